@@ -1,0 +1,642 @@
+//! `Error` and its parts.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+
+use serde_json::Value;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Everything that can go wrong.
+///
+/// [`Display`](fmt::Display) is one line about this level only; [`source`](StdError::source) has the
+/// next. Neither they nor [`Debug`] show a token or the query string of a URL.
+///
+/// [`Error::Item`] stands for one event of a list and the list goes on after it. Every other error
+/// ends a stream, which can be taken up again where it stopped:
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use webex_events::{Client, Error, ListEvents, Result};
+/// # async fn example(client: Client) -> Result<()> {
+/// let mut events = client.list(ListEvents::new());
+/// loop {
+///     match events.try_next().await {
+///         Ok(Some(event)) => println!("{}", event.id()),
+///         Ok(None) => break,
+///         Err(Error::Item(item)) => eprintln!("not an event: {}", item.raw()),
+///         Err(error) if error.is_transient() => events.resume(),
+///         Err(error) => return Err(error),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service answered, and not with what was asked for.
+    ///
+    /// 408, 423, 429, 500, 502, 503 and 504 have been tried again as often as the
+    /// [`RetryPolicy`](crate::RetryPolicy) allows; no other status is.
+    #[error(transparent)]
+    Api(Box<ApiError>),
+
+    /// No whole answer came: no connection, a timeout, a body that broke off. It has been tried
+    /// again as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
+    #[error(transparent)]
+    Transport(Box<TransportError>),
+
+    /// A 200 whose body isn't what it must be. Never tried again.
+    #[error(transparent)]
+    Decode(Box<DecodeError>),
+
+    /// One item of a page isn't an event. The stream goes on behind it.
+    #[error(transparent)]
+    Item(Box<MalformedItem>),
+
+    /// The link to a page can't be followed, or must not be. Nothing was sent to it.
+    #[error("{kind}: {detail}")]
+    #[non_exhaustive]
+    Link {
+        /// What is wrong with it.
+        kind: LinkErrorKind,
+        /// A line about this link, without its query string.
+        detail: Box<str>,
+    },
+
+    /// A cursor's text is damaged, or the service doesn't know its page any more: it answered 400,
+    /// 404 or 410, and that answer is the [`source`](StdError::source).
+    #[error("{reason}")]
+    #[non_exhaustive]
+    Cursor {
+        /// What is wrong with it.
+        reason: Box<str>,
+        /// The answer of the service, if it was asked.
+        source: Option<Box<ApiError>>,
+    },
+
+    /// The list was asked for something that can't be. Nothing was sent.
+    #[error("{0}")]
+    Query(Box<str>),
+
+    /// A setting of the client can't be. Nothing was sent.
+    #[error("{0}")]
+    Config(Box<str>),
+}
+
+impl Error {
+    /// The status of the answer that this error is about.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Decode(error) => Some(error.status),
+            _ => self.answer().map(ApiError::status),
+        }
+    }
+
+    /// The tracking id of that answer, which the service's support asks for.
+    #[must_use]
+    pub fn tracking_id(&self) -> Option<&str> {
+        match self {
+            Self::Decode(error) => error.tracking_id(),
+            _ => self.answer().and_then(ApiError::tracking_id),
+        }
+    }
+
+    /// How long the service asked to wait (`Retry-After`, RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.answer().and_then(ApiError::retry_after)
+    }
+
+    /// Whether the same call, unchanged, can succeed later: the answers that are tried again
+    /// (408, 423, 429, 500, 502, 503, 504) and every [`Error::Transport`].
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Api(error) => is_retried(error.status),
+            Self::Transport(_) => true,
+            _ => false,
+        }
+    }
+
+    /// What is wrong with a link, for [`Error::Link`].
+    #[must_use]
+    pub fn link_kind(&self) -> Option<LinkErrorKind> {
+        match self {
+            Self::Link { kind, .. } => Some(*kind),
+            _ => None,
+        }
+    }
+
+    /// 401: the token is missing, wrong, expired or revoked; the service doesn't say which.
+    #[must_use]
+    pub fn is_auth(&self) -> bool {
+        self.has_status(401)
+    }
+
+    /// 403: the token's scopes or its owner's role don't reach this far.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.has_status(403)
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.has_status(404)
+    }
+
+    /// 409.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.has_status(409)
+    }
+
+    /// 410.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.has_status(410)
+    }
+
+    /// 423: the service asks to come back, perhaps saying when.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.has_status(423)
+    }
+
+    /// 428.
+    #[must_use]
+    pub fn is_precondition_required(&self) -> bool {
+        self.has_status(428)
+    }
+
+    /// 429: too many requests for this user, from this client or another.
+    #[must_use]
+    pub fn is_rate_limited(&self) -> bool {
+        self.has_status(429)
+    }
+
+    /// 500 to 599.
+    #[must_use]
+    pub fn is_server_error(&self) -> bool {
+        self.status().is_some_and(|status| (500..600).contains(&status))
+    }
+
+    /// The 403 that says that the list reaches back further than this organization may search:
+    /// 90 days, without the Pro Pack. A later `from` is the cure.
+    #[must_use]
+    pub fn is_beyond_retention(&self) -> bool {
+        self.is_forbidden()
+            && self.answer().is_some_and(|answer| answer.body.contains("authorized to search within past"))
+    }
+
+    fn has_status(&self, status: u16) -> bool {
+        self.status() == Some(status)
+    }
+
+    fn answer(&self) -> Option<&ApiError> {
+        match self {
+            Self::Api(error) => Some(error),
+            Self::Cursor { source, .. } => source.as_deref(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn link(kind: LinkErrorKind, detail: impl Into<Box<str>>) -> Self {
+        Self::Link { kind, detail: detail.into() }
+    }
+
+    pub(crate) fn cursor(reason: impl Into<Box<str>>) -> Self {
+        Self::Cursor { reason: reason.into(), source: None }
+    }
+
+    pub(crate) fn query(reason: impl Into<Box<str>>) -> Self {
+        Self::Query(reason.into())
+    }
+
+    pub(crate) fn config(reason: impl Into<Box<str>>) -> Self {
+        Self::Config(reason.into())
+    }
+}
+
+/// Whether an answer of this status is tried again.
+pub(crate) fn is_retried(status: u16) -> bool {
+    matches!(status, 408 | 423 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// The service's answer to a request that it didn't fulfil.
+///
+/// Its [`Debug`] leaves out the body, which can repeat what was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiError {
+    status: u16,
+    message: Box<str>,
+    errors: Vec<String>,
+    tracking_id: Option<Box<str>>,
+    retry_after: Option<Duration>,
+    body: Box<str>,
+    attempts: u32,
+}
+
+impl ApiError {
+    /// Reads what there is to read in `body`, which may be JSON in the service's form, HTML of a
+    /// gateway, or nothing. The header's tracking id goes before the body's.
+    pub(crate) fn new(
+        status: u16,
+        tracking_id: Option<Box<str>>,
+        retry_after: Option<Duration>,
+        body: String,
+        attempts: u32,
+    ) -> Self {
+        let json = serde_json::from_str::<Value>(&body).unwrap_or_default();
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let errors = json.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let message = text(&json, "message").unwrap_or_else(|| reason(status).to_owned());
+        Self {
+            status,
+            message: message.into(),
+            errors: errors
+                .iter()
+                .filter_map(|error| text(error, "description").or_else(|| error.as_str().map(str::to_owned)))
+                .collect(),
+            tracking_id: tracking_id.or_else(|| text(&json, "trackingId").map(Into::into)),
+            retry_after,
+            body: body.into(),
+            attempts,
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The `message` of the body; where there is none, the status's own phrase.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Each `description` in the `errors` of the body.
+    #[must_use]
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
+    /// The tracking id, from the header `TrackingID` or else from the body.
+    #[must_use]
+    pub fn tracking_id(&self) -> Option<&str> {
+        self.tracking_id.as_deref()
+    }
+
+    /// How long the service asked to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The body as text, at most its first 64 KiB. Where it repeats the token, that is cut out.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// How many times the request was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the service answered {}", self.status)?;
+        match (reason(self.status), printable(&self.message, 300)) {
+            (phrase, message) if phrase == message => write!(f, " {phrase}")?,
+            ("", message) => write!(f, ": {message}")?,
+            (phrase, message) => write!(f, " {phrase}: {message}")?,
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, ", and asks to wait {} s", wait.as_secs())?;
+        }
+        write_origin(f, self.tracking_id(), self.attempts)
+    }
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("status", &self.status)
+            .field("message", &printable(&self.message, 300))
+            .field("tracking_id", &self.tracking_id)
+            .field("retry_after", &self.retry_after)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for ApiError {}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+/// Why no whole answer came.
+#[derive(Debug)]
+pub struct TransportError {
+    what: &'static str,
+    attempts: u32,
+    source: BoxError,
+}
+
+impl TransportError {
+    pub(crate) fn new(what: &'static str, source: impl Into<BoxError>) -> Self {
+        Self { what, attempts: 1, source: source.into() }
+    }
+
+    pub(crate) fn after(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// How many times the request was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)?;
+        write_origin(f, None, self.attempts)
+    }
+}
+
+impl StdError for TransportError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(Box::new(error))
+    }
+}
+
+/// A 200 that isn't what was asked for.
+#[derive(Debug)]
+pub struct DecodeError {
+    status: u16,
+    content_type: Option<Box<str>>,
+    tracking_id: Option<Box<str>>,
+    snippet: Box<str>,
+    source: BoxError,
+}
+
+impl DecodeError {
+    pub(crate) fn new(
+        status: u16,
+        content_type: Option<Box<str>>,
+        tracking_id: Option<Box<str>>,
+        body: &str,
+        source: impl Into<BoxError>,
+    ) -> Self {
+        Self {
+            status,
+            content_type,
+            tracking_id,
+            snippet: printable(body, 200).into(),
+            source: source.into(),
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The answer's `Content-Type`.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// The answer's tracking id.
+    #[must_use]
+    pub fn tracking_id(&self) -> Option<&str> {
+        self.tracking_id.as_deref()
+    }
+
+    /// The first 200 characters of the body, on one line, without tokens and query strings.
+    #[must_use]
+    pub fn snippet(&self) -> &str {
+        &self.snippet
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} answer", self.status)?;
+        if let Some(content_type) = &self.content_type {
+            write!(f, " of type {}", printable(content_type, 100))?;
+        }
+        write!(f, " isn't what was asked for; it begins {:?}", self.snippet)?;
+        write_origin(f, self.tracking_id(), 1)
+    }
+}
+
+impl StdError for DecodeError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(Box::new(error))
+    }
+}
+
+/// An item of a page that isn't an event, with its text, so that it can be kept all the same.
+///
+/// Its [`Debug`] leaves out the text, which can be long and is personal.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MalformedItem {
+    raw: Box<str>,
+    index: usize,
+    reason: Box<str>,
+}
+
+impl MalformedItem {
+    pub(crate) fn new(raw: impl Into<Box<str>>, index: usize, reason: impl Into<Box<str>>) -> Self {
+        Self { raw: raw.into(), index, reason: reason.into() }
+    }
+
+    /// The item's text as received. Bytes that aren't UTF-8 stand as U+FFFD.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// Its place in its page, the first being 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl fmt::Display for MalformedItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item {} of the page isn't an event that can be read: {}", self.index, self.reason)
+    }
+}
+
+impl fmt::Debug for MalformedItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MalformedItem")
+            .field("index", &self.index)
+            .field("reason", &self.reason)
+            .field("bytes", &self.raw.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for MalformedItem {}
+
+impl From<MalformedItem> for Error {
+    fn from(item: MalformedItem) -> Self {
+        Self::Item(Box::new(item))
+    }
+}
+
+/// What is wrong with a link to a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LinkErrorKind {
+    /// A `Link` header that RFC 8288 can't read, or a target that can't be sent as it stands.
+    Malformed,
+    /// Two `next` links with different targets.
+    Ambiguous,
+    /// A target outside the base URL's origin and the allowed ones.
+    CrossOrigin,
+    /// A page that was read before in this walk.
+    Cycle,
+    /// 1,000 empty pages in a row.
+    NoProgress,
+}
+
+impl fmt::Display for LinkErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "a link that can't be read or sent as it stands",
+            Self::Ambiguous => "two different next links",
+            Self::CrossOrigin => "a link to a foreign origin",
+            Self::Cycle => "a link back to a page already read",
+            Self::NoProgress => "no end of empty pages",
+        })
+    }
+}
+
+fn write_origin(f: &mut fmt::Formatter<'_>, tracking_id: Option<&str>, attempts: u32) -> fmt::Result {
+    match (tracking_id.map(|id| printable(id, 100)), attempts) {
+        (None, 0 | 1) => Ok(()),
+        (None, n) => write!(f, " ({n} attempts)"),
+        (Some(id), 0 | 1) => write!(f, " (tracking id {id})"),
+        (Some(id), n) => write!(f, " (tracking id {id}, {n} attempts)"),
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("")
+}
+
+/// At most `limit` characters of `text` on one line, the query strings of its URLs cut out.
+fn printable(text: &str, limit: usize) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    without_queries(text).trim().chars().map(line).take(limit).collect()
+}
+
+/// `text` with `?…` for the query string of each URL in it: page URLs hold cursors and person ids.
+pub(crate) fn without_queries(text: &str) -> Cow<'_, str> {
+    if !text.contains('?') {
+        return Cow::Borrowed(text);
+    }
+    let ends_url = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '\\');
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_inclusive(ends_url) {
+        match word.find('?') {
+            Some(query) if word[..query].contains('/') => {
+                out.push_str(&word[..query]);
+                out.push_str("?…");
+                out.extend(word.chars().next_back().filter(|&c| ends_url(c)));
+            }
+            _ => out.push_str(word),
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(status: u16, body: &str) -> ApiError {
+        ApiError::new(status, None, None, body.to_owned(), 1)
+    }
+
+    #[test]
+    fn an_error_body_is_read_in_each_of_its_forms() {
+        let json = api(
+            401,
+            r#"{"message":"No","errors":[{"description":"a"},{"errorCode":1},"b"],"trackingId":"T_1"}"#,
+        );
+        assert_eq!((json.message(), json.tracking_id()), ("No", Some("T_1")));
+        assert_eq!(json.errors(), ["a", "b"]);
+        for body in ["", "<html>Bad Gateway</html>", "[]", r#"{"message":7,"errors":{"text":{"code":"x"}}}"#]
+        {
+            let error = api(502, body);
+            assert_eq!((error.message(), error.errors().len(), error.body()), ("Bad Gateway", 0, body));
+        }
+    }
+
+    #[test]
+    fn an_error_is_one_line_without_a_query_string() {
+        let error =
+            api(400, "{\"message\":\"POST failed\\n(url = https://a/b?cursor=SECRET, error = 'no')\"}");
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("SECRET") && !text.contains('\n'), "{text}");
+        assert!(text.contains("https://a/b?…"), "{text}");
+    }
+
+    #[test]
+    fn the_retention_limit_is_told_from_other_refusals() {
+        let limit = Error::from(api(
+            403,
+            r#"{"message":"error = 'User is only authorized to search within past 90 days.'"}"#,
+        ));
+        assert!(limit.is_beyond_retention() && limit.is_forbidden() && !limit.is_transient());
+        assert!(!Error::from(api(403, "{}")).is_beyond_retention());
+    }
+
+    #[test]
+    fn what_is_tried_again_is_transient() {
+        let transient: Vec<u16> = (100..600).filter(|&s| Error::from(api(s, "")).is_transient()).collect();
+        assert_eq!(transient, [408, 423, 429, 500, 502, 503, 504]);
+        assert!(Error::from(TransportError::new("no answer", "refused")).is_transient());
+    }
+
+    #[test]
+    fn an_error_is_small_enough_to_travel_with_every_event() {
+        assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
+    }
+}

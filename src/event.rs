@@ -1,0 +1,5 @@
+//! `Event`.
+
+mod kind;
+
+pub use kind::{EventType, Resource};
