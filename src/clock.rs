@@ -1,0 +1,73 @@
+//! The only clock: what time it is, how to wait, and a little chance.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use futures_core::future::BoxFuture;
+
+/// Time as the rest of the crate knows it, so that its decisions can be tested without waiting.
+pub(crate) trait Clock: fmt::Debug + Send + Sync {
+    fn now(&self) -> Instant;
+    fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()>;
+    /// A number from 0 up to, not including, 1.
+    fn jitter(&self) -> f64;
+}
+
+/// The runtime's clock.
+#[derive(Debug)]
+pub(crate) struct System;
+
+impl Clock for System {
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(wait))
+    }
+
+    fn jitter(&self) -> f64 {
+        fastrand::f64()
+    }
+}
+
+/// A clock for tests: sleeping moves it on at once, and `jitter` is what the test says.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::sync::Mutex;
+
+    use super::{BoxFuture, Clock, Duration, Instant};
+
+    #[derive(Debug)]
+    pub(crate) struct Simulated {
+        now: Mutex<Instant>,
+        jitter: f64,
+    }
+
+    impl Simulated {
+        pub(crate) fn new(jitter: f64) -> &'static Self {
+            Box::leak(Box::new(Self { now: Mutex::new(Instant::now()), jitter }))
+        }
+
+        pub(crate) fn advance(&self, by: Duration) {
+            *self.now.lock().unwrap() += by;
+        }
+    }
+
+    impl Clock for &'static Simulated {
+        fn now(&self) -> Instant {
+            *self.now.lock().unwrap()
+        }
+
+        fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+            let clock: &'static Simulated = self;
+            Box::pin(async move { clock.advance(wait) })
+        }
+
+        fn jitter(&self) -> f64 {
+            self.jitter
+        }
+    }
+}

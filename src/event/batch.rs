@@ -1,0 +1,416 @@
+//! The text of a page with the envelopes of its events: what all events of a page share.
+
+use std::{fmt, ops::Range};
+
+use chrono::{DateTime, Utc};
+
+use super::{EventType, Resource, time::parse_time};
+use crate::json::{Kind, Quoted, Scanner, SyntaxError};
+
+/// The longest text that can be read: spans are 32 bits wide, and unescaped strings stand behind
+/// the text, where they take less room than in it.
+pub(crate) const LONGEST: usize = (u32::MAX / 2) as usize;
+
+/// A text and where in it the events stand.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// As received, and behind that the envelope's strings that had escapes.
+    text: String,
+    envelopes: Vec<Envelope>,
+}
+
+/// A part of a batch's text. Absent if it is empty at 0, where no string can stand.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// What is read of an event when it arrives.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    raw: Span,
+    id: Span,
+    actor_id: Span,
+    org_id: Span,
+    app_id: Span,
+    data: Span,
+    errors: Span,
+    pub(crate) created: DateTime<Utc>,
+    pub(crate) resource: Resource,
+    pub(crate) event_type: EventType,
+    pub(crate) fault: Option<Fault>,
+}
+
+/// Why an item isn't an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    NotAnObject,
+    NotUtf8,
+    /// The key is missing or its value isn't what it must be.
+    Member(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnObject => f.write_str("it isn't an object"),
+            Self::NotUtf8 => f.write_str("it isn't UTF-8"),
+            Self::Member("created") => f.write_str("`created` is missing or isn't a time"),
+            Self::Member(key) => write!(f, "`{key}` is missing or isn't a string"),
+        }
+    }
+}
+
+/// A text that can't be read, and why.
+pub(crate) type Rejected = (String, NotAPage);
+
+/// Why a text isn't a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAPage {
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    #[error("it isn't an object")]
+    NotAnObject,
+    #[error("it has no array `items`")]
+    NoItems,
+    #[error("it has `items` twice")]
+    ItemsTwice,
+    #[error("it isn't UTF-8 at byte {0}")]
+    NotUtf8(usize),
+    #[error("it is longer than 2 GiB")]
+    TooLong,
+}
+
+impl Batch {
+    /// Reads a page: an object with an array `items`. `spoiled` are the places, in order, where
+    /// something stands that wasn't UTF-8.
+    pub(crate) fn page(text: String, spoiled: &[usize]) -> Result<Self, Rejected> {
+        Self::read(text, |scanner, reader| {
+            let mut envelopes = reader.page(scanner)?;
+            for &at in spoiled {
+                let after = envelopes.partition_point(|envelope| envelope.raw.range().end <= at);
+                let item = envelopes.get_mut(after).filter(|envelope| envelope.raw.range().contains(&at));
+                item.ok_or(NotAPage::NotUtf8(at))?.fault = Some(Fault::NotUtf8);
+            }
+            Ok(envelopes)
+        })
+    }
+
+    /// Reads one item that stands alone.
+    pub(crate) fn item(text: String) -> Result<Self, Rejected> {
+        Self::read(text, |scanner, reader| {
+            let envelope = reader.envelope(scanner)?;
+            scanner.end()?;
+            Ok(vec![envelope])
+        })
+    }
+
+    fn read(
+        text: String,
+        read: impl for<'a> Fn(&mut Scanner<'a>, &mut Reader<'a>) -> Result<Vec<Envelope>, NotAPage>,
+    ) -> Result<Self, Rejected> {
+        if text.len() > LONGEST {
+            return Err((text, NotAPage::TooLong));
+        }
+        let mut reader = Reader { text: &text, unescaped: String::new() };
+        let envelopes = read(&mut Scanner::new(&text), &mut reader);
+        let unescaped = reader.unescaped;
+        match envelopes {
+            Ok(envelopes) => Ok(Self { text: text + &unescaped, envelopes }),
+            Err(error) => Err((text, error)),
+        }
+    }
+
+    /// How many items there are, malformed ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.envelopes.len()
+    }
+
+    /// The item at `index`, which must be less than [`len`](Self::len).
+    pub(crate) fn envelope(&self, index: usize) -> &Envelope {
+        &self.envelopes[index]
+    }
+
+    /// The id of an item that isn't malformed.
+    pub(crate) fn id(&self, index: usize) -> Option<&str> {
+        let envelope = self.envelopes.get(index).filter(|envelope| envelope.fault.is_none())?;
+        self.slice(envelope.id)
+    }
+
+    fn slice(&self, span: Span) -> Option<&str> {
+        if span.end == 0 { None } else { self.text.get(span.range()) }
+    }
+}
+
+/// An envelope's strings, in the batch it belongs to.
+impl Envelope {
+    pub(crate) fn raw<'a>(&self, batch: &'a Batch) -> &'a str {
+        batch.slice(self.raw).unwrap_or_default()
+    }
+
+    pub(crate) fn id<'a>(&self, batch: &'a Batch) -> &'a str {
+        batch.slice(self.id).unwrap_or_default()
+    }
+
+    pub(crate) fn actor_id<'a>(&self, batch: &'a Batch) -> Option<&'a str> {
+        batch.slice(self.actor_id)
+    }
+
+    pub(crate) fn org_id<'a>(&self, batch: &'a Batch) -> Option<&'a str> {
+        batch.slice(self.org_id)
+    }
+
+    pub(crate) fn app_id<'a>(&self, batch: &'a Batch) -> Option<&'a str> {
+        batch.slice(self.app_id).filter(|&id| id != "null")
+    }
+
+    pub(crate) fn data<'a>(&self, batch: &'a Batch) -> Option<&'a str> {
+        batch.slice(self.data)
+    }
+
+    pub(crate) fn errors<'a>(&self, batch: &'a Batch) -> Option<&'a str> {
+        batch.slice(self.errors)
+    }
+}
+
+impl Span {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+impl From<Range<usize>> for Span {
+    /// No position is beyond twice [`LONGEST`], so none is cut.
+    #[expect(clippy::cast_possible_truncation, reason = "texts longer than LONGEST are refused")]
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, end: range.end as u32 }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    unescaped: String,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the page at which `scanner` stands, to the end of the text.
+    fn page(&mut self, scanner: &mut Scanner<'a>) -> Result<Vec<Envelope>, NotAPage> {
+        if scanner.peek()? != Kind::Object {
+            return Err(scanner.value().err().map_or(NotAPage::NotAnObject, NotAPage::Syntax));
+        }
+        let mut items = None;
+        let mut fault = None;
+        scanner.object(|scanner, key| {
+            if key.value().as_deref() != Some("items") {
+                return scanner.value().map(drop);
+            }
+            if items.is_some() {
+                fault = Some(NotAPage::ItemsTwice);
+            }
+            if scanner.peek()? != Kind::Array {
+                fault = fault.or(Some(NotAPage::NoItems));
+                return scanner.value().map(drop);
+            }
+            let mut envelopes = Vec::new();
+            scanner.array(|scanner| {
+                envelopes.push(self.envelope(scanner)?);
+                Ok(())
+            })?;
+            items = Some(envelopes);
+            Ok(())
+        })?;
+        scanner.end()?;
+        match fault {
+            Some(fault) => Err(fault),
+            None => items.ok_or(NotAPage::NoItems),
+        }
+    }
+
+    /// Reads the item at which `scanner` stands. Where a key stands twice the last one counts, as in
+    /// [`serde_json::Value`].
+    fn envelope(&mut self, scanner: &mut Scanner<'a>) -> Result<Envelope, SyntaxError> {
+        let mut envelope = Envelope {
+            raw: Span::default(),
+            id: Span::default(),
+            actor_id: Span::default(),
+            org_id: Span::default(),
+            app_id: Span::default(),
+            data: Span::default(),
+            errors: Span::default(),
+            created: DateTime::UNIX_EPOCH,
+            resource: Resource::Messages,
+            event_type: EventType::Created,
+            fault: None,
+        };
+        if scanner.peek()? != Kind::Object {
+            envelope.raw = scanner.value()?.into();
+            envelope.fault = Some(Fault::NotAnObject);
+            return Ok(envelope);
+        }
+        let (mut created, mut resource, mut event_type) = (None, None, None);
+        let [mut actor_id, mut org_id, mut app_id] = [Some(Span::default()); 3];
+        let mut id = None;
+        let start = scanner.position();
+        scanner.object(|scanner, key| {
+            match key.value().as_deref() {
+                Some("id") => id = self.string(scanner, false)?,
+                Some("resource") => resource = parse(scanner, |name| Some(Resource::from(name)))?,
+                Some("type") => event_type = parse(scanner, |name| Some(EventType::from(name)))?,
+                Some("created") => created = parse(scanner, parse_time)?,
+                Some("actorId") => actor_id = self.string(scanner, true)?,
+                Some("orgId") => org_id = self.string(scanner, true)?,
+                Some("appId") => app_id = self.string(scanner, true)?,
+                Some("data") => envelope.data = present(scanner)?,
+                Some("errors") => envelope.errors = present(scanner)?,
+                _ => {
+                    scanner.value()?;
+                }
+            }
+            Ok(())
+        })?;
+        envelope.raw = (start..scanner.position()).into();
+        let mut must = |there: bool, key| {
+            if !there {
+                envelope.fault = envelope.fault.or(Some(Fault::Member(key)));
+            }
+        };
+        must(id.is_some(), "id");
+        must(resource.is_some(), "resource");
+        must(event_type.is_some(), "type");
+        must(created.is_some(), "created");
+        must(actor_id.is_some(), "actorId");
+        must(org_id.is_some(), "orgId");
+        must(app_id.is_some(), "appId");
+        if let (Some(id), Some(created), Some(resource), Some(event_type)) =
+            (id, created, resource, event_type)
+        {
+            envelope.id = id;
+            envelope.created = created;
+            envelope.resource = resource;
+            envelope.event_type = event_type;
+        }
+        envelope.actor_id = actor_id.unwrap_or_default();
+        envelope.org_id = org_id.unwrap_or_default();
+        envelope.app_id = app_id.unwrap_or_default();
+        Ok(envelope)
+    }
+
+    /// Reads a value that must be a string; or, where that is allowed, null.
+    fn string(&mut self, scanner: &mut Scanner<'a>, nullable: bool) -> Result<Option<Span>, SyntaxError> {
+        match scanner.peek()? {
+            Kind::String => {
+                let quoted = scanner.string()?;
+                Ok(self.span(&quoted))
+            }
+            kind => {
+                scanner.value()?;
+                Ok((nullable && kind == Kind::Null).then(Span::default))
+            }
+        }
+    }
+
+    fn span(&mut self, quoted: &Quoted<'a>) -> Option<Span> {
+        if quoted.is_plain() {
+            return Some(quoted.inner.clone().into());
+        }
+        let start = self.text.len() + self.unescaped.len();
+        self.unescaped += &quoted.value()?;
+        Some((start..self.text.len() + self.unescaped.len()).into())
+    }
+}
+
+/// Reads a value, which must be a string that `read` understands.
+fn parse<T>(scanner: &mut Scanner<'_>, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, SyntaxError> {
+    if scanner.peek()? == Kind::String {
+        return Ok(scanner.string()?.value().as_deref().and_then(read));
+    }
+    scanner.value()?;
+    Ok(None)
+}
+
+/// Reads a value of any kind; null is absent.
+fn present(scanner: &mut Scanner<'_>) -> Result<Span, SyntaxError> {
+    let kind = scanner.peek()?;
+    let value = scanner.value()?;
+    Ok(if kind == Kind::Null { Span::default() } else { value.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"id":"a","resource":"rooms","type":"updated","created":"2026-01-05T11:00:00Z"}"#;
+
+    fn page(text: &str) -> Result<Batch, NotAPage> {
+        Batch::page(text.to_owned(), &[]).map_err(|(_, error)| error)
+    }
+
+    #[test]
+    fn what_is_no_page_is_told_apart() {
+        for (text, expected) in [
+            (r#"{"items":null}"#, NotAPage::NoItems),
+            (r#"{"items":{}}"#, NotAPage::NoItems),
+            (r#"{"item":[]}"#, NotAPage::NoItems),
+            ("{}", NotAPage::NoItems),
+            ("[]", NotAPage::NotAnObject),
+            ("null", NotAPage::NotAnObject),
+            ("\"items\"", NotAPage::NotAnObject),
+            (r#"{"items":[],"items":[]}"#, NotAPage::ItemsTwice),
+        ] {
+            assert_eq!(page(text).unwrap_err(), expected, "{text}");
+        }
+        for text in ["", "<html>", "{\"items\":[", "{\"items\":[]", "{\"items\":[]}}", "{\"items\":[{]}"] {
+            assert!(matches!(page(text), Err(NotAPage::Syntax(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn items_are_found_under_any_spelling_and_beside_anything() {
+        let text = format!(" {{\"a\":[{{}}],\"\\u0069tems\" : [ {EVENT} ,{EVENT}] , \"b\":1}} ");
+        let batch = page(&text).unwrap();
+        assert_eq!(batch.len(), 2);
+        assert_eq!(batch.envelope(1).raw(&batch), EVENT);
+    }
+
+    #[test]
+    fn each_fault_of_an_item_is_named() {
+        for (from, to, fault) in [
+            ("\"a\"", "7", Fault::Member("id")),
+            ("\"id\"", "\"Id\"", Fault::Member("id")),
+            ("\"rooms\"", "null", Fault::Member("resource")),
+            ("\"updated\"", "[]", Fault::Member("type")),
+            ("2026-01-05T11:00:00Z", "yesterday", Fault::Member("created")),
+            ("\"a\"", "\"\\ud800\"", Fault::Member("id")),
+            ("\"a\"", "\"a\",\"actorId\":1", Fault::Member("actorId")),
+            (EVENT, "null", Fault::NotAnObject),
+            (EVENT, "[1]", Fault::NotAnObject),
+        ] {
+            let item = EVENT.replacen(from, to, 1);
+            let batch = page(&format!("{{\"items\":[{EVENT},{item}]}}")).unwrap();
+            assert_eq!(batch.envelope(0).fault, None);
+            assert_eq!(batch.envelope(1).fault, Some(fault), "{item}");
+            assert_eq!(batch.envelope(1).raw(&batch), item);
+            assert_eq!((batch.id(0), batch.id(1)), (Some("a"), None));
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts() {
+        let item = EVENT.replacen("\"a\"", "7,\"id\":\"b\",\"appId\":1,\"appId\":null", 1);
+        let batch = Batch::item(item).unwrap();
+        let envelope = batch.envelope(0);
+        assert_eq!((envelope.id(&batch), envelope.app_id(&batch), envelope.fault), ("b", None, None));
+    }
+
+    #[test]
+    fn a_spoiled_byte_spoils_its_item_only() {
+        let text = format!("{{\"items\":[{EVENT},{EVENT},{EVENT}],\"x\":\"?\"}}");
+        let second = text.find(EVENT).unwrap() + EVENT.len() + 5;
+        let batch = Batch::page(text.clone(), &[second]).unwrap();
+        let faults: Vec<_> = (0..3).map(|index| batch.envelope(index).fault).collect();
+        assert_eq!(faults, [None, Some(Fault::NotUtf8), None]);
+        let outside = text.find('?').unwrap();
+        assert_eq!(Batch::page(text, &[outside]).unwrap_err().1, NotAPage::NotUtf8(outside));
+    }
+}

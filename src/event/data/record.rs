@@ -1,0 +1,171 @@
+//! From a table of fields to a type that reads and writes them.
+
+use serde_json::{Map, Value};
+
+/// An object inside [`EventData`](super::EventData).
+pub(super) trait Record: serde::Serialize + From<Map<String, Value>> {}
+
+/// A struct of optional fields, each with its key on the wire, and `extra` for what they don't hold.
+///
+/// It is written as one object. How it is read is up to the macro named behind `by`, which gets the
+/// name, the fields and the rest of the table.
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        $name:ident by $read:ident {
+            $($(#[$docs:meta])* $field:ident: $type:ty = $key:literal,)+
+        }
+        $($rest:tt)*
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $(
+                $(#[$docs])*
+                #[doc = concat!("\n\nOn the wire `", $key, "`.")]
+                pub $field: Option<$type>,
+            )+
+            /// Everything else under its key on the wire: keys that this version doesn't know, and
+            /// known ones whose value doesn't fit their field.
+            ///
+            /// After decoding, no key is both here and in a field. One that you put in both is
+            /// written twice.
+            pub extra: Map<String, Value>,
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let fields = 0 $(+ usize::from(self.$field.is_some()))+;
+                let mut map = serializer.serialize_map(Some(fields + self.extra.len()))?;
+                $(if let Some(value) = &self.$field {
+                    map.serialize_entry($key, &Written(value))?;
+                })+
+                for (key, value) in &self.extra {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+
+        $read! { $name { $($field: $type = $key,)+ } $($rest)* }
+    };
+}
+
+/// Reads key by key, so that a fitting scalar goes straight from the input into its field.
+macro_rules! stream {
+    (
+        $name:ident { $($field:ident: $type:ty = $key:literal,)+ }
+        aliases { $($alias:ident = $alias_key:literal for $target:ident = $target_key:literal,)* }
+    ) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[expect(non_camel_case_types, reason = "named as the fields are")]
+                enum Key {
+                    $($field,)+
+                    $($alias,)*
+                    Unknown(String),
+                }
+
+                struct KeyVisitor;
+
+                impl KeyVisitor {
+                    fn known(key: &str) -> Option<Key> {
+                        Some(match key {
+                            $($key => Key::$field,)+
+                            $($alias_key => Key::$alias,)*
+                            _ => return None,
+                        })
+                    }
+                }
+
+                impl Visitor<'_> for KeyVisitor {
+                    type Value = Key;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a key")
+                    }
+
+                    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+                        Ok(Self::known(key).unwrap_or_else(|| Key::Unknown(key.to_owned())))
+                    }
+
+                    fn visit_string<E>(self, key: String) -> Result<Key, E> {
+                        Ok(Self::known(&key).unwrap_or(Key::Unknown(key)))
+                    }
+                }
+
+                impl<'de> Deserialize<'de> for Key {
+                    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                        deserializer.deserialize_identifier(KeyVisitor)
+                    }
+                }
+
+                struct RecordVisitor;
+
+                impl<'de> Visitor<'de> for RecordVisitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
+                        let mut record = $name::default();
+                        $(let mut $alias = None;)*
+                        while let Some(key) = map.next_key()? {
+                            match key {
+                                $(Key::$field => {
+                                    let reading: Reading<$type> = map.next_value()?;
+                                    reading.settle($key, &mut record.$field, &mut record.extra);
+                                })+
+                                $(Key::$alias => {
+                                    let reading: Reading<_> = map.next_value()?;
+                                    reading.settle($alias_key, &mut $alias, &mut record.extra);
+                                })*
+                                Key::Unknown(key) => {
+                                    let Json(value) = map.next_value()?;
+                                    record.extra.insert(key, value);
+                                }
+                            }
+                        }
+                        $(settle_alias(
+                            ($alias_key, $alias),
+                            ($target_key, &mut record.$target),
+                            &mut record.extra,
+                        );)*
+                        Ok(record)
+                    }
+                }
+
+                deserializer.deserialize_map(RecordVisitor)
+            }
+        }
+    };
+}
+
+/// Picks the fields out of an object that is there as a whole, since a list of them fits as a whole
+/// or not at all.
+macro_rules! pick {
+    ($name:ident { $($field:ident: $type:ty = $key:literal,)+ }) => {
+        impl From<Map<String, Value>> for $name {
+            fn from(mut object: Map<String, Value>) -> Self {
+                Self { $($field: take(&mut object, $key),)+ extra: object }
+            }
+        }
+
+        impl Record for $name {}
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let Json(value) = Json::deserialize(deserializer)?;
+                match value {
+                    Value::Object(object) => Ok(object.into()),
+                    _ => Err(D::Error::custom("not an object")),
+                }
+            }
+        }
+    };
+}
+
+pub(super) use {pick, record, stream};

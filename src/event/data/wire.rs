@@ -1,0 +1,306 @@
+//! How the values of known keys are read and written.
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use chrono::{DateTime, SecondsFormat, Timelike, Utc};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use super::{json::JsonVisitor, record::Record};
+use crate::event::time::parse_time;
+
+/// A known key's value as a field holds it (`None` if there is none), or, where it doesn't fit, as it came.
+pub(super) struct Reading<T>(pub(super) Result<Option<T>, Value>);
+
+/// The type of a field.
+///
+/// A value goes to the function of its kind, so that the usual scalars reach a field without a
+/// [`Value`] in between.
+pub(super) trait Wire: Serialize + Sized {
+    /// Takes what none of the others takes; never null.
+    fn from_value(value: Value) -> Reading<Self>;
+
+    fn from_bool(value: bool) -> Reading<Self> {
+        Self::from_value(Value::Bool(value))
+    }
+
+    fn from_u64(value: u64) -> Reading<Self> {
+        Self::from_value(value.into())
+    }
+
+    fn from_text(text: Cow<'_, str>) -> Reading<Self> {
+        Self::from_value(Value::String(text.into_owned()))
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+}
+
+impl<T> Reading<T> {
+    fn fit(value: T) -> Self {
+        Self(Ok(Some(value)))
+    }
+
+    fn misfit(value: impl Into<Value>) -> Self {
+        Self(Err(value.into()))
+    }
+
+    /// Puts the value where it belongs, in place of what an earlier value of the same key left.
+    pub(super) fn settle(self, key: &str, field: &mut Option<T>, extra: &mut Map<String, Value>) {
+        match self.0 {
+            Ok(value) => {
+                *field = value;
+                extra.remove(key);
+            }
+            Err(misfit) => {
+                *field = None;
+                extra.insert(key.to_owned(), misfit);
+            }
+        }
+    }
+}
+
+impl<T: Wire> From<Value> for Reading<T> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self(Ok(None)),
+            Value::Bool(value) => T::from_bool(value),
+            Value::String(text) => T::from_text(Cow::Owned(text)),
+            other => T::from_value(other),
+        }
+    }
+}
+
+/// Gives a field what its key's second spelling brought, unless its own spelling brought something else.
+pub(super) fn settle_alias<T: PartialEq + Into<Value>>(
+    (alias, value): (&str, Option<T>),
+    (key, field): (&str, &mut Option<T>),
+    extra: &mut Map<String, Value>,
+) {
+    let Some(value) = value else { return };
+    if field.is_none() && !extra.contains_key(key) {
+        *field = Some(value);
+    } else if field.as_ref() != Some(&value) {
+        extra.insert(alias.to_owned(), value.into());
+    }
+}
+
+impl Wire for String {
+    fn from_text(text: Cow<'_, str>) -> Reading<Self> {
+        Reading::fit(text.into_owned())
+    }
+
+    fn from_value(value: Value) -> Reading<Self> {
+        Reading::misfit(value)
+    }
+}
+
+impl Wire for bool {
+    fn from_bool(value: bool) -> Reading<Self> {
+        Reading::fit(value)
+    }
+
+    fn from_text(text: Cow<'_, str>) -> Reading<Self> {
+        if ["yes", "true"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+            Reading::fit(true)
+        } else if ["no", "false"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+            Reading::fit(false)
+        } else {
+            Reading::misfit(text)
+        }
+    }
+
+    fn from_value(value: Value) -> Reading<Self> {
+        Reading::misfit(value)
+    }
+}
+
+impl Wire for u64 {
+    fn from_u64(value: u64) -> Reading<Self> {
+        Reading::fit(value)
+    }
+
+    fn from_text(text: Cow<'_, str>) -> Reading<Self> {
+        // `parse` alone would take `+192`.
+        match text.parse() {
+            Ok(number) if !text.starts_with('+') => Reading::fit(number),
+            _ => Reading::misfit(text),
+        }
+    }
+
+    fn from_value(value: Value) -> Reading<Self> {
+        value.as_u64().map_or_else(|| Reading::misfit(value), Reading::fit)
+    }
+}
+
+impl Wire for DateTime<Utc> {
+    fn from_text(text: Cow<'_, str>) -> Reading<Self> {
+        if text.is_empty() {
+            return Reading(Ok(None));
+        }
+        parse_time(&text).map_or_else(|| Reading::misfit(text), Reading::fit)
+    }
+
+    fn from_value(value: Value) -> Reading<Self> {
+        Reading::misfit(value)
+    }
+
+    /// Milliseconds, as the service writes them, and further digits where there are some.
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let format = match self.nanosecond() % 1_000_000 {
+            0 => SecondsFormat::Millis,
+            _ => SecondsFormat::AutoSi,
+        };
+        serializer.serialize_str(&self.to_rfc3339_opts(format, true))
+    }
+}
+
+impl Wire for Value {
+    fn from_value(value: Value) -> Reading<Self> {
+        Reading::fit(value)
+    }
+}
+
+/// The fields that are specified as objects aren't `Value`s, which anything would fit: what isn't an
+/// object is then where every other misfit is.
+impl Wire for Map<String, Value> {
+    fn from_value(value: Value) -> Reading<Self> {
+        match value {
+            Value::Object(map) => Reading::fit(map),
+            other => Reading::misfit(other),
+        }
+    }
+}
+
+impl Wire for Vec<Value> {
+    fn from_value(value: Value) -> Reading<Self> {
+        match value {
+            Value::Array(items) => Reading::fit(items),
+            other => Reading::misfit(other),
+        }
+    }
+}
+
+impl Wire for Vec<String> {
+    fn from_value(value: Value) -> Reading<Self> {
+        fitting_list(value, Value::is_string, |item| match item {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
+    }
+}
+
+impl<T: Record> Wire for Vec<T> {
+    fn from_value(value: Value) -> Reading<Self> {
+        fitting_list(value, Value::is_object, |item| match item {
+            Value::Object(map) => Some(T::from(map)),
+            _ => None,
+        })
+    }
+}
+
+/// A list every item of which `fits`, or all of it as it came.
+fn fitting_list<T>(
+    value: Value,
+    fits: impl Fn(&Value) -> bool,
+    convert: impl Fn(Value) -> Option<T>,
+) -> Reading<Vec<T>> {
+    match value {
+        Value::Array(items) if items.iter().all(fits) => {
+            Reading::fit(items.into_iter().filter_map(convert).collect())
+        }
+        other => Reading::misfit(other),
+    }
+}
+
+/// Takes a field's value out of an object, and leaves there what doesn't fit.
+pub(super) fn take<T: Wire>(object: &mut Map<String, Value>, key: &str) -> Option<T> {
+    let mut field = None;
+    Reading::from(object.remove(key)?).settle(key, &mut field, object);
+    field
+}
+
+/// A field's value, to be written.
+pub(super) struct Written<'a, T>(pub(super) &'a T);
+
+impl<T: Wire> Serialize for Written<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.write(serializer)
+    }
+}
+
+impl<'de, T: Wire> Deserialize<'de> for Reading<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReadingVisitor(PhantomData))
+    }
+}
+
+struct ReadingVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Wire> Visitor<'de> for ReadingVisitor<T> {
+    type Value = Reading<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        JsonVisitor.expecting(f)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Reading<T>, E> {
+        Ok(T::from_bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Reading<T>, E> {
+        Ok(u64::try_from(value).map_or_else(|_| T::from_value(value.into()), T::from_u64))
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Reading<T>, E> {
+        JsonVisitor.visit_i128(value).map(Reading::from)
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Reading<T>, E> {
+        Ok(T::from_u64(value))
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Reading<T>, E> {
+        JsonVisitor.visit_u128(value).map(Reading::from)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Reading<T>, E> {
+        JsonVisitor.visit_f64(value).map(Reading::from)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Reading<T>, E> {
+        Ok(T::from_text(Cow::Borrowed(text)))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Reading<T>, E> {
+        Ok(T::from_text(Cow::Owned(text)))
+    }
+
+    fn visit_none<E>(self) -> Result<Reading<T>, E> {
+        Ok(Reading(Ok(None)))
+    }
+
+    fn visit_unit<E>(self) -> Result<Reading<T>, E> {
+        Ok(Reading(Ok(None)))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Reading<T>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Reading<T>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Reading<T>, A::Error> {
+        JsonVisitor.visit_seq(seq).map(Reading::from)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Reading<T>, A::Error> {
+        JsonVisitor.visit_map(map).map(Reading::from)
+    }
+}

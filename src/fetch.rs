@@ -1,0 +1,152 @@
+//! From a URL to a page: pacing, retries, one GET, decoding, links.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, DATE, LINK, RETRY_AFTER};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use crate::{
+    clock::Clock,
+    error::{ApiError, DecodeError, Error, Result, without_queries},
+    event::{
+        Event,
+        batch::{Batch, Rejected},
+    },
+    link::{self, Origins},
+    page,
+    query::ListEvents,
+    rate::Pacer,
+    retry::{RetryPolicy, retry_after},
+    stats::Meter,
+    token::Token,
+    transport::{Answer, Transport},
+};
+
+/// What all clones of a client share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) transport: Transport,
+    pub(crate) token: Token,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) pacer: Pacer,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) origins: Origins,
+    /// The URL of the list, without a query.
+    pub(crate) events: Url,
+}
+
+/// A page as it came.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// What was asked for.
+    pub(crate) url: Url,
+    pub(crate) batch: Arc<Batch>,
+    /// The page behind this one; none means that this is the last. An error comes after the events.
+    pub(crate) next: Result<Option<Url>>,
+    pub(crate) previous: Option<Url>,
+    pub(crate) tracking_id: Option<Box<str>>,
+}
+
+/// What stands for itself in a path (RFC 3986 section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Core {
+    /// Fetches the page at `url`. If it is the first page of `first`, it may be asked for in a smaller
+    /// size.
+    pub(crate) async fn page(&self, url: Url, first: Option<&ListEvents>, meter: &Meter) -> Result<Fetched> {
+        let (url, answer) = self.answer(url, first, meter).await?;
+        let headers = answer.headers.get_all(LINK).iter().map(http::HeaderValue::as_bytes);
+        let links = link::links(headers, &answer.url, &self.origins);
+        let tracking_id = answer.tracking_id();
+        meter.body(answer.body.len());
+        let batch = self.decoded(answer, page::decode)?;
+        let (next, previous) = match links {
+            Ok(links) => (Ok(links.next), links.prev),
+            Err(error) => (Err(error), None),
+        };
+        Ok(Fetched { url, batch, next, previous, tracking_id })
+    }
+
+    /// Fetches one event.
+    pub(crate) async fn event(&self, id: &str) -> Result<Event> {
+        if matches!(id, "" | "." | "..") {
+            return Err(Error::query(format!("`{id}` isn't the id of an event")));
+        }
+        let mut url = self.events.clone();
+        url.set_path(&format!("{}/{}", url.path(), utf8_percent_encode(id, SEGMENT)));
+        let (_, answer) = self.answer(url, None, &Meter::default()).await?;
+        Event::of(&self.decoded(answer, page::decode_event)?, 0)
+    }
+
+    /// Asks until there is a 200 or the policy gives up, and returns what URL that came for.
+    async fn answer(&self, url: Url, first: Option<&ListEvents>, meter: &Meter) -> Result<(Url, Answer)> {
+        let mut url = url;
+        let mut first = first.cloned();
+        let call = |attempt, failed| {
+            // The service's own advice for a 504 is to reduce `max`.
+            if failed == Some(504)
+                && let Some(query) = first.as_ref().and_then(ListEvents::halved)
+                && let Ok(smaller) = query.url(&self.events)
+            {
+                (url, first) = (smaller, Some(query));
+            }
+            let url = url.clone();
+            async move { self.attempt(&url, attempt, meter).await.map(|answer| (url, answer)) }
+        };
+        let wait = |status, delay| async move {
+            if status == Some(429) {
+                // `ready` waits for it, here and in all other streams.
+                self.pacer.pause(&*self.clock, delay);
+            } else {
+                self.clock.sleep(delay).await;
+                meter.wait(delay);
+            }
+        };
+        self.retry.run(&*self.clock, call, wait).await
+    }
+
+    async fn attempt(&self, url: &Url, attempt: u32, meter: &Meter) -> Result<Answer> {
+        meter.wait(self.pacer.ready(&*self.clock).await);
+        meter.request(attempt);
+        let answer = match self.transport.get(url, &self.token).await {
+            Err(Error::Transport(error)) => return Err(error.after(attempt).into()),
+            answer => answer?,
+        };
+        let tracking_id = || answer.tracking_id().map(|id| self.token.cut_from(&without_queries(&id)));
+        tracing::debug!(
+            path = url.path(),
+            attempt,
+            status = answer.status,
+            tracking_id = tracking_id(),
+            "answer"
+        );
+        if answer.status == 200 { Ok(answer) } else { Err(self.refusal(&answer, attempt).into()) }
+    }
+
+    fn refusal(&self, answer: &Answer, attempts: u32) -> ApiError {
+        let date = answer.header(DATE.as_str());
+        let wait = answer.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        // It may have repeated the token.
+        ApiError::new(answer.status, answer.tracking_id(), wait, body, attempts)
+            .with_texts(|text| self.token.cut_from(text))
+    }
+
+    fn decoded(
+        &self,
+        answer: Answer,
+        decode: impl Fn(Vec<u8>) -> Result<Batch, Rejected>,
+    ) -> Result<Arc<Batch>> {
+        let content_type = answer.header(CONTENT_TYPE.as_str()).map(str::to_owned);
+        let tracking_id = answer.tracking_id();
+        decode(answer.body).map(Arc::new).map_err(|(text, error)| {
+            let cut = |text: &str| self.token.cut_from(text).into();
+            // Enough for what is shown, even if all of it is the token over and over.
+            let start: String = text.chars().take(16 << 10).collect();
+            let (content_type, tracking_id) =
+                (content_type.as_deref().map(cut), tracking_id.as_deref().map(cut));
+            DecodeError::new(answer.status, content_type, tracking_id, &cut(&start), error).into()
+        })
+    }
+}

@@ -1,0 +1,545 @@
+//! One pass over JSON text (RFC 8259) that finds where values stand, without building them.
+//!
+//! It takes and refuses exactly what `serde_json::value::RawValue` does, in linear time and without
+//! recursion: a property test and a fuzz target hold it to that.
+
+use std::{borrow::Cow, fmt, ops::Range};
+
+/// Reads `text` from front to back.
+#[derive(Debug)]
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Text that isn't JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    what: &'static str,
+    at: usize,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.what, self.at)
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+type Result<T, E = SyntaxError> = std::result::Result<T, E>;
+
+/// A string as it stands between its quotes.
+#[derive(Clone, Debug)]
+pub(crate) struct Quoted<'a> {
+    pub(crate) inner: Range<usize>,
+    text: &'a str,
+    escaped: bool,
+}
+
+impl<'a> Quoted<'a> {
+    /// What the string says, or nothing if an escape stands for half a surrogate pair.
+    pub(crate) fn value(&self) -> Option<Cow<'a, str>> {
+        let inner = self.text.get(self.inner.clone())?;
+        if !self.escaped {
+            return Some(Cow::Borrowed(inner));
+        }
+        let quoted = self.text.get(self.inner.start - 1..=self.inner.end)?;
+        serde_json::from_str(quoted).ok().map(Cow::Owned)
+    }
+
+    /// Whether it stands for itself, without escapes.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.escaped
+    }
+}
+
+/// What a value is, by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Object,
+    Array,
+    String,
+    /// A number, `true` or `false`.
+    Scalar,
+    Null,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Where the next byte to be read stands.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Steps over white space to the next value and tells what it seems to be.
+    pub(crate) fn peek(&mut self) -> Result<Kind> {
+        match self.next_byte()? {
+            b'{' => Ok(Kind::Object),
+            b'[' => Ok(Kind::Array),
+            b'"' => Ok(Kind::String),
+            b'n' => Ok(Kind::Null),
+            _ => Ok(Kind::Scalar),
+        }
+    }
+
+    /// Reads an object: `member` gets each key and must read its value.
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Quoted<'a>) -> Result<()>,
+    ) -> Result<()> {
+        self.expect(b'{', "expected an object")?;
+        if self.next_byte()? == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':', "expected `:`")?;
+            member(self, key)?;
+            match self.next_byte()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.error("expected `,` or `}`")),
+            }
+        }
+    }
+
+    /// Reads an array: `item` must read each item.
+    pub(crate) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.expect(b'[', "expected an array")?;
+        if self.next_byte()? == b']' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            match self.next_byte()? {
+                b',' => self.at += 1,
+                b']' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.error("expected `,` or `]`")),
+            }
+        }
+    }
+
+    /// Reads a string.
+    pub(crate) fn string(&mut self) -> Result<Quoted<'a>> {
+        self.expect(b'"', "expected a string")?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += plain_len(self.text.as_bytes().get(self.at..).unwrap_or_default());
+            match self.byte() {
+                Some(b'"') => {
+                    let inner = start..self.at;
+                    self.at += 1;
+                    return Ok(Quoted { inner, text: self.text, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.error("a control character in a string")),
+                None => return Err(self.error("the text ends in a string")),
+            }
+        }
+    }
+
+    /// Reads a value of any kind and returns where it stands.
+    pub(crate) fn value(&mut self) -> Result<Range<usize>> {
+        self.next_byte()?;
+        let start = self.at;
+        let mut open = Nesting::default();
+        loop {
+            let entered = match self.next_byte()? {
+                b'"' => {
+                    self.string()?;
+                    false
+                }
+                b'{' => self.enter(b'}'),
+                b'[' => self.enter(b']'),
+                _ => {
+                    self.scalar()?;
+                    false
+                }
+            };
+            if entered {
+                let object = self.text.as_bytes().get(self.at - 1) == Some(&b'{');
+                open.push(object);
+                if object {
+                    self.key()?;
+                }
+                continue;
+            }
+            loop {
+                let Some(object) = open.top() else { return Ok(start..self.at) };
+                match (self.next_byte()?, object) {
+                    (b',', true) => {
+                        self.at += 1;
+                        self.key()?;
+                        break;
+                    }
+                    (b',', false) => {
+                        self.at += 1;
+                        break;
+                    }
+                    (b'}', true) | (b']', false) => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    (_, true) => return Err(self.error("expected `,` or `}`")),
+                    (_, false) => return Err(self.error("expected `,` or `]`")),
+                }
+            }
+        }
+    }
+
+    /// Makes sure that nothing but white space follows.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.skip_space();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.error("text after the end")) }
+    }
+
+    /// Steps into an object or array, or over it if it is empty.
+    fn enter(&mut self, close: u8) -> bool {
+        self.at += 1;
+        let inside = self.at;
+        self.skip_space();
+        if self.byte() == Some(close) {
+            self.at += 1;
+            return false;
+        }
+        self.at = inside;
+        true
+    }
+
+    fn key(&mut self) -> Result<()> {
+        self.string()?;
+        self.expect(b':', "expected `:`")
+    }
+
+    /// Steps over the escape at whose backslash it stands.
+    fn escape(&mut self) -> Result<()> {
+        self.at += 1;
+        match self.byte() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                for _ in 0..4 {
+                    self.at += 1;
+                    if !self.byte().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                        return Err(self.error("an escape that isn't one"));
+                    }
+                }
+                self.at += 1;
+            }
+            _ => return Err(self.error("an escape that isn't one")),
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self) -> Result<()> {
+        match self.byte() {
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.error("expected a value")),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Result<()> {
+        if self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
+            self.at += word.len();
+            return Ok(());
+        }
+        Err(self.error("expected a value"))
+    }
+
+    fn number(&mut self) -> Result<()> {
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.byte() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.byte() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        if self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            return Err(self.error("a number that begins with 0"));
+        }
+        Ok(())
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Result<()> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += digits;
+        if digits == 0 { Err(self.error("expected a digit")) } else { Ok(()) }
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that isn't white space, without stepping over it.
+    fn next_byte(&mut self) -> Result<u8> {
+        self.skip_space();
+        self.byte().ok_or_else(|| self.error("the text ends too early"))
+    }
+
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<()> {
+        if self.next_byte()? == byte {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(self.error(what))
+    }
+
+    fn error(&self, what: &'static str) -> SyntaxError {
+        SyntaxError { what, at: self.at }
+    }
+}
+
+/// How many bytes at the start of `bytes` are no quote, no backslash and no control character.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for &word in words {
+        let word = u64::from_le_bytes(word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let special =
+            zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\'))) | control;
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+}
+
+/// Which of the open brackets are braces: one bit a level, on the heap only from the 65th on.
+#[derive(Debug, Default)]
+struct Nesting {
+    depth: usize,
+    bits: u64,
+    outer: Vec<u64>,
+}
+
+impl Nesting {
+    fn push(&mut self, object: bool) {
+        if self.depth.is_multiple_of(64) && self.depth > 0 {
+            self.outer.push(self.bits);
+        }
+        self.bits = self.bits << 1 | u64::from(object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.bits >>= 1;
+        if self.depth.is_multiple_of(64) && self.depth > 0 {
+            self.bits = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    fn top(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.bits & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn scan(text: &str) -> Result<&str> {
+        let mut scanner = Scanner::new(text);
+        let range = scanner.value()?;
+        scanner.end()?;
+        Ok(&text[range])
+    }
+
+    /// The scanner agrees with `serde_json` on whether `text` is JSON, and on what it is.
+    fn agrees(text: &str) {
+        let expected = serde_json::from_str::<&RawValue>(text).ok().map(RawValue::get);
+        assert_eq!(scan(text).ok(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn it_agrees_with_serde_json_on_a_table() {
+        for text in [
+            "",
+            " ",
+            "{}",
+            "[]",
+            " [ ] ",
+            "{ }",
+            "null",
+            "nul",
+            "nulll",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "00",
+            "01",
+            "-",
+            "-01",
+            "1.",
+            ".1",
+            "1.5",
+            "1e",
+            "1e5",
+            "1E+5",
+            "1e-",
+            "1.5e-7x",
+            "1e999",
+            "+1",
+            "NaN",
+            "1 2",
+            "\"\"",
+            "\"a",
+            "\"\\\"",
+            "\"\\u12\"",
+            "\"\\u12g4\"",
+            "\"\\ud800\"",
+            "\"\\x\"",
+            "\"\t\"",
+            "\"\u{7f}\"",
+            "\"é😀\"",
+            "[1,2]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\":1}",
+            "{\"a\" : [ {\"b\":{}} , [] ] }",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{a:1}",
+            "{1:1}",
+            "[}",
+            "{]",
+            "[[]",
+            "[]]",
+            "{\"a\":[}",
+            "\u{feff}{}",
+            "\u{b}1",
+            "[{},{\"a\":[[[[]]]]},\"x\"]",
+            "'a'",
+            "{\"a\":1 \"b\":2}",
+            "[1\u{a0}]",
+            "{\"\":{\"\":\"\"}}",
+            "-a",
+            "[-]",
+        ] {
+            agrees(text);
+        }
+    }
+
+    #[test]
+    fn a_string_ends_at_its_quote_wherever_that_stands() {
+        for length in 0..40 {
+            for tail in ["", "\"", "\\\"x\"", "\n\"", "\u{1f}\"", "é\"", "\u{80}\"", "\\\\\"\""] {
+                agrees(&format!("\"{}{tail}", "a".repeat(length)));
+                agrees(&format!("\"{}{tail}", "é".repeat(length)));
+            }
+        }
+    }
+
+    #[test]
+    fn nesting_of_any_depth_is_read_in_bounded_stack() {
+        for depth in [1, 63, 64, 65, 127, 128, 129, 200_000] {
+            let mixed: String = (0..depth).map(|i| if i % 3 == 0 { "{\"a\":" } else { "[" }).collect();
+            let close: String = (0..depth).rev().map(|i| if i % 3 == 0 { '}' } else { ']' }).collect();
+            assert!(scan(&format!("{mixed}1{close}")).is_ok(), "{depth}");
+            assert!(scan(&format!("{mixed}1{}", &close[1..])).is_err(), "{depth}");
+            assert!(scan(&"[".repeat(depth)).is_err(), "{depth}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_string_says_what_it_says() {
+        let value = |text: &'static str| Scanner::new(text).string().unwrap().value();
+        assert!(matches!(value("\"plain\""), Some(Cow::Borrowed("plain"))));
+        assert_eq!(value(r#""a\u0062\n\ud83d\ude00""#).unwrap(), "ab\n😀");
+        assert_eq!(value(r#""\ud800""#), None);
+    }
+
+    fn json() -> impl Strategy<Value = String> {
+        let text = prop_oneof![
+            "[a-z\\PC\"\\\\/\u{0}-\u{1f}]{0,12}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+            Just(r#""\ud83d\u00e9\/""#.to_owned()),
+        ];
+        let leaf = prop_oneof![
+            text.clone(),
+            "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?",
+            "true|false|null"
+        ];
+        let space = "[ \n\t\r]{0,2}";
+        leaf.prop_recursive(5, 40, 4, move |inner| {
+            let item = (space, inner, space).prop_map(|(a, value, b)| format!("{a}{value}{b}"));
+            let member = (text.clone(), item.clone()).prop_map(|(key, value)| format!("{key}:{value}"));
+            prop_oneof![
+                prop::collection::vec(item, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+                prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_serde_json_on_json(text in json()) {
+            prop_assert!(scan(&text).is_ok());
+            agrees(&text);
+        }
+
+        #[test]
+        fn it_agrees_with_serde_json_on_damaged_json(text in json(), at in any::<prop::sample::Index>(), with in "[\\[\\]{}\",:\\\\0-9eu.\u{1f} a-]?") {
+            let at = text.char_indices().map(|(at, _)| at).nth(at.index(text.chars().count())).unwrap();
+            let after = at + text[at..].chars().next().unwrap().len_utf8();
+            agrees(&format!("{}{with}{}", &text[..at], &text[after..]));
+            agrees(&format!("{}{with}{}", &text[..at], &text[at..]));
+            agrees(&text[..at]);
+        }
+
+        #[test]
+        fn it_agrees_with_serde_json_on_noise(text in "[\\[\\]{}\",:\\\\0-9eEu.+ \u{1f}tfnrueals-]{0,24}") {
+            agrees(&text);
+        }
+    }
+}

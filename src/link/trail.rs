@@ -1,0 +1,112 @@
+//! The guard against walking in circles.
+
+use std::fmt;
+
+use url::{Position, Url};
+
+use crate::error::{Error, LinkErrorKind, Result};
+
+/// Finds a page that comes back, in a cycle of any length, in constant memory: Brent's algorithm.
+///
+/// The pages at steps 1, 2, 4, 8 … are marked, each in place of the one before. A walk that ran into
+/// a cycle passes its mark again as soon as that lies in the cycle and is held for its whole length:
+/// within three times the number of different pages. A page that links to itself is found at once.
+pub(crate) struct Trail {
+    page: Url,
+    marked: Url,
+    steps: u64,
+}
+
+impl Trail {
+    pub(crate) fn new(start: &Url) -> Self {
+        Self { page: start.clone(), marked: start.clone(), steps: 0 }
+    }
+
+    /// Goes on to `next`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Link`] with `Cycle`, if the walk has been there.
+    pub(crate) fn follow(&mut self, next: &Url) -> Result<()> {
+        if *next == self.page || *next == self.marked {
+            let page = &next[..Position::AfterPath];
+            return Err(Error::link(LinkErrorKind::Cycle, super::shown(page.as_bytes())));
+        }
+        self.page = next.clone();
+        self.steps += 1;
+        if self.steps.is_power_of_two() {
+            self.marked = next.clone();
+        }
+        Ok(())
+    }
+}
+
+/// Without the URLs, whose queries are not for logs.
+impl fmt::Debug for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trail").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(n: usize) -> Url {
+        Url::parse(&format!("https://webexapis.com/v1/events?cursor={n}")).unwrap()
+    }
+
+    /// The step on which a walk over `tail` pages into a cycle of `length` is stopped.
+    fn stopped_at(tail: usize, length: usize) -> usize {
+        let mut walk = Trail::new(&page(0));
+        for step in 1..=1000 {
+            let at = if step < tail { step } else { tail + (step - tail) % length };
+            if let Err(error) = walk.follow(&page(at)) {
+                assert_eq!(error.link_kind(), Some(LinkErrorKind::Cycle));
+                return step;
+            }
+        }
+        panic!("a walk of {tail} pages into a cycle of {length} goes on");
+    }
+
+    #[test]
+    fn a_cycle_of_any_length_is_found_soon_and_never_too_soon() {
+        for tail in 0..=40 {
+            for length in 1..=40 {
+                let pages = tail + length;
+                let step = stopped_at(tail, length);
+                assert!((pages..=3 * pages).contains(&step), "{tail} + {length}: stopped at step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_that_links_to_itself_is_found_at_once() {
+        for tail in 0..=100 {
+            assert_eq!(stopped_at(tail, 1), tail + 1);
+        }
+    }
+
+    #[test]
+    fn a_walk_without_return_goes_on() {
+        let mut trail = Trail::new(&page(0));
+        assert!((1..10_000).all(|n| trail.follow(&page(n)).is_ok()));
+    }
+
+    #[test]
+    fn pages_that_differ_in_a_byte_are_different() {
+        let mut trail = Trail::new(&page(0));
+        for text in
+            ["https://webexapis.com/a%2fb", "https://webexapis.com/a%2Fb", "https://webexapis.com/a/b"]
+        {
+            trail.follow(&Url::parse(text).unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn neither_its_error_nor_its_debug_shows_a_query() {
+        let mut trail = Trail::new(&page(7));
+        let shown = format!("{trail:?} {}", trail.follow(&page(7)).unwrap_err());
+        assert!(shown.contains("/v1/events") && !shown.contains("cursor"), "{shown}");
+    }
+}

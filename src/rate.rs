@@ -1,0 +1,201 @@
+//! `RateLimit`, and what holds back all clones of a client together: the pacer and the pause.
+
+use std::{
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::clock::Clock;
+
+/// How often a client may ask, all its clones and streams together, retries included.
+///
+/// A burst of 1 unless set: requests are spread evenly. The service's own limits are undocumented
+/// but for a rule of thumb of 300 a minute, and are shared by all that a user runs.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use webex_events::RateLimit;
+///
+/// let limit = RateLimit::per_minute(NonZeroU32::new(240).unwrap()).burst(NonZeroU32::new(4).unwrap());
+/// # let _ = limit;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a limit does nothing until a `ClientBuilder` has it"]
+pub struct RateLimit {
+    period: Duration,
+    burst: NonZeroU32,
+}
+
+impl RateLimit {
+    /// So many requests a minute.
+    pub fn per_minute(requests: NonZeroU32) -> Self {
+        Self::every(Duration::from_secs(60), requests)
+    }
+
+    /// So many requests a second.
+    pub fn per_second(requests: NonZeroU32) -> Self {
+        Self::every(Duration::from_secs(1), requests)
+    }
+
+    fn every(time: Duration, requests: NonZeroU32) -> Self {
+        Self { period: time / requests.get(), burst: NonZeroU32::MIN }
+    }
+
+    /// How many requests may go out at once after a quiet time. The average stays what it is.
+    pub const fn burst(mut self, requests: NonZeroU32) -> Self {
+        self.burst = requests;
+        self
+    }
+
+    /// How far a request may run ahead of its even pace.
+    fn tolerance(&self) -> Duration {
+        self.period.saturating_mul(self.burst.get() - 1)
+    }
+}
+
+/// What every request passes before it is sent.
+#[derive(Debug, Default)]
+pub(crate) struct Pacer {
+    pause: Mutex<Option<Pause>>,
+    limit: Option<RateLimit>,
+    /// When the next request is due at an even pace. Waiters queue up for it in order, so that one
+    /// that is dropped while it waits has taken nothing.
+    due: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// A wait that the service asked for.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Instant,
+    /// Over how long those that it held back come back.
+    spread: Duration,
+}
+
+impl Pacer {
+    pub(crate) fn new(limit: Option<RateLimit>) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Holds every request back for `wait` from now on.
+    pub(crate) fn pause(&self, clock: &dyn Clock, wait: Duration) {
+        let Some(until) = clock.now().checked_add(wait) else { return };
+        let spread = (wait / 10).clamp(Duration::from_millis(50), Duration::from_secs(5));
+        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        if pause.is_none_or(|pause| pause.until < until) {
+            *pause = Some(Pause { until, spread });
+        }
+    }
+
+    /// Returns when a request may be sent, and how long that took.
+    pub(crate) async fn ready(&self, clock: &dyn Clock) -> Duration {
+        let start = clock.now();
+        self.paused(clock).await;
+        if let Some(limit) = &self.limit {
+            let mut due = self.due.lock().await;
+            loop {
+                self.paused(clock).await;
+                let now = clock.now();
+                let next = due.unwrap_or(now).max(now);
+                let wait = next.saturating_duration_since(now).saturating_sub(limit.tolerance());
+                if wait.is_zero() {
+                    *due = next.checked_add(limit.period);
+                    break;
+                }
+                clock.sleep(wait).await;
+            }
+        }
+        clock.now().saturating_duration_since(start)
+    }
+
+    /// Returns when no pause holds, each waiter at a moment of its own.
+    async fn paused(&self, clock: &dyn Clock) {
+        loop {
+            let now = clock.now();
+            let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(pause) = pause.filter(|pause| now < pause.until) else { return };
+            let wait = pause.until - now + pause.spread.mul_f64(clock.jitter());
+            clock.sleep(wait).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::simulated::Simulated;
+
+    fn n(n: u32) -> NonZeroU32 {
+        NonZeroU32::new(n).unwrap()
+    }
+
+    async fn waits(pacer: &Pacer, clock: &&'static Simulated, requests: usize) -> Vec<u128> {
+        let mut waits = Vec::new();
+        for _ in 0..requests {
+            waits.push(pacer.ready(clock).await.as_millis());
+        }
+        waits
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_nothing_waits() {
+        let clock = Simulated::new(0.0);
+        assert_eq!(waits(&Pacer::new(None), &clock, 3).await, [0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn requests_are_spread_evenly() {
+        let clock = Simulated::new(0.0);
+        let pacer = Pacer::new(Some(RateLimit::per_minute(n(120))));
+        assert_eq!(waits(&pacer, &clock, 4).await, [0, 500, 500, 500]);
+        clock.advance(Duration::from_millis(700));
+        assert_eq!(waits(&pacer, &clock, 2).await, [0, 500]);
+    }
+
+    #[tokio::test]
+    async fn a_burst_goes_out_at_once_and_fills_up_again() {
+        let clock = Simulated::new(0.0);
+        let pacer = Pacer::new(Some(RateLimit::per_second(n(10)).burst(n(3))));
+        assert_eq!(waits(&pacer, &clock, 5).await, [0, 0, 0, 100, 100]);
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(waits(&pacer, &clock, 4).await, [0, 0, 0, 100]);
+    }
+
+    #[tokio::test]
+    async fn a_pause_holds_everyone_and_lets_them_go_spread_out() {
+        for (jitter, seconds, expected) in
+            [(0.0, 10, 10_000), (0.5, 10, 10_500), (0.5, 0, 0), (0.5, 600, 602_500)]
+        {
+            let clock = Simulated::new(jitter);
+            let pacer = Pacer::new(None);
+            pacer.pause(&clock, Duration::from_secs(seconds));
+            assert_eq!(pacer.ready(&clock).await.as_millis(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_pause_still_spreads_over_50_milliseconds() {
+        let clock = Simulated::new(0.5);
+        let pacer = Pacer::new(None);
+        pacer.pause(&clock, Duration::from_millis(10));
+        assert_eq!(pacer.ready(&clock).await.as_millis(), 35);
+    }
+
+    #[tokio::test]
+    async fn a_shorter_pause_never_cuts_a_longer_one_short() {
+        let clock = Simulated::new(0.0);
+        let pacer = Pacer::new(None);
+        pacer.pause(&clock, Duration::from_secs(10));
+        pacer.pause(&clock, Duration::from_secs(1));
+        pacer.pause(&clock, Duration::MAX);
+        assert_eq!(pacer.ready(&clock).await, Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn after_a_pause_the_pace_holds_still() {
+        let clock = Simulated::new(0.0);
+        let pacer = Pacer::new(Some(RateLimit::per_second(n(2))));
+        pacer.pause(&clock, Duration::from_secs(10));
+        assert_eq!(waits(&pacer, &clock, 3).await, [10_000, 500, 500]);
+    }
+}

@@ -1,0 +1,257 @@
+//! The settings of a sandbox.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use tokio::net::TcpListener;
+
+use super::{
+    Sandbox,
+    clock::Clock,
+    faults::Faults,
+    log::Log,
+    oauth::{OAuth, Tokens},
+    query::Bounds,
+    service::{Options, State, StateParts, serve},
+    store::{Plan, Store},
+};
+use crate::error::{Error, Result};
+
+const MONTH: i64 = 30 * 24 * 3_600_000;
+/// So that numbers of events fit into 32 bits with room for those that are pushed.
+const MOST_EVENTS: usize = 100_000_000;
+
+/// Sets a [`Sandbox`] up.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`addr`](Self::addr) | 127.0.0.1, a free port |
+/// | [`events`](Self::events) | 1,000 |
+/// | [`late_events`](Self::late_events) | 0 |
+/// | [`seed`](Self::seed) | 0 |
+/// | [`period`](Self::period) | the 30 days up to the start |
+/// | [`shuffled`](Self::shuffled) | no: newest first |
+/// | [`now`](Self::now) | the system's time |
+/// | [`bounds`](Self::bounds) | [`Bounds::HalfOpen`] |
+/// | [`retention`](Self::retention) | no limit |
+/// | [`gzip`](Self::gzip) | off |
+/// | [`log_capacity`](Self::log_capacity) | 1,000 requests |
+/// | [`token_lifetime`](Self::token_lifetime) | 14 days |
+/// | [`rotate_refresh_tokens`](Self::rotate_refresh_tokens) | no |
+/// | faults | none |
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SandboxBuilder {
+    address: SocketAddr,
+    events: usize,
+    late: usize,
+    seed: u64,
+    period: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    shuffled: bool,
+    now: Option<DateTime<Utc>>,
+    options: Options,
+    log_capacity: usize,
+    oauth: OAuth,
+    pub(super) faults: Faults,
+}
+
+impl Default for SandboxBuilder {
+    fn default() -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            events: 1000,
+            late: 0,
+            seed: 0,
+            period: None,
+            shuffled: false,
+            now: None,
+            options: Options::default(),
+            log_capacity: 1000,
+            oauth: OAuth::default(),
+            faults: Faults::default(),
+        }
+    }
+}
+
+impl SandboxBuilder {
+    /// Listens here. It must be a loopback address; port 0 is any that is free.
+    pub fn addr(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// How many events there are at the start. The first 21 of them, the newest, are of every
+    /// resource and type once; about a third of the others are new messages.
+    pub fn events(mut self, count: usize) -> Self {
+        self.events = count;
+        self
+    }
+
+    /// How many more events there are that no list has yet, spread over the same period:
+    /// [`Sandbox::release_late`] and [`late_every`](Self::late_every) let them arrive.
+    pub fn late_events(mut self, count: usize) -> Self {
+        self.late = count;
+        self
+    }
+
+    /// What everything random follows from. The same seed with the same settings gives the same
+    /// events byte for byte, if [`period`](Self::period) or [`now`](Self::now) is set; without them
+    /// all but the times is the same.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// When the events were created: spread evenly from `from`, included, to `to`, excluded, and
+    /// about one in eight at the same millisecond as another.
+    ///
+    /// Events with a time that the sandbox's clock hasn't reached aren't in its lists. So a period
+    /// that reaches into the future makes events come in as time goes by.
+    pub fn period(mut self, from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        self.period = Some((from, to));
+        self
+    }
+
+    /// Whether lists have their events in an order by lot, the same in each list, instead of newest
+    /// first. The service doesn't document its order. A page of a narrow window costs more then.
+    pub fn shuffled(mut self, shuffled: bool) -> Self {
+        self.shuffled = shuffled;
+        self
+    }
+
+    /// Makes the clock stand still at this time, until [`Sandbox::set_now`] or
+    /// [`Sandbox::advance`]. See there for what goes by it.
+    pub fn now(mut self, now: DateTime<Utc>) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// Whether `from` and `to` include their instants. That of the real service is unknown.
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.options.bounds = bounds;
+        self
+    }
+
+    /// Answers 403 to a list with a `from` further back than this, as the service does for 90 days
+    /// and an organization without the Pro Pack. A list without `from` still has all events.
+    pub fn retention(mut self, days: u32) -> Self {
+        self.options.retention = Some(days);
+        self
+    }
+
+    /// Whether bodies are compressed for requests that accept gzip.
+    pub fn gzip(mut self, gzip: bool) -> Self {
+        self.options.gzip = gzip;
+        self
+    }
+
+    /// How many requests [`Sandbox::requests`] remembers.
+    pub fn log_capacity(mut self, requests: usize) -> Self {
+        self.log_capacity = requests;
+        self
+    }
+
+    /// The access token that it accepts from the start. Otherwise it makes one up.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.oauth.token = Some(token.into());
+        self
+    }
+
+    /// How long an access token is good for, by the sandbox's clock; the first one too. Whole
+    /// seconds of it are the `expires_in` of a grant.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.oauth.lifetime = lifetime;
+        self
+    }
+
+    /// The client id and secret that a refresh grant must name. Otherwise they are
+    /// `sandbox-client` and `sandbox-secret`.
+    pub fn oauth_client(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.oauth.client_id = id.into();
+        self.oauth.client_secret = secret.into();
+        self
+    }
+
+    /// The refresh token that is good at the start. Otherwise it makes one up.
+    pub fn refresh_token(mut self, token: impl Into<String>) -> Self {
+        self.oauth.refresh_token = Some(token.into());
+        self
+    }
+
+    /// Whether each grant replaces the refresh token, and the one before is refused from then on.
+    /// What the real service does is disputed.
+    pub fn rotate_refresh_tokens(mut self, rotate: bool) -> Self {
+        self.oauth.rotate = rotate;
+        self
+    }
+
+    /// Makes the events and begins to serve. A million events take a few seconds and about a
+    /// gigabyte.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the address isn't a loopback address or can't be listened on, if the
+    /// period is empty, or if there are more than 100 million events.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with I/O and time enabled.
+    pub async fn start(self) -> Result<Sandbox> {
+        if !self.address.ip().is_loopback() {
+            return Err(Error::config(format!(
+                "a sandbox listens on a loopback address only: {}",
+                self.address
+            )));
+        }
+        let clock = Clock::new(self.now.map(|now| now.timestamp_millis()));
+        let plan = self.plan(clock.now())?;
+        let cant = |error| Error::config(format!("a sandbox can't listen on {}: {error}", self.address));
+        let listener = TcpListener::bind(self.address).await.map_err(cant)?;
+        let address = listener.local_addr().map_err(cant)?;
+        let store = tokio::task::spawn_blocking(move || Store::generate(&plan))
+            .await
+            .map_err(|error| Error::config(format!("a sandbox can't make its events: {error}")))?;
+        let tokens = Tokens::new(self.oauth, self.seed, clock.now());
+        let token = tokens.newest().unwrap_or_default().to_owned();
+        let state = Arc::new(State::new(StateParts {
+            address,
+            seed: self.seed,
+            options: self.options,
+            clock,
+            store,
+            faults: self.faults,
+            tokens,
+            log: Log::new(self.log_capacity),
+        }));
+        let server = tokio::spawn(serve(listener, Arc::clone(&state))).abort_handle();
+        Ok(Sandbox { state, token, server })
+    }
+
+    fn plan(&self, now: i64) -> Result<Plan> {
+        let period = match self.period {
+            Some((from, to)) if from.timestamp_millis() < to.timestamp_millis() => {
+                from.timestamp_millis()..to.timestamp_millis()
+            }
+            Some((from, to)) => {
+                return Err(Error::config(format!("a sandbox's period must not be empty: {from} to {to}")));
+            }
+            None => now.saturating_sub(MONTH)..now,
+        };
+        let number = |count: usize| u32::try_from(count.min(MOST_EVENTS)).unwrap_or(u32::MAX);
+        if self.events.saturating_add(self.late) > MOST_EVENTS {
+            let asked = self.events.saturating_add(self.late);
+            return Err(Error::config(format!("a sandbox has at most {MOST_EVENTS} events, not {asked}")));
+        }
+        Ok(Plan {
+            seed: self.seed,
+            events: number(self.events),
+            late: number(self.late),
+            period,
+            shuffled: self.shuffled,
+        })
+    }
+}

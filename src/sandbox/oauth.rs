@@ -1,0 +1,132 @@
+//! Access tokens, and the grant that refreshes them.
+
+use std::time::Duration;
+
+use url::form_urlencoded;
+
+use super::random::{Purpose, Random};
+
+/// Settings of the token endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct OAuth {
+    pub(super) token: Option<String>,
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+    pub(super) refresh_token: Option<String>,
+    pub(super) rotate: bool,
+    pub(super) lifetime: Duration,
+}
+
+impl Default for OAuth {
+    fn default() -> Self {
+        Self {
+            token: None,
+            client_id: "sandbox-client".to_owned(),
+            client_secret: "sandbox-secret".to_owned(),
+            refresh_token: None,
+            rotate: false,
+            lifetime: Duration::from_secs(14 * 24 * 3600),
+        }
+    }
+}
+
+/// Why a grant was refused.
+pub(super) type Refusal = (u16, &'static str);
+
+#[derive(Debug)]
+pub(super) struct Tokens {
+    settings: OAuth,
+    seed: u64,
+    made: u64,
+    /// Access tokens and when they expire.
+    accepted: Vec<(String, i64)>,
+    refresh: Option<String>,
+}
+
+impl Tokens {
+    pub(super) fn new(settings: OAuth, seed: u64, now: i64) -> Self {
+        let mut tokens = Self { settings, seed, made: 0, accepted: Vec::new(), refresh: None };
+        let made = [tokens.make("access"), tokens.make("refresh")];
+        let [access, refresh] = made;
+        let access = tokens.settings.token.clone().unwrap_or(access);
+        tokens.refresh = Some(tokens.settings.refresh_token.clone().unwrap_or(refresh));
+        tokens.accept(access, now);
+        tokens
+    }
+
+    fn make(&mut self, kind: &str) -> String {
+        self.made += 1;
+        let mut random = Random::new(self.seed, Purpose::Token, self.made);
+        format!("sandbox-{kind}-{}-{:032x}", self.made, random.uuid())
+    }
+
+    fn accept(&mut self, token: String, now: i64) {
+        let lifetime = i64::try_from(self.settings.lifetime.as_millis()).unwrap_or(i64::MAX);
+        self.accepted.retain(|&(_, expires)| expires > now);
+        self.accepted.push((token, now.saturating_add(lifetime)));
+    }
+
+    /// The newest access token.
+    pub(super) fn newest(&self) -> Option<&str> {
+        self.accepted.last().map(|(token, _)| token.as_str())
+    }
+
+    pub(super) fn refresh_token(&self) -> Option<&str> {
+        self.refresh.as_deref()
+    }
+
+    pub(super) fn client(&self) -> (&str, &str) {
+        (&self.settings.client_id, &self.settings.client_secret)
+    }
+
+    pub(super) fn accepts(&self, authorization: &[u8], now: i64) -> bool {
+        let Some((scheme, token)) = authorization.split_at_checked(7) else { return false };
+        let good = |(known, expires): &(String, i64)| known.as_bytes() == token && *expires > now;
+        scheme.eq_ignore_ascii_case(b"Bearer ") && self.accepted.iter().any(good)
+    }
+
+    pub(super) fn revoke(&mut self) {
+        self.accepted.clear();
+    }
+
+    pub(super) fn revoke_refresh_token(&mut self) {
+        self.refresh = None;
+    }
+
+    pub(super) fn replace(&mut self, token: String, now: i64) {
+        self.accepted.clear();
+        self.accept(token, now);
+    }
+
+    /// Answers a refresh grant, form-encoded.
+    pub(super) fn grant(&mut self, form: &[u8], now: i64) -> Result<String, Refusal> {
+        let field = |wanted: &str| {
+            form_urlencoded::parse(form).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+        };
+        if field("grant_type").as_deref() != Some("refresh_token") {
+            return Err((400, "Invalid value for parameter: grant_type"));
+        }
+        if field("client_id").as_deref() != Some(&*self.settings.client_id)
+            || field("client_secret").as_deref() != Some(&*self.settings.client_secret)
+        {
+            return Err((401, "The client id or the client secret is wrong."));
+        }
+        if self.refresh.is_none() || field("refresh_token") != self.refresh {
+            return Err((400, "The refresh token is unknown, was replaced or was revoked."));
+        }
+        let access = self.make("access");
+        if self.settings.rotate {
+            self.refresh = Some(self.make("refresh"));
+        }
+        let reply = serde_json::json!({
+            "access_token": access,
+            "expires_in": self.settings.lifetime.as_secs(),
+            "refresh_token": self.refresh,
+            "refresh_token_expires_in": 90 * 24 * 3600,
+            "token_type": "Bearer",
+            "scope": "spark-compliance:events_read",
+        });
+        self.accept(access, now);
+        Ok(reply.to_string())
+    }
+}

@@ -1,0 +1,415 @@
+//! HTTP: routes, tokens, error bodies.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, LINK, RETRY_AFTER,
+    },
+    request::Parts,
+};
+use http_body_util::{BodyExt, Collected, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+
+use super::{
+    body::Reply,
+    clock::Clock,
+    cursor::Ledger,
+    faults::{Answer, Faults},
+    json,
+    log::{Log, Request, Route},
+    oauth::Tokens,
+    query::Bounds,
+    random::{Purpose, Random, hyphenated},
+    store::Store,
+};
+
+const JSON: &str = "application/json;charset=UTF-8";
+const TRACKING_ID: HeaderName = HeaderName::from_static("trackingid");
+const MAX_FORM_BYTES: usize = 64 << 10;
+/// The last instant that an HTTP date can say.
+const LAST_DATE: u64 = 253_402_300_799_000;
+
+/// What doesn't change while a sandbox runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) bounds: Bounds,
+    pub(super) retention: Option<u32>,
+    pub(super) gzip: bool,
+}
+
+/// Everything that a sandbox and its connections share.
+pub(super) struct State {
+    pub(super) base_url: String,
+    pub(super) address: SocketAddr,
+    pub(super) seed: u64,
+    pub(super) options: Options,
+    pub(super) started: Instant,
+    pub(super) clock: Clock,
+    store: RwLock<Store>,
+    faults: Mutex<Faults>,
+    tokens: Mutex<Tokens>,
+    cursors: Mutex<Ledger>,
+    log: Mutex<Log>,
+    answers: AtomicU64,
+}
+
+/// Parts of a [`State`] that are made before it.
+pub(super) struct StateParts {
+    pub(super) address: SocketAddr,
+    pub(super) seed: u64,
+    pub(super) options: Options,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) faults: Faults,
+    pub(super) tokens: Tokens,
+    pub(super) log: Log,
+}
+
+/// A request that isn't fulfilled, with the service's own words.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) reason: String,
+}
+
+impl Refused {
+    pub(super) fn bad_request(reason: impl Into<String>) -> Self {
+        Self { status: 400, reason: reason.into() }
+    }
+}
+
+/// An answer in the making.
+struct Draft {
+    status: u16,
+    content_type: String,
+    headers: Vec<(HeaderName, String)>,
+    body: Vec<u8>,
+    items: usize,
+}
+
+impl Draft {
+    fn new(status: u16, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        let content_type = content_type.into();
+        Self { status, content_type, headers: Vec::new(), body: body.into(), items: 0 }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// Makes hyper close the connection instead of answering.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer")]
+struct Closed;
+
+/// Serves until it is aborted, and its connections with it.
+pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        // Accepting fails for a lack of file handles, say; that passes.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            let answer = service_fn(move |request| answer(Arc::clone(&state), request));
+            // It ends with an error whenever a fault broke it off, or the other side did.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
+async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Result<Response<Reply>, Closed> {
+    let (parts, body) = request.into_parts();
+    let route = route(&parts);
+    let verdict = state.faults().judge(route, state.started.elapsed(), state.seed);
+    if !verdict.latency.is_zero() {
+        tokio::time::sleep(verdict.latency).await;
+    }
+    let form = if route == Route::AccessToken {
+        Limited::new(body, MAX_FORM_BYTES).collect().await.map(Collected::to_bytes).unwrap_or_default()
+    } else {
+        Bytes::new()
+    };
+    let authorized = state.is_authorized(&parts.headers);
+    let tracking_id = state.next_tracking_id();
+    let draft = match (verdict.drop, &verdict.answer) {
+        (true, _) => None,
+        (false, Some(answer)) => Some(injected(answer, &tracking_id)),
+        (false, None) => Some(state.fulfil(&parts, route, &form, authorized, &tracking_id)),
+    };
+    state.record(&parts, route, authorized, draft.as_ref());
+    let draft = draft.ok_or(Closed)?;
+    Ok(state.finish(draft, &parts.headers, &tracking_id, verdict.cut, verdict.pace))
+}
+
+fn route(parts: &Parts) -> Route {
+    match (parts.uri.path(), &parts.method) {
+        ("/v1/events", &Method::GET) => Route::List,
+        ("/v1/access_token", &Method::POST) => Route::AccessToken,
+        (path, &Method::GET) if event_id(path).is_some() => Route::Event,
+        _ => Route::Other,
+    }
+}
+
+/// The last segment of `/v1/events/{id}`, as it came.
+fn event_id(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/events/").filter(|id| !id.is_empty() && !id.contains('/'))
+}
+
+fn injected(answer: &Answer, tracking_id: &str) -> Draft {
+    let status = if (200..1000).contains(&answer.status) { answer.status } else { 500 };
+    let draft = match &answer.body {
+        Some((content_type, text)) => Draft::new(status, content_type, text.as_bytes()),
+        None if matches!(status, 429 | 502) => html(status),
+        None => refusal(status, phrase(status), tracking_id),
+    };
+    match &answer.retry_after {
+        Some(value) => draft.with(RETRY_AFTER, value),
+        None => draft,
+    }
+}
+
+fn phrase(status: u16) -> &'static str {
+    StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
+}
+
+/// The page of a gateway.
+fn html(status: u16) -> Draft {
+    let title = format!("{status} {}", phrase(status));
+    let page = format!("<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>");
+    Draft::new(status, "text/html", page)
+}
+
+/// The error body of the reference.
+fn refusal(status: u16, message: &str, tracking_id: &str) -> Draft {
+    let mut body = Vec::with_capacity(2 * message.len() + 128);
+    let mut object = json::Object::new(&mut body);
+    object.text("message", message);
+    let errors = object.key("errors");
+    errors.push(b'[');
+    let mut error = json::Object::new(errors);
+    error.text("description", message);
+    error.end();
+    errors.push(b']');
+    object.text("trackingId", tracking_id);
+    object.end();
+    Draft::new(status, JSON, body)
+}
+
+impl State {
+    pub(super) fn new(parts: StateParts) -> Self {
+        Self {
+            base_url: format!("http://{}/v1", parts.address),
+            address: parts.address,
+            seed: parts.seed,
+            options: parts.options,
+            started: Instant::now(),
+            clock: parts.clock,
+            store: RwLock::new(parts.store),
+            faults: Mutex::new(parts.faults),
+            tokens: Mutex::new(parts.tokens),
+            cursors: Mutex::default(),
+            log: Mutex::new(parts.log),
+            answers: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn store(&self) -> RwLockReadGuard<'_, Store> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn store_mut(&self) -> RwLockWriteGuard<'_, Store> {
+        self.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        lock(&self.tokens)
+    }
+
+    pub(super) fn cursors(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.cursors)
+    }
+
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        lock(&self.log)
+    }
+
+    pub(super) fn origin(&self) -> &str {
+        self.base_url.strip_suffix("/v1").unwrap_or(&self.base_url)
+    }
+
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
+        let value = headers.get(AUTHORIZATION);
+        value.is_some_and(|value| self.tokens().accepts(value.as_bytes(), self.clock.now()))
+    }
+
+    fn next_tracking_id(&self) -> String {
+        let number = self.answers.fetch_add(1, Ordering::Relaxed);
+        let uuid = hyphenated(Random::new(self.seed, Purpose::Tracking, number).uuid());
+        format!("ROUTER_{}", String::from_utf8_lossy(&uuid).to_uppercase())
+    }
+
+    /// The true answer, with no fault but the rate limit.
+    fn fulfil(&self, parts: &Parts, route: Route, form: &[u8], authorized: bool, tracking_id: &str) -> Draft {
+        if route == Route::Other {
+            return Self::unrouted(parts, tracking_id);
+        }
+        if route == Route::AccessToken {
+            let granted = self.tokens().grant(form, self.clock.now());
+            return match granted {
+                Ok(reply) => Draft::new(200, JSON, reply),
+                Err((status, reason)) => refusal(status, reason, tracking_id),
+            };
+        }
+        if !authorized {
+            let message =
+                "The request requires a valid access token set in the Authorization request header.";
+            return refusal(401, message, tracking_id);
+        }
+        if let Err(draft) = self.throttle() {
+            return draft;
+        }
+        let answer = match event_id(parts.uri.path()) {
+            Some(id) => self.event(id),
+            None => self.list(parts.uri.query().unwrap_or_default()).map(|page| {
+                let draft = Draft { items: page.items, ..Draft::new(200, JSON, page.body) };
+                page.links.into_iter().fold(draft, |draft, link| draft.with(LINK, link))
+            }),
+        };
+        answer.unwrap_or_else(|refused| {
+            // The router wraps what the service behind it says.
+            let Refused { status, reason } = refused;
+            let message = format!(
+                "GET failed: HTTP/1.1 {status} {} (url = {}{}, request/response TrackingId = {tracking_id}, error = '{reason}')",
+                phrase(status),
+                self.origin(),
+                parts.uri.path(),
+            );
+            refusal(status, &message, tracking_id)
+        })
+    }
+
+    fn unrouted(parts: &Parts, tracking_id: &str) -> Draft {
+        let allowed = match parts.uri.path() {
+            "/v1/access_token" => Some("POST"),
+            path => (path == "/v1/events" || event_id(path).is_some()).then_some("GET"),
+        };
+        match allowed {
+            Some(method) => refusal(405, "Method Not Allowed", tracking_id).with(ALLOW, method),
+            None => refusal(404, "The requested resource could not be found.", tracking_id),
+        }
+    }
+
+    fn throttle(&self) -> Result<(), Draft> {
+        let mut faults = self.faults();
+        faults.throttle(self.started.elapsed()).map_err(|wait| {
+            let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
+            html(429).with(RETRY_AFTER, faults.rate_limit_header.clone().unwrap_or(seconds))
+        })
+    }
+
+    fn event(&self, id: &str) -> Result<Draft, Refused> {
+        let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy();
+        let store = self.store();
+        let number = store.arrived(&id).filter(|&number| store.created(number) <= self.clock.now());
+        number
+            .map(|number| Draft::new(200, JSON, store.text(number)))
+            .ok_or_else(|| Refused { status: 404, reason: "Event not found".to_owned() })
+    }
+
+    fn record(&self, parts: &Parts, route: Route, authorized: bool, draft: Option<&Draft>) {
+        let target = parts.uri.path_and_query().map_or(parts.uri.path(), |target| target.as_str());
+        let request = Request {
+            method: parts.method.to_string(),
+            target: target.to_owned(),
+            route,
+            authorized,
+            status: draft.map(|draft| draft.status),
+            at: self.started.elapsed(),
+        };
+        let lists = {
+            let mut log = self.log();
+            log.record(request, draft.map_or(0, |draft| draft.items));
+            log.counts().lists
+        };
+        let every = self.faults().late_every;
+        if route == Route::List && every > 0 && lists.is_multiple_of(every) {
+            self.store_mut().release(1);
+        }
+    }
+
+    fn finish(
+        &self,
+        mut draft: Draft,
+        request: &HeaderMap,
+        tracking_id: &str,
+        cut: Option<f64>,
+        pace: Option<u64>,
+    ) -> Response<Reply> {
+        if self.options.gzip
+            && accepts_gzip(request)
+            && let Ok(packed) = gzip(&draft.body)
+        {
+            draft.body = packed;
+            draft = draft.with(CONTENT_ENCODING, "gzip");
+        }
+        let now = u64::try_from(self.clock.now()).unwrap_or_default().min(LAST_DATE);
+        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(now));
+        let mut response = Response::new(Reply::new(draft.body, cut, pace));
+        *response.status_mut() = StatusCode::from_u16(draft.status).unwrap_or_default();
+        let always =
+            [(CONTENT_TYPE, draft.content_type), (DATE, date), (TRACKING_ID, tracking_id.to_owned())];
+        for (name, value) in always.into_iter().chain(draft.headers) {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        response
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| {
+            let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
+            name.trim().eq_ignore_ascii_case("gzip") && quality.replace(' ', "") != "q=0"
+        })
+}
+
+fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
+}

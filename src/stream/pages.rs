@@ -1,0 +1,72 @@
+//! The adapter behind `EventStream::pages`.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::{Stream, stream::FusedStream};
+use pin_project::pin_project;
+
+use super::EventStream;
+use crate::{cursor::Cursor, error::Result, page::Page, stats::Stats};
+
+/// The pages of a list. Made by [`EventStream::pages`] and [`Take::pages`](super::Take::pages).
+///
+/// An empty page is given like any other; the list goes on behind it. A page whose own next link
+/// can't be followed is given, and its error after it.
+#[pin_project]
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Pages {
+    #[pin]
+    events: EventStream,
+    /// How many events there may still be.
+    left: Option<usize>,
+}
+
+impl Pages {
+    pub(super) fn new(events: EventStream, left: Option<usize>) -> Self {
+        Self { events, left }
+    }
+
+    /// Where the list goes on behind the last page handed out, as [`EventStream::cursor`].
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.events.cursor()
+    }
+
+    /// After an error, makes the next poll ask again for the page that failed, as
+    /// [`EventStream::resume`].
+    pub fn resume(&mut self) {
+        self.events.resume();
+    }
+
+    /// What the stream has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.events.stats()
+    }
+}
+
+impl Stream for Pages {
+    type Item = Result<Page>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.project();
+        if *this.left == Some(0) {
+            return Poll::Ready(None);
+        }
+        let page = ready!(this.events.get_mut().poll_page(*this.left, cx));
+        if let (Some(left), Some(Ok(page))) = (this.left, &page) {
+            *left -= page.items.iter().filter(|item| item.is_ok()).count();
+        }
+        Poll::Ready(page)
+    }
+}
+
+impl FusedStream for Pages {
+    fn is_terminated(&self) -> bool {
+        self.left == Some(0) || self.events.is_terminated()
+    }
+}

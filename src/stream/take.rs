@@ -1,0 +1,83 @@
+//! The adapter behind `EventStream::take`.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::{Stream, stream::FusedStream};
+use pin_project::pin_project;
+
+use super::{EventStream, Pages};
+use crate::{cursor::Cursor, error::Result, event::Event, stats::Stats};
+
+/// The first events of a list. Made by [`EventStream::take`].
+///
+/// It ends after so many events, or with the list; [`cursor`](Self::cursor) tells which: `None`
+/// only if the list is complete.
+#[pin_project]
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Take {
+    #[pin]
+    events: EventStream,
+    left: usize,
+}
+
+impl Take {
+    pub(super) fn new(events: EventStream, n: usize) -> Self {
+        events.limit_to(n);
+        Self { events, left: n }
+    }
+
+    /// The same events by pages, the last one cut where they end.
+    pub fn pages(self) -> Pages {
+        Pages::new(self.events, Some(self.left))
+    }
+
+    /// Where the list goes on behind the last event handed out, as [`EventStream::cursor`].
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.events.cursor()
+    }
+
+    /// After an error, makes the next poll ask again for the page that failed, as
+    /// [`EventStream::resume`].
+    pub fn resume(&mut self) {
+        self.events.resume();
+    }
+
+    /// What the stream has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.events.stats()
+    }
+}
+
+impl Stream for Take {
+    type Item = Result<Event>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.project();
+        if *this.left == 0 {
+            return Poll::Ready(None);
+        }
+        let item = ready!(this.events.poll_next(cx));
+        if let Some(Ok(_)) = item {
+            *this.left -= 1;
+        }
+        Poll::Ready(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // Malformed items come on top of what is left.
+        let (lower, upper) = self.events.size_hint();
+        if self.left == 0 { (0, Some(0)) } else { (lower.min(self.left), upper) }
+    }
+}
+
+impl FusedStream for Take {
+    fn is_terminated(&self) -> bool {
+        self.left == 0 || self.events.is_terminated()
+    }
+}

@@ -1,0 +1,110 @@
+//! `Token`.
+
+use std::{fmt, sync::Arc};
+
+use crate::error::{Error, Result};
+
+/// An access token. It can be put in, and not be got out: no `Display`, no serialisation, and a
+/// [`Debug`] that doesn't show it.
+///
+/// White space around it is cut off, so that the content of a file can be passed as it is.
+///
+/// ```
+/// use webex_events::Token;
+///
+/// let token = Token::from("NGRjZmQ5ZDAt\n");
+/// assert_eq!(token, Token::from("NGRjZmQ5ZDAt"));
+/// assert_eq!(format!("{token:?}"), "Token(…)");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    pub(crate) fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it can be sent at all: RFC 6750 section 2.1 allows less than visible ASCII.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.0.is_empty() {
+            return Err(Error::config("the token is empty"));
+        }
+        if self.0.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+            return Err(Error::config("the token begins with `Bearer `; that word isn't part of it"));
+        }
+        if !self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::config("the token holds spaces, control characters or non-ASCII characters"));
+        }
+        Ok(())
+    }
+
+    /// `text` with the token cut out of it, also where JSON writes it with escapes.
+    pub(crate) fn cut_from(&self, text: &str) -> String {
+        let mut cut = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            if let Some(after) = self.end_in(rest) {
+                cut.push('…');
+                rest = after;
+            } else {
+                cut.push(first);
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            }
+        }
+        cut
+    }
+
+    /// What follows the token in `text`, if it begins with it.
+    fn end_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let escaped = |c: char, text: &'a str| {
+            let escape = text.strip_prefix('\\')?;
+            let code = escape.strip_prefix('u').and_then(|code| Some((code.get(..4)?, code.get(4..)?)));
+            match code {
+                Some((hex, after)) => (u32::from_str_radix(hex, 16) == Ok(u32::from(c))).then_some(after),
+                None => escape.strip_prefix(c),
+            }
+        };
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.chars().try_fold(text, |text, c| text.strip_prefix(c).or_else(|| escaped(c, text)))
+    }
+}
+
+impl From<&str> for Token {
+    fn from(token: &str) -> Self {
+        Self(token.trim().into())
+    }
+}
+
+impl From<String> for Token {
+    fn from(token: String) -> Self {
+        token.as_str().into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_sent_is_refused_without_showing_it() {
+        for token in ["", " \n", "sec\u{7}ret", "sec ret", "sécret", "Bearer secret", "sec\nret"] {
+            let error = Token::from(token).check().unwrap_err();
+            assert!(matches!(&error, Error::Config(text) if !text.contains("ret")), "{error}");
+        }
+        assert!(Token::from(" a-token_0~+/.== ").check().is_ok());
+    }
+
+    #[test]
+    fn a_repeated_token_is_cut_out() {
+        assert_eq!(Token::from("abc").cut_from("Bearer abc, abc"), "Bearer …, …");
+        assert_eq!(Token::from("a/b").cut_from(r"xa/b a\/b \u0061/\u0062a/"), "x… … …a/");
+    }
+}
