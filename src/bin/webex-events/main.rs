@@ -1,1 +1,86 @@
-fn main() {}
+//! `webex-events`: exports Webex compliance events from the command line.
+
+use std::{env, io, process::ExitCode};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use serde_json::Map;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    args::{Cli, Command, Unparsed},
+    failure::{Code, Failure},
+    signal::Stop,
+};
+
+mod args;
+mod connect;
+mod export;
+mod failure;
+mod get;
+mod log;
+mod output;
+mod progress;
+mod say;
+mod serve;
+mod signal;
+mod when;
+
+fn main() -> ExitCode {
+    let result = match args::parse(env::args_os().collect()) {
+        Ok(cli) => run(cli),
+        Err(Unparsed::Shown(text)) => {
+            let _ = text.print();
+            return ExitCode::from(u8::try_from(text.exit_code()).unwrap_or(2));
+        }
+        Err(Unparsed::Refused(failure)) => Err(failure),
+    };
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    match failure.code {
+        Code::Interrupted => say::warning(&format!("interrupted: {}", failure.message), Map::new()),
+        Code::Terminated => say::warning(&format!("terminated: {}", failure.message), Map::new()),
+        _ => say::error(&failure.message),
+    }
+    failure.code.into()
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    say::set(cli.log_format, cli.quiet);
+    if let Command::Completions { shell } = cli.command {
+        return completions(shell);
+    }
+    log::start(cli.log_format);
+    let runtime = runtime().map_err(|error| {
+        Failure::new(Code::Unavailable, format!("the system has no room for the program: {error}"))
+    })?;
+    let result = runtime.block_on(async {
+        let stop = Stop::listen().map_err(|error| {
+            Failure::new(Code::Unavailable, format!("signals can't be listened to: {error}"))
+        })?;
+        match cli.command {
+            Command::Export(export) => export::run(export, cli.log_format, stop).await,
+            Command::Get(get) => get::run(*get, stop).await,
+            Command::Sandbox(sandbox) => serve::run(sandbox, stop).await,
+            Command::Completions { .. } => Ok(()),
+        }
+    });
+    // What still goes on, such as looking up a name, is of no use any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// The main thread writes, which may block; everything else goes on in these.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "webex-events", &mut script);
+    match say::data(&script) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Code::Output, format!("stdout can't be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

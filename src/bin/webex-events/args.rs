@@ -1,0 +1,279 @@
+//! The command line.
+
+use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser,
+    parser::ValueSource,
+};
+use clap_complete::Shell;
+use webex_events::{EventType, Resource};
+
+use crate::{
+    args::{
+        help::{EXIT_CODES, EXPORT, TOKEN},
+        open::Open,
+    },
+    failure::Failure,
+    when::{Rate, When, rate, span, when},
+};
+
+mod help;
+mod open;
+mod refusal;
+
+/// Exports Webex compliance events.
+#[derive(Debug, Parser)]
+#[command(name = "webex-events", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say nothing but errors and warnings
+    #[arg(long, short, global = true, display_order = 900)]
+    pub(crate) quiet: bool,
+
+    #[arg(help = "The form of what is written to stderr; RUST_LOG says how much of it is logs")]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, display_order = 900)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    #[default]
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write events as NDJSON, one a line
+    Export(Box<Export>),
+    /// Write one event by its id
+    Get(Box<Get>),
+    /// Serve a simulated service on this machine until interrupted
+    Sandbox(Sandbox),
+    /// Write a completion script for a shell
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{EXPORT}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
+pub(crate) struct Export {
+    /// Where to: a file, or - for stdout
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+
+    /// Only events since then: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
+    pub(crate) from: Option<When>,
+
+    /// Only events before then, in the same forms; the default is now
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
+    pub(crate) to: Option<When>,
+
+    /// Only events about this
+    #[arg(long, value_name = "NAME", value_parser = Open(Resource::KNOWN))]
+    pub(crate) resource: Option<Resource>,
+
+    /// Only events of this type
+    #[arg(long = "type", value_name = "NAME", value_parser = Open(EventType::KNOWN))]
+    pub(crate) event_type: Option<EventType>,
+
+    /// Let --resource and --type be names that this version doesn't know
+    #[arg(long)]
+    pub(crate) allow_unknown: bool,
+
+    /// Only what this person did
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) actor_id: Option<String>,
+
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    pub(crate) take: Option<usize>,
+
+    /// Ask for so many events at a time, 1 to 1000; the default is 1000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) page_size: Option<u16>,
+
+    /// Read so many pages ahead while others are written
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(..=16))]
+    pub(crate) prefetch: u8,
+
+    /// Export from a simulated service of so many events, with no account: 10000, unless it says
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
+    #[arg(conflicts_with_all = ["token_file", "proxy"])]
+    pub(crate) sandbox: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"))]
+pub(crate) struct Get {
+    /// The event's own id
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// How to get at the service.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    #[arg(help = "Where the service is; the default is https://webexapis.com/v1")]
+    #[arg(long, value_name = "URL", env = "WEBEX_BASE_URL", hide_env_values = true)]
+    pub(crate) base_url: Option<String>,
+
+    /// Read the token from a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Send at most so many requests: 300 (by the minute), 300/m or 10/s
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) rate_limit: Option<Rate>,
+
+    /// Send a request at most so many times until it succeeds
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub(crate) attempts: NonZeroU32,
+
+    /// The longest wait that the service may ask for: 30s, 90m, 12h
+    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
+    pub(crate) max_wait: Duration,
+
+    /// The proxy for all requests; the default is the system's settings
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+
+    /// Trust these root certificates too, in PEM form
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_certificate: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Sandbox {
+    /// How many events it has
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
+    pub(crate) events: u32,
+
+    /// Where it listens; port 0 is any that is free
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
+    pub(crate) addr: SocketAddr,
+
+    /// What the events follow from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// The token that it accepts, which isn't a secret; without one it makes one up
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+
+    /// List the events in no order
+    #[arg(long)]
+    pub(crate) shuffled: bool,
+
+    /// Wait so many milliseconds before each answer
+    #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Faults")]
+    pub(crate) latency_ms: u64,
+
+    /// Answer 429 to more requests than so many: 300 (by the minute), 300/m or 10/s
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Faults")]
+    pub(crate) rate_limit: Option<Rate>,
+
+    /// Answer every N-th list request 503
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
+    pub(crate) fail_every: u64,
+
+    /// Break off the body of every N-th list request
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
+    pub(crate) cut_every: u64,
+
+    /// Make every N-th event malformed
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
+    pub(crate) malformed_every: u64,
+
+    /// Put so many empty pages between pages with events
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
+    pub(crate) empty_pages: u32,
+}
+
+/// Why there is nothing to run.
+pub(crate) enum Unparsed {
+    /// Help or version, which go to stdout.
+    Shown(clap::Error),
+    Refused(Failure),
+}
+
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
+    let subcommand = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default().to_owned();
+    let refuse = |error| refusal::of(error, &subcommand);
+    let matches = Cli::command().try_get_matches_from(arguments).map_err(refuse)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
+    let source = matches.subcommand().and_then(|(name, matches)| {
+        matches!(name, "export" | "get").then(|| matches.value_source("base_url")).flatten()
+    });
+    settle(&mut cli.command, source).map_err(Unparsed::Refused)?;
+    Ok(cli)
+}
+
+/// What clap can't say: a variable is no wish of this run, and may be empty.
+fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Failure> {
+    let (connection, has_sandbox) = match command {
+        Command::Export(export) => {
+            known("resource", export.resource.as_ref(), Resource::KNOWN, export.allow_unknown)?;
+            known("type", export.event_type.as_ref(), EventType::KNOWN, export.allow_unknown)?;
+            (&mut export.connection, export.sandbox.is_some())
+        }
+        Command::Get(get) => (&mut get.connection, false),
+        _ => return Ok(()),
+    };
+    let from_environment = base_url == Some(ValueSource::EnvVariable);
+    if has_sandbox && !from_environment && connection.base_url.is_some() {
+        return Err(Failure::usage("--sandbox has its own service: leave --base-url out"));
+    }
+    if from_environment && (has_sandbox || connection.base_url.as_deref() == Some("")) {
+        connection.base_url = None;
+    }
+    Ok(())
+}
+
+fn known<T: AsRef<str> + PartialEq>(
+    name: &str,
+    given: Option<&T>,
+    known: &[T],
+    allow_unknown: bool,
+) -> Result<(), Failure> {
+    match given {
+        Some(given) if !allow_unknown && !known.contains(given) => {
+            let given = given.as_ref();
+            let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
+            let known = known.join(", ");
+            Err(Failure::usage(format!(
+                "{given:?} is no {name} that this version knows ({known}); if the service does, add --allow-unknown"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,30 @@
+//! What stands below the help of a command.
+
+pub(super) const TOKEN: &str = "\
+The access token is read from the environment variable WEBEX_ACCESS_TOKEN, or with --token-file from a \
+file. It is never an argument, since those can be seen by every user of the machine.";
+
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+    0  complete; also when the reader of a pipe closed it
+    2  usage: wrong arguments
+   69  unavailable: the service can't be reached, fails, or answers what can't be used
+   74  output: it can't be written
+   75  stopped: the service failed for now, with a part of the events already written; run it again
+   77  refused: the service refuses the token, or what it asks for (401, 403)
+   78  settings: no token, one that can't be, or a setting that can't be
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM)";
+
+pub(super) const EXPORT: &str = "\
+Each line is one event, byte for byte as the service sent it; only line breaks between the tokens of \
+its JSON become spaces. Nothing but events is written there.
+
+-o FILE is written as FILE.part, which replaces FILE once the list is complete and on disk. Whatever \
+goes wrong, FILE is either as it was or complete. After a failure FILE.part has the events that came, \
+unless there were none; the next run starts over and replaces it. Devices and pipes are written as \
+they are.
+
+Items of the list that aren't events don't end an export, and count as complete: they are written to \
+FILE.malformed, one JSON object a line with page, index, error and raw text; without a FILE to stderr. \
+The last line says how many there were.";

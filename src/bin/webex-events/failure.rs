@@ -1,0 +1,144 @@
+//! How the program ends when it doesn't succeed: an exit code, and one line that says what is wrong
+//! and what to do.
+
+use std::{error::Error as StdError, fmt::Display, process::ExitCode};
+
+use webex_events::Error;
+
+/// The exit codes but 0, by the names of `sysexits.h` where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Usage = 2,
+    Unavailable = 69,
+    Output = 74,
+    Stopped = 75,
+    Refused = 77,
+    Settings = 78,
+    Interrupted = 130,
+    Terminated = 143,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    pub(crate) fn settings(message: impl Display) -> Self {
+        Self::new(Code::Settings, message)
+    }
+
+    /// What the library reports, with how far it came, if it came that far.
+    pub(crate) fn of(error: &Error, came: Option<Came<'_>>) -> Self {
+        let mut message = chain(error);
+        if !matches!(error, Error::Query(_) | Error::Config(_)) {
+            message = format!("{} error: {message}", kind(error));
+        }
+        if let Some(came) = &came {
+            message = format!("{message}; {}", came.far);
+        }
+        if let Some(advice) = advice(error) {
+            message = format!("{message}; {advice}");
+        }
+        Self { code: code(error, came.is_some_and(|came| came.with_events)), message }
+    }
+}
+
+/// How far an export came.
+pub(crate) struct Came<'a> {
+    /// In words.
+    pub(crate) far: &'a str,
+    /// Whether events were written.
+    pub(crate) with_events: bool,
+}
+
+fn code(error: &Error, with_events: bool) -> Code {
+    match error {
+        Error::Query(_) => Code::Usage,
+        Error::Config(_) => Code::Settings,
+        _ if error.is_auth() || error.is_forbidden() => Code::Refused,
+        _ if with_events && error.is_transient() => Code::Stopped,
+        _ => Code::Unavailable,
+    }
+}
+
+fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Api(_) => "service",
+        Error::Transport(_) => "transport",
+        Error::Decode(_) => "decode",
+        Error::Item(_) => "item",
+        Error::Link { .. } => "link",
+        Error::Cursor { .. } => "cursor",
+        _ => "other",
+    }
+}
+
+fn advice(error: &Error) -> Option<String> {
+    let advice = match error {
+        _ if error.is_auth() => "get a new token: this one is wrong, expired or revoked",
+        _ if error.is_beyond_retention() => "use a later --from, or get the Pro Pack",
+        _ if error.is_forbidden() => {
+            "the token needs the scope spark-compliance:events_read, and its owner the role of a compliance officer"
+        }
+        _ if error.is_transient() => return Some(later(error)),
+        _ if error.is_not_found() => "check --base-url, and the id if there is one",
+        Error::Api(_) => "check the arguments",
+        Error::Decode(_) => "check --base-url and --proxy: something else than the service may have answered",
+        Error::Link { .. } => {
+            "the service's paging is broken: run it again, or with a narrower --from and --to"
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+/// What helps against an error that passes.
+fn later(error: &Error) -> String {
+    match (error, error.retry_after()) {
+        (Error::Transport(_), _) => "check the network, --base-url and --proxy, and run it again".to_owned(),
+        (_, Some(wait)) if wait.as_secs() > 0 => {
+            let wait = wait.as_secs();
+            format!("run it again in {wait} s, or let it wait that long with --max-wait {wait}s")
+        }
+        _ if error.is_rate_limited() => "run it again later, with a lower --rate-limit".to_owned(),
+        _ => "run it again later".to_owned(),
+    }
+}
+
+/// The error and its sources in one line.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = error.source();
+    }
+    one_line(&text)
+}
+
+/// `text` without what would break the line or move the cursor.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Lines on their way into a file.
+
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{self, Write},
+    mem,
+};
+
+/// Written at a time.
+const CHUNK: usize = 256 << 10;
+
+/// A buffered writer that knows which lines have got through whole.
+#[derive(Debug)]
+pub(super) struct Lines {
+    file: File,
+    buffer: Vec<u8>,
+    buffered: u64,
+    written: u64,
+    bytes: u64,
+}
+
+impl Lines {
+    pub(super) fn new(file: File) -> Self {
+        Self { file, buffer: Vec::with_capacity(CHUNK + CHUNK / 4), buffered: 0, written: 0, bytes: 0 }
+    }
+
+    /// Adds JSON text as a line.
+    pub(super) fn push(&mut self, json: &str) -> io::Result<()> {
+        self.buffer.extend_from_slice(framed(json).as_bytes());
+        self.buffer.push(b'\n');
+        self.buffered += 1;
+        if self.buffer.len() < CHUNK { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what is buffered. What can't be written is given up.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let lines = mem::take(&mut self.buffered);
+        let result = self.file.write_all(&self.buffer);
+        if result.is_ok() {
+            self.written += lines;
+            self.bytes += self.buffer.len() as u64;
+        }
+        self.buffer.clear();
+        result
+    }
+
+    /// How many lines have got through.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How many bytes these have.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// JSON text without line breaks. Its strings can't hold any, so that those it has are white space
+/// between tokens.
+fn framed(json: &str) -> Cow<'_, str> {
+    let bytes = json.as_bytes();
+    if bytes.contains(&b'\n') || bytes.contains(&b'\r') {
+        Cow::Owned(json.replace(['\n', '\r'], " "))
+    } else {
+        Cow::Borrowed(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line_and_is_otherwise_untouched() {
+        for (json, line) in [
+            (r#"{"a": "b\n"}"#, r#"{"a": "b\n"}"#),
+            ("{\r\n  \"a\":\n1}", "{    \"a\": 1}"),
+            ("{\"a\":\t\"\u{2028}é\"}", "{\"a\":\t\"\u{2028}é\"}"),
+        ] {
+            assert_eq!(framed(json), line);
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let mut lines = Lines::new(File::create(&path).unwrap());
+        lines.push("1").unwrap();
+        assert_eq!((lines.written(), lines.bytes()), (0, 0));
+        lines.push(&"x".repeat(CHUNK)).unwrap();
+        assert_eq!((lines.written(), lines.bytes()), (2, CHUNK as u64 + 3));
+        assert_eq!(fs::metadata(&path).unwrap().len(), lines.bytes());
+    }
+}

@@ -1,0 +1,85 @@
+//! Interrupts: the first one asks the work to end, the second ends it.
+
+use std::{future::pending, io, process, time::Duration};
+
+use serde_json::Map;
+use tokio::sync::watch;
+
+use crate::{failure::Code, say};
+
+/// How long the work may take to end. It needs no time of its own, but it may be stuck in a write that
+/// nobody reads.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Whether the program was asked to end, and by which signal.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop(watch::Receiver<Option<Code>>);
+
+impl Stop {
+    /// Listens from now on. Must be called within the runtime.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let mut signals = Signals::new()?;
+        let (sender, receiver) = watch::channel(None);
+        tokio::spawn(async move {
+            let code = signals.next().await;
+            sender.send_replace(Some(code));
+            let code = tokio::time::timeout(GRACE, signals.next()).await.unwrap_or(code);
+            say::bar().finish_and_clear();
+            say::warning("stopped in the middle of a write: the output isn't the whole list", Map::new());
+            process::exit(code as i32);
+        });
+        Ok(Self(receiver))
+    }
+
+    pub(crate) fn asked(&self) -> Option<Code> {
+        *self.0.borrow()
+    }
+
+    /// Returns when the program is asked to end.
+    pub(crate) async fn wait(&mut self) -> Code {
+        match self.0.wait_for(Option::is_some).await.map(|code| *code) {
+            Ok(Some(code)) => code,
+            _ => pending().await,
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Code {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => Code::Interrupted,
+            Some(()) = self.terminate.recv() => Code::Terminated,
+            else => pending().await,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Code {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Code::Interrupted,
+            Err(_) => pending().await,
+        }
+    }
+}

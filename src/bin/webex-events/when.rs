@@ -1,0 +1,148 @@
+//! Times, spans and rates as they stand on the command line.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+
+/// An instant: so long before the start of the program, or a fixed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    Ago(Duration),
+    At(DateTime<Utc>),
+}
+
+impl When {
+    /// The instant itself; none if it lies before all time.
+    pub(crate) fn instant(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Ago(span) => now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?),
+            Self::At(instant) => Some(instant),
+        }
+    }
+}
+
+/// Reads `7d`, `2026-01-05` (its midnight in UTC) or an RFC 3339 time.
+pub(crate) fn when(text: &str) -> Result<When, String> {
+    if let Ok(span) = span(text) {
+        return Ok(When::Ago(span));
+    }
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(When::At(date.and_time(NaiveTime::MIN).and_utc()));
+    }
+    DateTime::parse_from_rfc3339(text).map(|time| When::At(time.to_utc())).map_err(|_| {
+        "a time is a span before now (90m, 12h, 7d, 2w), a date (2026-01-05) or RFC 3339 (2026-01-05T09:00:00Z)"
+            .to_owned()
+    })
+}
+
+/// Reads a span: a whole number and one of `s`, `m` (minutes), `h`, `d` and `w`.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let seconds = || {
+        let unit = match text.chars().next_back()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 24 * 3600,
+            'w' => 7 * 24 * 3600,
+            _ => return None,
+        };
+        digits(text.get(..text.len() - 1)?)?.checked_mul(unit)
+    };
+    seconds()
+        .map(Duration::from_secs)
+        .ok_or_else(|| "a span is a number with s, m, h, d or w, such as 90m or 7d".to_owned())
+}
+
+/// So many in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rate {
+    PerSecond(NonZeroU32),
+    PerMinute(NonZeroU32),
+}
+
+/// Reads `10/s`, `300/m`, or a bare number, which is by the minute.
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
+    let (number, per): (&str, fn(NonZeroU32) -> Rate) = match text.split_once('/') {
+        None => (text, Rate::PerMinute),
+        Some((number, "m" | "min")) => (number, Rate::PerMinute),
+        Some((number, "s")) => (number, Rate::PerSecond),
+        Some(_) => ("", Rate::PerMinute),
+    };
+    let number = digits(number).and_then(|number| u32::try_from(number).ok()).and_then(NonZeroU32::new);
+    number
+        .map(per)
+        .ok_or_else(|| "a rate is a number above 0, by the minute (300 or 300/m) or second (10/s)".to_owned())
+}
+
+/// A number of digits alone: `FromStr` would take a sign too.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_in_each_of_its_forms() {
+        let now = "2026-01-15T12:00:00Z".parse().unwrap();
+        for (text, expected) in [
+            ("0s", "2026-01-15T12:00:00Z"),
+            ("90m", "2026-01-15T10:30:00Z"),
+            ("12h", "2026-01-15T00:00:00Z"),
+            ("7d", "2026-01-08T12:00:00Z"),
+            ("2w", "2026-01-01T12:00:00Z"),
+            ("2026-01-05", "2026-01-05T00:00:00Z"),
+            ("2026-01-05T09:00:00Z", "2026-01-05T09:00:00Z"),
+            ("2026-01-05T09:00:00.123+02:00", "2026-01-05T07:00:00.123Z"),
+        ] {
+            let instant = when(text).unwrap().instant(now).unwrap();
+            assert_eq!(instant, expected.parse::<DateTime<Utc>>().unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "d",
+            "7",
+            "-7d",
+            "+7d",
+            "7 d",
+            "7D",
+            "1.5h",
+            "7é",
+            "yesterday",
+            "2026-13-01",
+            "2026-01-05T09:00",
+        ] {
+            assert!(when(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_before_all_time_is_none() {
+        let now = "2026-01-15T12:00:00Z".parse().unwrap();
+        for text in ["18446744073709551615s", "100000000w"] {
+            assert_eq!(when(text).unwrap().instant(now), None, "{text}");
+        }
+        assert!(span("18446744073709551615w").is_err());
+    }
+
+    #[test]
+    fn a_rate_is_by_the_minute_unless_it_says_otherwise() {
+        let n = |n| NonZeroU32::new(n).unwrap();
+        for (text, expected) in [
+            ("300", Rate::PerMinute(n(300))),
+            ("300/m", Rate::PerMinute(n(300))),
+            ("300/min", Rate::PerMinute(n(300))),
+            ("10/s", Rate::PerSecond(n(10))),
+        ] {
+            assert_eq!(rate(text), Ok(expected), "{text}");
+        }
+        for text in ["", "0", "0/s", "/s", "10/h", "-1", "+1", "1.5", "10/s/s", "4294967296"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+}
