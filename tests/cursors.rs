@@ -1,0 +1,446 @@
+//! A list can be stopped at any place, and gone on with from a line of text.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::error::Error as _;
+
+use futures::{StreamExt, TryStreamExt};
+use webex_events::{ApiError, Cursor, Error, ListEvents, Resource};
+
+mod support;
+
+use support::{
+    Call, Served, Service, bad, body, builder, client, error, event, http, items, kind, label, labels, ok,
+    page, read, read_some, refusal, within,
+};
+
+/// Malformed items at every kind of place, ids that come twice, in a page and over pages, and empty pages.
+const WALK: [&str; 7] = ["a b !1 c", "", "!2 !3 c a !2 !4 d", "e e e", "!5 !6", "", "f !7"];
+
+fn whole() -> Vec<String> {
+    labels(&WALK.join(" "))
+}
+
+fn through_text(cursor: &Cursor) -> Cursor {
+    let line = cursor.to_string();
+    assert!(!line.contains(char::is_whitespace) && !line.is_empty(), "{line:?}");
+    let back: Cursor = line.parse().unwrap();
+    assert_eq!(&back, cursor);
+    back
+}
+
+fn through_serde(cursor: &Cursor) -> Cursor {
+    let back: Cursor = serde_json::from_str(&serde_json::to_string(cursor).unwrap()).unwrap();
+    assert_eq!(&back, cursor);
+    let back: Cursor = serde_json::from_value(serde_json::to_value(cursor).unwrap()).unwrap();
+    assert_eq!(&back, cursor);
+    back
+}
+
+#[tokio::test]
+async fn every_cut_point_of_a_walk_resumes_with_exactly_the_rest() {
+    let whole = whole();
+    let service = Service::walk(&WALK).await;
+    let client = service.client();
+    for cut in 0..whole.len() {
+        for ahead in [0, 2] {
+            let mut events = client.list(ListEvents::new()).prefetch(ahead);
+            assert_eq!(read_some(cut, &mut events).await, whole[..cut]);
+            let cursor = events.cursor().expect("there is more");
+            drop(events);
+            for cursor in [through_text(&cursor), through_serde(&cursor)] {
+                assert_eq!(read(client.resume(&cursor)).await, whole[cut..], "cut at {cut}, ahead {ahead}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_list_can_be_cut_again_anywhere() {
+    let whole = whole();
+    let service = Service::walk(&WALK).await;
+    let client = service.client();
+    for step in 1..=5 {
+        let mut all = Vec::new();
+        let mut cursor = client.list(ListEvents::new()).cursor();
+        while let Some(at) = cursor {
+            let mut events = client.resume(&through_text(&at));
+            for _ in 0..step {
+                let Some(item) = within(events.next()).await else { break };
+                all.push(label(&item));
+            }
+            cursor = events.cursor();
+            assert!(all.len() <= whole.len(), "it repeats itself");
+        }
+        assert_eq!(all, whole, "in steps of {step}");
+    }
+}
+
+#[tokio::test]
+async fn every_page_and_every_take_resumes_with_exactly_the_rest() {
+    let whole = whole();
+    let service = Service::walk(&WALK).await;
+    let client = service.client();
+    let mut pages = client.list(ListEvents::new()).pages();
+    let mut read_so_far = 0;
+    let mut count = 0;
+    while let Some(page) = within(pages.try_next()).await.unwrap() {
+        read_so_far += page.items.len();
+        count += 1;
+        assert_eq!(page.cursor(), pages.cursor().as_ref());
+        match page.cursor() {
+            Some(cursor) => {
+                assert_eq!(read(client.resume(&through_text(cursor))).await, whole[read_so_far..]);
+            }
+            None => assert_eq!((read_so_far, count), (whole.len(), WALK.len())),
+        }
+    }
+    assert_eq!(count, WALK.len());
+    let events = whole.iter().filter(|word| !word.starts_with('!')).count();
+    for n in 0..=events {
+        let mut take = client.list(ListEvents::new()).prefetch(n % 2).take(n);
+        let taken = read(&mut take).await;
+        let rest = read(client.resume(&take.cursor().unwrap())).await;
+        assert_eq!([taken, rest].concat(), whole, "take({n})");
+    }
+}
+
+#[tokio::test]
+async fn there_is_a_cursor_before_the_first_poll_and_none_from_the_last_event_on() {
+    let service = Service::walk(&["a", "b c"]).await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new());
+    for expected in ["a", "b", "c"] {
+        assert!(events.cursor().is_some(), "before {expected}");
+        assert_eq!(read_some(1, &mut events).await, [expected]);
+    }
+    assert_eq!(events.cursor(), None);
+    assert!(within(events.next()).await.is_none());
+    assert_eq!(events.cursor(), None);
+    let start = client.list(ListEvents::new()).cursor().unwrap();
+    assert_eq!(client.resume(&start).cursor(), Some(start));
+}
+
+#[tokio::test]
+async fn there_is_a_cursor_after_a_first_page_that_failed() {
+    let service = Service::start(|call| match call.n {
+        0 => refusal(403),
+        _ => call.page("a", None),
+    })
+    .await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new().page_size(7).resource(Resource::Rooms));
+    let before = events.cursor();
+    assert_eq!(read(&mut events).await, ["Api 403"]);
+    assert_eq!(events.cursor(), before);
+    assert_eq!(read(client.resume(&through_text(&before.unwrap()))).await, ["a"]);
+    let requests = service.requests().await;
+    assert_eq!(requests[0].url, requests[1].url);
+}
+
+#[tokio::test]
+async fn a_resumed_list_asks_for_the_very_page() {
+    let served = Served::start(|n, _| match n {
+        0 => http(200, &[("Link", "</v1/events?before&cursor=a%2fb%2B+==&max=null>; rel=next")], page("a")),
+        1 | 2 => http(200, &[("Link", "</v1/events?cursor=2>; rel=next")], page("b c")),
+        _ => http(200, &[], page("d")),
+    })
+    .await;
+    let client = served.client();
+    let mut events = client.list(ListEvents::new());
+    assert_eq!(read_some(2, &mut events).await, ["a", "b"]);
+    let cursor = through_text(&events.cursor().unwrap());
+    assert_eq!(read(client.resume(&cursor)).await, ["c", "d"]);
+    let targets = served.targets();
+    assert_eq!(targets[1], "/v1/events?before&cursor=a%2fb%2B+==&max=null");
+    assert_eq!(targets[2], targets[1]);
+}
+
+/// What a list reads that stopped behind `taken` items of the page `before`, which is `after` by then.
+async fn changed(before: &str, taken: usize, after: &str) -> Vec<String> {
+    let [before, after] = [before.to_owned(), after.to_owned()];
+    let service = Service::start(move |call| match (call.n, &*call.cursor) {
+        (0, _) => call.page(&before, Some("1")),
+        (_, "") => call.page(&after, Some("1")),
+        _ => call.page("end", None),
+    })
+    .await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new());
+    read_some(taken, &mut events).await;
+    let cursor = through_text(&events.cursor().unwrap());
+    read(client.resume(&cursor)).await
+}
+
+#[tokio::test]
+async fn a_page_that_changed_is_read_behind_the_last_event_wherever_it_stands() {
+    assert_eq!(changed("a b c d", 2, "x y a b c d").await, ["c", "d", "end"]);
+    assert_eq!(changed("a b c d", 3, "c d").await, ["d", "end"]);
+    assert_eq!(changed("a b c d", 3, "b c").await, ["end"]);
+    assert_eq!(changed("a b !1 c", 3, "x a b !1 c").await, ["c", "end"]);
+    assert_eq!(changed("a !1 b c", 3, "x !1 b c").await, ["c", "end"]);
+}
+
+#[tokio::test]
+async fn a_page_without_the_last_event_is_given_whole() {
+    assert_eq!(changed("a b c d", 2, "a c d").await, ["a", "c", "d", "end"]);
+    assert_eq!(changed("a b c d", 3, "x").await, ["x", "end"]);
+    assert_eq!(changed("a b c d", 1, "").await, ["end"]);
+    assert_eq!(changed("a b !1 d", 3, "!1 x").await, labels("!1 x end"));
+}
+
+#[tokio::test]
+async fn nothing_behind_the_last_event_is_lost_however_a_page_changes() {
+    for taken in 1..4 {
+        for after in
+            ["a b c d", "d c b a", "c a b d", "b b a c d", "a a b c d", "x a y b z c w d", "!9 a b c d"]
+        {
+            let read = changed("a b c d", taken, after).await;
+            let last = ["a", "b", "c"][taken - 1];
+            let words: Vec<String> = labels(after);
+            let at = words.iter().rposition(|word| word == last).unwrap();
+            for word in &words[at + 1..] {
+                assert!(read.contains(word), "{word} of {after} is lost behind {last}: {read:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn new_items_between_malformed_ones_are_not_passed_over() {
+    assert_eq!(changed("a !1 !2 b", 3, "a x !2 b").await, labels("x !2 b end"));
+    assert_eq!(changed("!1 !2 a", 2, "x !2 a").await, labels("x !2 a end"));
+    assert_eq!(changed("!1 !2 a", 2, "!1 a").await, labels("a end"));
+}
+
+#[tokio::test]
+async fn a_cursor_whose_page_is_refused_is_a_cursor_error_with_its_source() {
+    for status in [400, 404, 410] {
+        for cut in [1, 2] {
+            let service = Service::start(move |call| match (call.n, &*call.cursor) {
+                (0, "") => call.page("a", Some("1")),
+                (1, "1") => call.page("b c", Some("2")),
+                _ => refusal(status).append_header("TrackingID", "ROUTER_1"),
+            })
+            .await;
+            let client = service.client();
+            let mut events = client.list(ListEvents::new());
+            read_some(cut, &mut events).await;
+            let cursor = events.cursor().unwrap();
+            // Until `n` is 2, as a walk of its own would have it.
+            while service.count() < 2 {
+                let _ = within(client.get("x")).await;
+            }
+            let mut resumed = client.resume(&cursor);
+            let stale = error(&mut resumed).await;
+            assert_eq!(kind(&stale), "Cursor", "{status}");
+            assert_eq!((stale.status(), stale.tracking_id()), (Some(status), Some("ROUTER_1")));
+            assert!(stale.source().unwrap().to_string().contains(&status.to_string()));
+            assert!(!stale.is_transient());
+            assert!(within(resumed.next()).await.is_none());
+            assert_eq!(resumed.cursor(), Some(cursor));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_source_of_a_stale_cursor_is_the_answer_itself() {
+    let service = Service::start(|_| refusal(410)).await;
+    let cursor = service.client().list(ListEvents::new()).cursor().unwrap();
+    let stale = error(&mut service.client().resume(&cursor)).await;
+    let answer = stale.source().unwrap().downcast_ref::<ApiError>().expect("an answer of the service");
+    assert_eq!((answer.status(), answer.message()), (410, "no"));
+}
+
+#[tokio::test]
+async fn any_other_answer_to_a_cursor_is_what_it_always_is() {
+    for status in [401, 403, 409, 422, 501] {
+        let service = Service::start(move |_| refusal(status)).await;
+        let client = service.client();
+        let cursor = client.list(ListEvents::new()).cursor().unwrap();
+        assert_eq!(read(client.resume(&cursor)).await, [format!("Api {status}")]);
+    }
+    let served = Served::start(|_, _| Vec::new()).await;
+    let cursor = served.client().list(ListEvents::new()).cursor().unwrap();
+    assert_eq!(read(served.client().resume(&cursor)).await, ["Transport"]);
+}
+
+#[tokio::test]
+async fn in_mid_walk_the_same_answers_are_answers() {
+    for status in [400, 404, 410] {
+        let service = Service::start(move |call| match &*call.cursor {
+            "" => call.page("a", Some("1")),
+            "1" => call.page("b", Some("2")),
+            _ => refusal(status),
+        })
+        .await;
+        let client = service.client();
+        let refused = format!("Api {status}");
+        let mut events = client.list(ListEvents::new());
+        assert_eq!(read(&mut events).await, ["a", "b", &refused]);
+        let stale = events.cursor().unwrap();
+        // The same stream goes on with its walk; the same place in another hand is a cursor.
+        events.resume();
+        assert_eq!(read(&mut events).await, [&*refused]);
+        assert_eq!(read(client.resume(&stale)).await, ["Cursor"]);
+        let mut begun = client.list(ListEvents::new());
+        read_some(1, &mut begun).await;
+        let cursor = begun.cursor().unwrap();
+        assert_eq!(read(client.resume(&cursor)).await, ["b", &refused]);
+    }
+}
+
+#[tokio::test]
+async fn a_stale_cursor_stays_one_after_resume() {
+    let service = Service::start(|call| match call.n {
+        0 | 1 => refusal(410),
+        _ => call.page("a", None),
+    })
+    .await;
+    let client = service.client();
+    let cursor = client.list(ListEvents::new()).cursor().unwrap();
+    let mut resumed = client.resume(&cursor);
+    assert_eq!(read(&mut resumed).await, ["Cursor"]);
+    resumed.resume();
+    assert_eq!(read(&mut resumed).await, ["Cursor"]);
+    resumed.resume();
+    assert_eq!(read(&mut resumed).await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_cursor_to_another_origin_is_refused_and_nothing_is_sent() {
+    let home = Service::walk(&["a b", "c"]).await;
+    let other = Service::walk(&["x"]).await;
+    let mut events = home.client().list(ListEvents::new());
+    for cut in 0..3 {
+        let cursor = through_text(&events.cursor().unwrap());
+        let mut resumed = other.client().resume(&cursor);
+        assert_eq!(read(&mut resumed).await, ["Link CrossOrigin"], "cut at {cut}");
+        assert_eq!(resumed.cursor(), Some(cursor));
+        read_some(1, &mut events).await;
+    }
+    assert_eq!(other.count(), 0);
+    assert_eq!(home.count(), 2);
+    let cursor = home.client().list(ListEvents::new()).cursor().unwrap();
+    let allowed = builder(&other.url()).allow_origin(home.url()).build().unwrap();
+    assert_eq!(read(allowed.resume(&cursor)).await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_cursor_survives_its_client() {
+    let service = Service::walk(&["a b", "c"]).await;
+    let cursor = {
+        let mut events = service.client().list(ListEvents::new());
+        read_some(1, &mut events).await;
+        events.cursor().unwrap()
+    };
+    let other = client(&service.url());
+    assert_eq!(read(other.resume(&cursor)).await, ["b", "c"]);
+    assert_eq!(read(other.resume(&cursor)).await, ["b", "c"]);
+}
+
+#[tokio::test]
+async fn a_resumed_list_keeps_the_page_size_of_its_page() {
+    let service = Service::walk(&["a b", "c"]).await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new().page_size(2));
+    read_some(1, &mut events).await;
+    let cursor = events.cursor().unwrap();
+    assert_eq!(read(client.resume(&cursor).take(1)).await, ["b"]);
+    assert_eq!(service.sizes().await, ["2", "2"]);
+}
+
+#[tokio::test]
+async fn prefetch_take_and_pages_work_on_a_resumed_list() {
+    let service = Service::walk(&["a b !1", "c d", "e"]).await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new());
+    read_some(1, &mut events).await;
+    let cursor = events.cursor().unwrap();
+    assert_eq!(read(client.resume(&cursor).prefetch(2)).await, labels("b !1 c d e"));
+    assert_eq!(read(client.resume(&cursor).prefetch(2).take(2)).await, labels("b !1 c"));
+    let pages: Vec<_> = within(client.resume(&cursor).pages().try_collect()).await.unwrap();
+    let pages: Vec<Vec<String>> = pages.iter().map(|page| page.items.iter().map(label).collect()).collect();
+    assert_eq!(pages, [labels("b !1"), labels("c d"), labels("e")]);
+}
+
+#[tokio::test]
+async fn the_page_before_can_be_gone_back_to() {
+    let previous =
+        |call: &Call<'_>, cursor: &str| format!("<{}/events?cursor={cursor}>; rel=\"prev\"", call.base);
+    let service = Service::start(move |call| match &*call.cursor {
+        "" | "0" => call.page("a b", Some("1")),
+        "1" => call.page("c", Some("2")).append_header("Link", &*previous(call, "0")),
+        _ => call.page("d", None).append_header("Link", "<https://evil.example/>; rel=prev"),
+    })
+    .await;
+    let client = service.client();
+    let pages: Vec<_> = within(client.list(ListEvents::new()).pages().try_collect()).await.unwrap();
+    assert_eq!(pages.len(), 3);
+    assert!(pages[0].previous().is_none());
+    let back = through_text(pages[1].previous().unwrap());
+    assert_eq!(read(client.resume(&back)).await, ["a", "b", "c", "d"]);
+    assert!(pages[2].cursor().is_none());
+    if let Some(foreign) = pages[2].previous() {
+        assert_eq!(read(client.resume(foreign)).await, ["Link CrossOrigin"]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_the_tracking_id_of_its_answer() {
+    let service = Service::start(|call| match call.n {
+        0 => call.page("a", Some("1")).append_header("TrackingID", "ROUTER_1"),
+        _ => call.page("b", None),
+    })
+    .await;
+    let pages: Vec<_> = within(service.client().list(ListEvents::new()).pages().try_collect()).await.unwrap();
+    assert_eq!(pages[0].tracking_id(), Some("ROUTER_1"));
+    assert_eq!(pages[1].tracking_id(), None);
+}
+
+#[tokio::test]
+async fn a_damaged_cursor_is_refused() {
+    let service = Service::walk(&["a"]).await;
+    let line = service.client().list(ListEvents::new()).cursor().unwrap().to_string();
+    for text in [
+        "",
+        " ",
+        "x",
+        "{}",
+        &line[1..],
+        &line[..line.len() - 1],
+        &line[..line.len() / 2],
+        &format!("{line}{line}"),
+    ] {
+        assert!(matches!(text.parse::<Cursor>(), Err(Error::Cursor { .. })), "{text}");
+        assert!(serde_json::from_value::<Cursor>(text.into()).is_err(), "{text}");
+    }
+    assert!(serde_json::from_str::<Cursor>("7").is_err());
+    assert!(serde_json::from_str::<Cursor>("null").is_err());
+}
+
+#[tokio::test]
+async fn a_page_is_resumed_behind_an_id_that_needs_escapes() {
+    let strange = r#"quo\"te\\back\u00e9\ud83d\ude00 / ☃"#;
+    let text = body(&[event("a"), event(strange), bad(1), event("z")]);
+    let service = Service::start(move |_| ok(text.clone())).await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new());
+    assert_eq!(read_some(2, &mut events).await[1], "quo\"te\\backé😀 / ☃");
+    let cursor = through_text(&events.cursor().unwrap());
+    assert_eq!(read(client.resume(&cursor)).await, labels("!1 z"));
+}
+
+#[tokio::test]
+async fn a_full_page_is_resumed_at_every_hundredth_event() {
+    let line = (0..1000).map(|n| format!("e{n}")).collect::<Vec<_>>();
+    let text = body(&items(&line.join(" ")));
+    let service = Service::start(move |_| ok(text.clone())).await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new());
+    for cut in (0..1000).step_by(100) {
+        assert_eq!(read(client.resume(&events.cursor().unwrap())).await, line[cut..]);
+        read_some(100, &mut events).await;
+    }
+    assert_eq!(events.cursor(), None);
+}

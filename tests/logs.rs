@@ -1,0 +1,73 @@
+//! What is logged: never a token, never a query string. In a program of its own, since a subscriber
+//! is for all threads.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+
+use webex_events::{ListEvents, Resource};
+use wiremock::ResponseTemplate;
+
+mod support;
+
+use support::{Service, TOKEN, labels, ok, read};
+
+const SECRET: &str = "qUeRySeCrEt";
+
+#[tokio::test]
+async fn no_log_line_shows_a_token_or_a_query() {
+    let log = Log::default();
+    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let service = Service::start(|call| match call.n {
+        0 => ResponseTemplate::new(503)
+            .append_header("TrackingID", format!("ROUTER_{TOKEN}"))
+            .set_body_string(format!(r#"{{"message":"https:\/\/a\/b?c={SECRET} {TOKEN}"}}"#)),
+        1 => call.page("a !1", Some(SECRET)).append_header("TrackingID", format!("ROUTER_{TOKEN}")),
+        2 => ResponseTemplate::new(500).set_body_string(TOKEN),
+        3 => call.page("b", Some(&format!("{SECRET}2"))),
+        _ => ok(TOKEN),
+    })
+    .await;
+    let query = ListEvents::new().param("x", SECRET).resource(Resource::Messages);
+    let all = read(service.client().list(query)).await;
+    assert_eq!(all, ["a", &labels("!1")[0], "b", "Decode 200"]);
+    let lines = log.0.lock().unwrap().clone();
+    assert!(!lines.is_empty(), "what is tried again is logged");
+    for line in lines {
+        assert!(!line.contains(SECRET) && !line.contains(TOKEN), "{line}");
+    }
+}
+
+/// Keeps this crate's log lines.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("webex_events")
+    }
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        span.record(&mut Line(&self.0));
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        values.record(&mut Line(&self.0));
+    }
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut Line(&self.0));
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+struct Line<'a>(&'a Mutex<Vec<String>>);
+
+impl tracing::field::Visit for Line<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
+        self.0.lock().unwrap().push(format!("{}={value:?}", field.name()));
+    }
+}

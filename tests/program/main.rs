@@ -1,0 +1,21 @@
+//! The program `webex-events`, run as a process of its own.
+
+#![cfg(feature = "cli")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod commands;
+mod input;
+mod malformed;
+mod output;
+mod query;
+mod service;
+#[cfg(unix)]
+mod signals;
+mod stderr;
+mod stub;
+mod support;

@@ -1,0 +1,97 @@
+//! What the arguments ask the service for.
+
+use std::fs;
+
+use webex_events::sandbox::{Bounds, Sandbox};
+
+use crate::support::{Service, TOKEN, folder, program, run};
+
+#[track_caller]
+fn targets(service: &Service, arguments: &[&str]) -> Vec<String> {
+    run(service.export(arguments)).success();
+    service.requests().into_iter().map(|request| request.target).collect()
+}
+
+fn service() -> Service {
+    Service::start(Sandbox::builder().events(100).bounds(Bounds::HalfOpen))
+}
+
+#[test]
+fn every_filter_is_sent() {
+    let arguments = [
+        "--resource",
+        "messages",
+        "--type",
+        "created",
+        "--actor-id",
+        "A/1",
+        "--page-size",
+        "50",
+        "--from",
+        "2026-01-05",
+        "--to",
+        "2026-01-06T00:00:00+01:00",
+    ];
+    let targets = targets(&service(), &arguments);
+    assert_eq!(
+        targets,
+        ["/v1/events?resource=messages&type=created&actorId=A%2F1&from=2026-01-05T00%3A00%3A00.000Z\
+          &to=2026-01-05T23%3A00%3A00.000Z&max=50"]
+    );
+}
+
+#[test]
+fn without_filters_none_is_sent() {
+    assert_eq!(targets(&service(), &[]), ["/v1/events?max=1000"]);
+}
+
+#[test]
+fn a_name_that_this_version_does_not_know_can_be_meant() {
+    let service = service();
+    let ended = run(service.export(["--resource", "whiteboards", "--type", "archived", "--allow-unknown"]));
+    assert_eq!(ended.code, 69, "the sandbox knows no such resource: {}", ended.stderr);
+    assert!(service.requests()[0].target.contains("resource=whiteboards&type=archived"));
+}
+
+#[test]
+fn take_asks_for_no_more_than_it_needs() {
+    let service = service();
+    let ended = run(service.export(["--take", "5"]));
+    assert!(ended.success().starts_with("as many as asked for: 5 events"), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 5);
+    assert_eq!(service.requests().len(), 1);
+    assert!(service.requests()[0].target.ends_with("max=5"));
+    let ended = run(service.export(["--take", "0"]));
+    ended.success();
+    assert_eq!((ended.stdout.as_str(), service.requests().len()), ("", 1));
+    let ended = run(service.export(["--take", "1000"]));
+    assert!(ended.success().starts_with("complete: 100 events"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_rate_limit_spreads_the_requests() {
+    let ended = run(service().export(["--page-size", "50", "--rate-limit", "5/s", "--prefetch", "0"]));
+    assert!(ended.success().contains("waited 0.2 s"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_token_can_come_from_a_file() {
+    let service = service();
+    let folder = folder();
+    let path = folder.path().join("token");
+    fs::write(&path, format!("  {TOKEN}\r\n")).unwrap();
+    let mut command = program(["export", "--token-file", path.to_str().unwrap()]);
+    // The file goes first, and the address can come from the environment.
+    command.env("WEBEX_ACCESS_TOKEN", "stale").env("WEBEX_BASE_URL", service.base_url());
+    assert_eq!(run(command).stdout.lines().count(), 100);
+    assert_eq!(service.counts().unauthorized, 0);
+}
+
+#[test]
+fn the_environment_does_not_disturb_a_sandbox() {
+    let service = service();
+    let mut command = program(["export", "--sandbox", "-o", "-", "--take", "3"]);
+    command.env("WEBEX_ACCESS_TOKEN", TOKEN).env("WEBEX_BASE_URL", service.base_url());
+    assert_eq!(run(command).stdout.lines().count(), 3);
+    assert_eq!(service.counts().requests, 0);
+}

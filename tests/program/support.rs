@@ -1,0 +1,195 @@
+//! Runs the program and a sandbox for it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader, Read},
+    ops::Deref,
+    path::Path,
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use webex_events::sandbox::{Sandbox, SandboxBuilder};
+
+/// The token of everything here. It must not be in anything that the program writes.
+pub(crate) const TOKEN: &str = "NGRjZmQ5ZDAtNTI3Y2FtZWw";
+
+/// Far more than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The program, with nothing of this process's settings.
+pub(crate) fn program<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webex-events"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for variable in ["WEBEX_ACCESS_TOKEN", "WEBEX_BASE_URL", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// How the program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// The exit code, and the only line of stderr.
+    #[track_caller]
+    pub(crate) fn failure(&self) -> (i32, &str) {
+        let line = self.stderr.strip_suffix('\n').expect("a line on stderr");
+        assert!(!line.contains(['\n', '\r']), "one line: {line}");
+        (self.code, line)
+    }
+
+    /// That it went well, with its last line.
+    #[track_caller]
+    pub(crate) fn success(&self) -> &str {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.stderr.lines().last().unwrap_or_default()
+    }
+}
+
+/// A program that runs. One that is dropped is ended.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<BufReader<ChildStdout>>,
+    stderr: Option<ChildStderr>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        Self { child, stdout: stdout.map(BufReader::new), stderr }
+    }
+
+    /// The next line of stdout.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        line
+    }
+
+    pub(crate) fn close_stdout(&mut self) {
+        self.stdout = None;
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Ended {
+        let stdout = drain(self.stdout.take());
+        let stderr = drain(self.stderr.take());
+        let (Ok(stdout), Ok(stderr)) = (stdout.recv_timeout(DEADLINE), stderr.recv_timeout(DEADLINE)) else {
+            self.child.kill().unwrap();
+            panic!("the program didn't end");
+        };
+        let code = self.child.wait().unwrap().code().expect("an exit code");
+        assert!(!stdout.contains(TOKEN) && !stderr.contains(TOKEN), "the token is shown");
+        Ended { code, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn drain(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        if let Some(mut stream) = stream {
+            stream.read_to_string(&mut text).unwrap();
+        }
+        sender.send(text)
+    });
+    receiver
+}
+
+#[track_caller]
+pub(crate) fn run(command: Command) -> Ended {
+    Running::start(command).end()
+}
+
+/// The program without a token and a service.
+#[track_caller]
+pub(crate) fn run_alone<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Ended {
+    run(program(arguments))
+}
+
+/// An `export` from `base_url`, with the token.
+pub(crate) fn export_from<S: AsRef<OsStr>>(
+    base_url: &str,
+    arguments: impl IntoIterator<Item = S>,
+) -> Command {
+    let mut command = program(["export", "--base-url", base_url]);
+    command.args(arguments).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    command
+}
+
+/// A sandbox in this process.
+pub(crate) struct Service {
+    sandbox: Sandbox,
+    _runtime: Runtime,
+}
+
+impl Service {
+    pub(crate) fn start(builder: SandboxBuilder) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let sandbox = runtime.block_on(builder.token(TOKEN).start()).unwrap();
+        Self { sandbox, _runtime: runtime }
+    }
+
+    /// An `export` from it.
+    pub(crate) fn export<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        export_from(self.base_url(), arguments)
+    }
+
+    /// What a whole export is.
+    pub(crate) fn lines(&self) -> String {
+        let mut lines = String::new();
+        self.for_each_item(|item| {
+            lines.push_str(item);
+            lines.push('\n');
+        });
+        lines
+    }
+}
+
+impl Deref for Service {
+    type Target = Sandbox;
+
+    fn deref(&self) -> &Sandbox {
+        &self.sandbox
+    }
+}
+
+/// A folder for one test.
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// What is in a folder, by name.
+pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(name).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,301 @@
+//! What errors and `Debug` say: never a token, never a query string.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    error::Error as StdError,
+    fmt::{Display, Write as _},
+};
+
+use futures::StreamExt;
+use webex_events::{Client, ClientBuilder, Cursor, Error, Event, ListEvents, Token};
+use wiremock::ResponseTemplate;
+
+mod support;
+
+use support::{Served, Service, TOKEN, builder, error, http, kind, ok, page, read_some, within};
+
+const SECRET: &str = "qUeRySeCrEt";
+
+/// A URL with a secret in its query.
+fn url() -> String {
+    format!("https://webexapis.com/v1/events?max=5&cursor={SECRET}&x={SECRET}")
+}
+
+/// The token and the URL as a service could repeat them.
+fn echoes() -> Vec<String> {
+    vec![
+        format!("Authorization: Bearer {TOKEN}"),
+        format!("{TOKEN}{TOKEN}"),
+        format!("(url = {}, error = 'no')", url()),
+        url(),
+        format!("GET /v1/events?cursor={SECRET} HTTP/1.1"),
+        format!("line\\none\\r\\nGET /v1/events?cursor={SECRET}"),
+    ]
+}
+
+/// The same with the escapes that writers of JSON use: of PHP, of Gson, of others.
+fn escaped_echoes() -> Vec<String> {
+    let slash = |text: &str| text.replace('/', "\\/");
+    let html = |text: &str| text.replace('=', "\\u003d").replace('&', "\\u0026");
+    let all = |text: &str| html(text).replace('/', "\\u002f").replace('+', "\\u002B");
+    let url = url();
+    vec![slash(TOKEN), html(TOKEN), all(TOKEN), slash(&url), html(&url), all(&url)]
+}
+
+/// Display and Debug of an error and of all its sources, after a look at their form.
+fn shown(error: &Error) -> String {
+    let line = error.to_string();
+    assert!(!line.is_empty() && !line.contains(['\n', '\r']), "{line:?} isn't one line");
+    if let Some(source) = error.source() {
+        assert!(!line.contains(&source.to_string()), "{line:?} repeats its source {source}");
+    }
+    let mut text = format!("{error}\n{error:?}\n{error:#?}\n");
+    let mut source = error.source();
+    while let Some(error) = source {
+        let line = error.to_string();
+        assert!(!line.contains(['\n', '\r']), "{line:?} isn't one line");
+        writeln!(text, "{error}\n{error:?}").unwrap();
+        source = error.source();
+    }
+    text
+}
+
+fn is_discreet(text: &str) {
+    for secret in [TOKEN, SECRET, "s3cr3t"] {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
+}
+
+fn discreet(error: &Error) {
+    is_discreet(&shown(error));
+}
+
+/// Looks at all that an answer with this body makes of a list.
+async fn answers_are_discreet(text: &str) {
+    for status in [400, 403, 404, 503] {
+        let text = text.to_owned();
+        let service = Service::start(move |_| {
+            ResponseTemplate::new(status).set_body_raw(text.clone(), "application/json")
+        })
+        .await;
+        let client = service.client();
+        let mut events = client.list(ListEvents::new());
+        let cursor = events.cursor().unwrap();
+        let refused = error(&mut events).await;
+        discreet(&refused);
+        let Error::Api(answer) = &refused else { panic!("{refused:?}") };
+        // What is meant for people must not hold the token either.
+        for text in [answer.message(), answer.tracking_id().unwrap_or_default(), &answer.errors().join(" ")] {
+            assert!(!text.contains("s3cr3t"), "{text}");
+        }
+        discreet(&error(&mut client.resume(&cursor)).await);
+        is_discreet(&format!("{events:?} {client:?} {cursor:?}"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_the_request_is_shown_without_its_secrets() {
+    for echo in echoes() {
+        answers_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
+            .await;
+        answers_are_discreet(&format!("<html>{echo}</html>")).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_it_in_the_escapes_of_json_is_too() {
+    for echo in escaped_echoes() {
+        answers_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_tracking_id_is_shown_without_its_secrets() {
+    for echo in echoes() {
+        answers_are_discreet(&format!(r#"{{"trackingId":"{echo}"}}"#)).await;
+        let service = Service::start(move |_| {
+            let echo = echo.replace('\\', " ");
+            ResponseTemplate::new(200).append_header("TrackingID", &*echo).set_body_raw("{}", &echo)
+        })
+        .await;
+        discreet(&error(&mut service.client().list(ListEvents::new())).await);
+    }
+}
+
+/// Looks at what a 200 with this body makes of a list.
+async fn pages_are_discreet(text: &str) {
+    let text = text.to_owned();
+    let service = Service::start(move |_| {
+        ResponseTemplate::new(200)
+            .append_header("TrackingID", format!("ROUTER_{TOKEN}"))
+            .set_body_raw(text.clone(), &format!("text/{TOKEN}"))
+    })
+    .await;
+    let refused = error(&mut service.client().list(ListEvents::new())).await;
+    assert_eq!(kind(&refused), "Decode 200");
+    discreet(&refused);
+    discreet(&within(service.client().get("a")).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_page_that_repeats_the_request_is_shown_without_its_secrets() {
+    for echo in echoes() {
+        for text in [format!("<html>{echo}</html>"), format!(r#"{{"echo":"{echo}"}}"#), echo.clone()] {
+            pages_are_discreet(&text).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_repeats_it_in_the_escapes_of_json_is_too() {
+    for echo in escaped_echoes() {
+        pages_are_discreet(&format!(r#"{{"echo":"{echo}"}}"#)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_long_is_shown_without_its_secrets() {
+    for echo in echoes() {
+        let service = Service::start(move |_| {
+            ResponseTemplate::new(200).append_header("TrackingID", format!("ROUTER_{TOKEN}")).set_body_raw(
+                format!("<html>{echo} {}</html>", "x".repeat(200_000)),
+                &format!("text/{TOKEN}"),
+            )
+        })
+        .await;
+        let client = builder(&service.url()).max_page_bytes(150_000).build().unwrap();
+        let refused = error(&mut client.list(ListEvents::new())).await;
+        assert_eq!(kind(&refused), "Decode 200");
+        discreet(&refused);
+    }
+}
+
+#[tokio::test]
+async fn a_token_cut_in_two_by_the_end_of_what_is_shown_is_not_shown() {
+    for pad in 150..=200 {
+        let service = Service::start(move |_| ok(format!("{}{TOKEN}", "x".repeat(pad)))).await;
+        let refused = error(&mut service.client().list(ListEvents::new())).await;
+        let shown = shown(&refused);
+        assert!(!shown.contains(&TOKEN[..4]), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_shown_without_its_secrets() {
+    let q = format!("cursor={SECRET}");
+    for link in [
+        format!("<https://evil.example/v1/events?{q}>; rel=next"),
+        format!("<https://user:{SECRET}@evil.example/v1/events?{q}>; rel=next"),
+        format!("<https://{TOKEN}@evil.example/?{q}>; rel=next"),
+        format!("</v1/a/../events?{q}>; rel=next"),
+        format!("</v1/events?{q}#x>; rel=next"),
+        format!("</v1/events?{q}>; rel=next, </v1/events?x={q}>; rel=next"),
+        format!("</v1/events?{q}; rel=next"),
+        format!("</v1/events?{q}>; rel=\"next"),
+        format!("</v1/events?{q}>; rel=next; anchor=\"?{q}|\""),
+        format!("?{q}"),
+        format!("<?{q} >; rel=next"),
+        "<>; rel=next".to_owned(),
+    ] {
+        let service = Service::start(move |_| ok(page("a")).append_header("Link", &*link)).await;
+        let query = ListEvents::new().param("secret", SECRET);
+        let mut events = service.client().list(query);
+        assert_eq!(read_some(1, &mut events).await, ["a"]);
+        if let Some(Err(error)) = within(events.next()).await {
+            assert!(error.link_kind().is_some(), "{error:?}");
+            discreet(&error);
+        }
+        is_discreet(&format!("{events:?}"));
+    }
+    let service = Service::start(|call| call.page("", Some(&format!("{SECRET}{}", call.n)))).await;
+    let endless = error(&mut service.client().list(ListEvents::new())).await;
+    assert_eq!(kind(&endless), "Link NoProgress");
+    discreet(&endless);
+}
+
+#[tokio::test]
+async fn a_failed_transport_is_shown_without_its_secrets() {
+    let cut = Served::start(|_, _| http(200, &[], page("a"))[..90].to_vec()).await;
+    let query = || ListEvents::new().param("secret", SECRET).actor_id(SECRET);
+    let mut events = cut.client().list(query());
+    discreet(&error(&mut events).await);
+    is_discreet(&format!("{events:?}"));
+    let base = cut.url();
+    let proxied = builder(&base).proxy(format!("http://user:{SECRET}@127.0.0.1:1")).build().unwrap();
+    discreet(&error(&mut proxied.list(query())).await);
+    is_discreet(&format!("{proxied:?}"));
+    drop(cut);
+    discreet(&error(&mut client_to(&base).list(query())).await);
+}
+
+fn client_to(base: &str) -> Client {
+    builder(base).build().unwrap()
+}
+
+#[tokio::test]
+async fn an_item_is_shown_without_its_text() {
+    let text = format!(
+        r#"{{"items":[{{"text":"{TOKEN} https://a/b?{SECRET}"}},{}]}}"#,
+        support::event_with("a", &format!(r#","data":{{"text":["{TOKEN}"]}},"errors":{{"x":"{TOKEN}"}}"#))
+    );
+    let service = Service::start(move |_| ok(text.clone())).await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new());
+    discreet(&error(&mut events).await);
+    let event = within(events.next()).await.unwrap().unwrap();
+    is_discreet(&format!("{event:?}"));
+    discreet(&event.errors().unwrap_err());
+    let mut pages = client.list(ListEvents::new()).pages();
+    is_discreet(&format!("{:?}", within(pages.next()).await.unwrap().unwrap()));
+}
+
+#[test]
+fn refused_settings_are_shown_without_their_secrets() {
+    let refused = |builder: ClientBuilder| {
+        assert!(!format!("{builder:?}").contains(TOKEN));
+        let error = builder.build().unwrap_err();
+        assert_eq!(kind(&error), "Config");
+        discreet(&error);
+    };
+    let token = || Client::builder().token(TOKEN);
+    refused(Client::builder().token(format!("{TOKEN}\n{TOKEN}")));
+    refused(Client::builder().token(format!("Bearer\u{7}{TOKEN}")));
+    refused(token().base_url(format!("http://webexapis.com/{SECRET}")));
+    refused(token().base_url(format!("https://user:{SECRET}@webexapis.com/")));
+    refused(token().base_url(format!("https://webexapis.com/?{SECRET}")));
+    refused(token().allow_origin(format!("ftp://{SECRET}@127.0.0.1/")));
+    refused(token().header("Authorization", format!("Bearer {TOKEN}")));
+    refused(token().header("X-Key", format!("{SECRET}\n")));
+    refused(token().proxy(format!("http://user:{SECRET}@[")));
+    let fine = token().header("X-Key", SECRET).proxy(format!("http://user:{SECRET}@127.0.0.1:1"));
+    is_discreet(&format!("{fine:?} {:?}", fine.clone().build().unwrap()));
+    is_discreet(&format!("{:?} {:#?}", Token::from(TOKEN), Token::from(TOKEN)));
+}
+
+#[tokio::test]
+async fn cursors_and_queries_are_shown_without_their_secrets() {
+    let service = Service::start(|call| call.page("a b", Some(SECRET))).await;
+    let mut events = service.client().list(ListEvents::new().param("x", SECRET));
+    for _ in 0..3 {
+        let cursor = events.cursor().unwrap();
+        is_discreet(&format!("{cursor:?} {cursor:#?}"));
+        let damaged = cursor.to_string().replace(':', "/");
+        discreet(&damaged.parse::<Cursor>().unwrap_err());
+        discreet(&format!("{cursor}x").parse::<Cursor>().unwrap_err());
+        assert!(!cursor.to_string().contains(TOKEN));
+        within(events.next()).await;
+    }
+    discreet(&format!("https://a/?{SECRET}").parse::<Cursor>().unwrap_err());
+    let invalid = ListEvents::new().page_size(0).param("x", SECRET).actor_id(SECRET);
+    discreet(&error(&mut service.client().list(invalid)).await);
+}
+
+#[test]
+fn an_error_is_shown_like_any_other() {
+    fn display<T: Display>(_: &T) {}
+    let error = Event::from_json("{}").unwrap_err();
+    display(&error);
+    discreet(&error);
+}
