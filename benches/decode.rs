@@ -1,0 +1,86 @@
+//! Decoding pages, reading links, and the stream's own cost of an event.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may fail by panicking")]
+
+use std::{hint::black_box, time::Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use futures::StreamExt;
+use tokio::runtime::{Builder, Runtime};
+use webex_events::{Client, ListEvents, internals, sandbox::Sandbox};
+
+mod support;
+
+use support::PlainPage;
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn decode(criterion: &mut Criterion) {
+    let sandbox = runtime().block_on(Sandbox::builder().events(1_000).start()).unwrap();
+    for size in [100, 1_000] {
+        let body = support::pages(&sandbox, size).remove(0);
+        let mut group = criterion.benchmark_group(format!("page of {size}"));
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        let mut run = |name: &str, read: &dyn Fn(Vec<u8>)| {
+            group.bench_function(name, |bencher| {
+                bencher.iter_batched(|| body.clone(), read, criterion::BatchSize::LargeInput);
+            });
+        };
+        run("envelope and raw", &|body| {
+            for event in internals::decode_page(body).unwrap() {
+                black_box(event.unwrap().raw());
+            }
+        });
+        run("with data", &|body| {
+            for event in internals::decode_page(body).unwrap() {
+                black_box(event.unwrap().data().unwrap());
+            }
+        });
+        run("hand-written: serde_json into plain structs", &|body| {
+            black_box(serde_json::from_slice::<PlainPage>(&body).unwrap());
+        });
+        group.finish();
+    }
+}
+
+fn links(criterion: &mut Criterion) {
+    let page = "https://webexapis.com/v1/events?max=1000";
+    let next = "<https://webexapis.com/v1/events?max=1000&from=2026-01-01T00%3A00%3A00.000Z&cursor=\
+                Y2lzY29zcGFyazovL3VzL0VWRU5ULzAwMDAwMDAxLTAwMDAtNDAwMC04MDAwLTAwMDAwMDAwMDAwMQ>; rel=\"next\"";
+    assert!(internals::next_link(&[next.as_bytes()], page).is_some());
+    criterion.bench_function("the links of a page", |bencher| {
+        bencher.iter(|| internals::next_link(black_box(&[next.as_bytes()]), page));
+    });
+}
+
+/// The page is in memory once its first event is out; what is timed are the polls for the others.
+fn stream(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let sandbox = runtime.block_on(Sandbox::builder().events(1_000).start()).unwrap();
+    let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build().unwrap();
+    let mut group = criterion.benchmark_group("stream");
+    group.throughput(Throughput::Elements(999)).sample_size(20);
+    group.bench_function("999 events of an open page", |bencher| {
+        bencher.iter_custom(|times| {
+            runtime.block_on(async {
+                let mut total = std::time::Duration::ZERO;
+                for _ in 0..times {
+                    let mut events = client.list(ListEvents::new());
+                    black_box(events.next().await.unwrap().unwrap());
+                    let start = Instant::now();
+                    for _ in 0..999 {
+                        black_box(events.next().await.unwrap().unwrap());
+                    }
+                    total += start.elapsed();
+                }
+                total
+            })
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decode, links, stream);
+criterion_main!(benches);
