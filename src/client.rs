@@ -1,6 +1,6 @@
 //! `Client` and `ClientBuilder`.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use url::{Host, Url};
 
@@ -14,7 +14,8 @@ use crate::{
     query::ListEvents,
     rate::{Pacer, RateLimit},
     retry::RetryPolicy,
-    stream::EventStream,
+    slice::Slice,
+    stream::{EventStream, SliceStream},
     token::Token,
     transport::{Settings, Transport},
 };
@@ -73,6 +74,35 @@ impl Client {
     /// gone ([`Error::Cursor`]) or lies outside this client's origins ([`Error::Link`]).
     pub fn resume(&self, cursor: &Cursor) -> EventStream {
         EventStream::resumed(Arc::clone(&self.core), cursor.clone())
+    }
+
+    /// Lists slices of a range side by side, up to `concurrency` of them at once. A walk from page to
+    /// page takes a round trip a page; this is the way to have several under way.
+    ///
+    /// Nothing is sent until the stream is polled. All slices share this client's pace and pauses, so
+    /// that more of them never means more requests than that allows. `slices` may be any plan, even an
+    /// endless one, which is drawn from as slices are closed.
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use webex_events::{Client, ListEvents, Result};
+    /// # async fn example(client: Client, week: ListEvents) -> Result<()> {
+    /// use std::{num::NonZeroUsize, time::Duration};
+    ///
+    /// let slices = week.slices(Duration::from_secs(3600))?;
+    /// let mut events = client.list_slices(slices, NonZeroUsize::new(8).unwrap()).events();
+    /// while let Some(event) = events.try_next().await? {
+    ///     println!("{}", event.id());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn list_slices(
+        &self,
+        slices: impl IntoIterator<Item = Slice, IntoIter: Send + 'static>,
+        concurrency: NonZeroUsize,
+    ) -> SliceStream {
+        SliceStream::new(Arc::clone(&self.core), slices.into_iter(), concurrency)
     }
 
     /// Gets one event by its id: `GET /events/{id}`, the id percent-encoded as one segment.

@@ -13,6 +13,7 @@ mod page;
 mod query;
 mod rate;
 mod retry;
+mod slice;
 mod stats;
 mod stream;
 mod token;
@@ -34,7 +35,8 @@ pub use crate::{
     query::ListEvents,
     rate::RateLimit,
     retry::RetryPolicy,
+    slice::{Slice, Slices},
     stats::Stats,
-    stream::{EventStream, Pages, Take},
+    stream::{EventStream, Pages, SliceEvents, SliceItem, SliceStream, Take},
     token::Token,
 };

@@ -123,6 +123,21 @@ impl ListEvents {
         (half > 0).then(|| Self { page_size: Some(half), ..self.clone() })
     }
 
+    /// `from` and `to` in milliseconds since 1970, rounded outwards, if there are both.
+    pub(crate) fn millis(&self) -> Option<(i64, i64)> {
+        Some((floor(self.from?).timestamp_millis(), ceil(self.to?).timestamp_millis()))
+    }
+
+    /// The same without `from` and `to`.
+    pub(crate) fn unbounded(&self) -> Self {
+        Self { from: None, to: None, ..self.clone() }
+    }
+
+    /// Whether both list the same events, in whatever pages.
+    pub(crate) fn is_same_list(&self, other: &Self) -> bool {
+        Self { page_size: other.page_size, ..self.clone() } == *other
+    }
+
     /// The URL of the first page, where `events` is the URL of the list without a query.
     pub(crate) fn url(&self, events: &Url) -> Result<Url> {
         self.check()?;
@@ -154,7 +169,8 @@ impl ListEvents {
         self.params.iter().any(|(other, _)| other == name)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether it can be sent.
+    pub(crate) fn check(&self) -> Result<()> {
         if let Some(size) = self.page_size
             && !(1..=CEILING).contains(&size)
         {

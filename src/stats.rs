@@ -1,6 +1,7 @@
 //! `Stats`: what a stream has done so far.
 
 use std::{
+    ops::Add,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
@@ -23,6 +24,22 @@ pub struct Stats {
     pub bytes: u64,
     /// Time spent waiting: for the pace, in pauses, and between attempts.
     pub waited: Duration,
+}
+
+impl Add for Stats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            pages: self.pages + other.pages,
+            events: self.events + other.events,
+            malformed: self.malformed + other.malformed,
+            requests: self.requests + other.requests,
+            retries: self.retries + other.retries,
+            bytes: self.bytes + other.bytes,
+            waited: self.waited.saturating_add(other.waited),
+        }
+    }
 }
 
 /// The part of the counting that is done where pages are fetched.

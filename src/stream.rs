@@ -25,10 +25,12 @@ use crate::{
 
 mod ahead;
 mod pages;
+mod slices;
 mod take;
 
 use ahead::Ahead;
 pub use pages::Pages;
+pub use slices::{SliceEvents, SliceItem, SliceStream};
 pub use take::Take;
 
 /// So many empty pages in a row are no progress.

@@ -18,8 +18,8 @@ use futures::{Stream, stream::FusedStream};
 use serde::{Serialize, de::DeserializeOwned};
 use webex_events::{
     ApiError, Client, ClientBuilder, Cursor, Error, Event, EventData, EventStream, EventType, FieldError,
-    LinkErrorKind, ListEvents, MalformedItem, Page, Pages, RateLimit, Resource, Result, RetryPolicy, Stats,
-    Take, Token,
+    LinkErrorKind, ListEvents, MalformedItem, Page, Pages, RateLimit, Resource, Result, RetryPolicy, Slice,
+    SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token,
 };
 
 mod support;
@@ -63,6 +63,9 @@ fn public_types_can_be_shared_and_shown() {
     shared::<Resource>();
     shared::<EventType>();
     shared::<Cursor>();
+    shared::<Slice>();
+    shared::<Slices>();
+    shared::<SliceItem>();
     shared::<RetryPolicy>();
     shared::<RateLimit>();
     shared::<Stats>();
@@ -77,6 +80,8 @@ fn streams_are_fused_and_can_move_between_tasks() {
     stream::<Event, EventStream>();
     stream::<Event, Take>();
     stream::<Page, Pages>();
+    stream::<SliceItem, SliceStream>();
+    stream::<Event, SliceEvents>();
 }
 
 #[test]
@@ -93,10 +98,12 @@ fn values_are_cloned_compared_and_stored() {
     stored::<EventData>();
     stored::<Cursor>();
     stored::<Event>();
+    stored::<Slice>();
     assert_eq!(ListEvents::default(), ListEvents::new());
     assert_eq!(EventData::default(), EventData::default());
     equal::<ListEvents>();
     equal::<Cursor>();
+    equal::<Slice>();
 }
 
 #[test]
