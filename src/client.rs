@@ -1,22 +1,24 @@
 //! `Client` and `ClientBuilder`.
 
-use std::{fmt, net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use url::{Host, Url};
+use chrono::{DateTime, Utc};
 
 use crate::{
+    answers::Answers,
     clock,
     cursor::Cursor,
     error::{Error, Result},
     event::{Event, batch::LONGEST},
     fetch::Core,
+    home::{home, is_loopback},
     link::Origins,
     query::ListEvents,
     rate::{Pacer, RateLimit},
     retry::RetryPolicy,
     slice::Slice,
     stream::{EventStream, SliceStream},
-    token::Token,
+    token::{Access, Gate, Token, TokenSource},
     transport::{Settings, Transport},
 };
 
@@ -119,6 +121,44 @@ impl Client {
     pub async fn get(&self, id: &str) -> Result<Event> {
         self.core.event(id).await
     }
+
+    /// What time it is for the service, in UTC: the `Date` of the latest answer to this client or a clone,
+    /// moved on by the time since. `None` before the first answer with a `Date`.
+    ///
+    /// It errs to the past only, by up to a second and the time that the answer was on its way: the
+    /// service's clock shows no less. It doesn't go by this machine's time of day. An answer with another
+    /// clock's `Date`, such as a gateway's, moves it until the next answer.
+    #[must_use]
+    pub fn service_time(&self) -> Option<DateTime<Utc>> {
+        self.core.answers.service_time(self.core.clock.now())
+    }
+
+    /// How many answers of each status this client and its clones have had, 200 included.
+    ///
+    /// A request that got no whole answer isn't in it, nor is a redirect that was followed, nor what a
+    /// [`TokenSource`] asks for.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sandbox")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> webex_events::Result<()> {
+    /// # use webex_events::{Client, sandbox::Sandbox};
+    /// # let sandbox = Sandbox::builder().start().await?;
+    /// let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build()?;
+    /// assert!(client.answers().is_empty() && client.service_time().is_none());
+    ///
+    /// client.get("not-an-id").await.unwrap_err();
+    /// assert_eq!(client.answers().get(&404), Some(&1));
+    /// assert!(client.service_time().unwrap() <= sandbox.now());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sandbox"))]
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn answers(&self) -> BTreeMap<u16, u64> {
+        self.core.answers.by_status()
+    }
 }
 
 impl fmt::Debug for Client {
@@ -161,7 +201,7 @@ impl fmt::Debug for Client {
 #[derive(Clone, Debug, Default)]
 #[must_use = "settings do nothing until `build`"]
 pub struct ClientBuilder {
-    token: Option<Token>,
+    access: Option<Access>,
     base_url: Option<String>,
     origins: Vec<String>,
     retry: RetryPolicy,
@@ -170,9 +210,22 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The access token. Required.
+    /// The access token, for as long as it lasts: after a 401 nothing is sent again. This or
+    /// [`token_source`](Self::token_source) is required; the one that is called last holds.
     pub fn token(mut self, token: impl Into<Token>) -> Self {
-        self.token = Some(token.into());
+        self.access = Some(Access::Fixed(token.into()));
+        self
+    }
+
+    /// Where the access token comes from, for a client that outlives one: a [`TokenSource`].
+    ///
+    /// The source is asked before every attempt, retries included. After a 401 it is asked once more,
+    /// with the token that was rejected, and the request is sent again with what it answers; the error of a
+    /// second 401 is [`is_auth`](Error::is_auth). That request counts in [`Stats`](crate::Stats) as a
+    /// retry, but not as an attempt of the [`RetryPolicy`]. An error of the source is the error of the
+    /// attempt: a transient one is tried again by the policy. The place in the list is kept throughout.
+    pub fn token_source(mut self, source: impl TokenSource) -> Self {
+        self.access = Some(Access::Source(Arc::new(source)));
         self
     }
 
@@ -263,8 +316,8 @@ impl ClientBuilder {
     ///
     /// [`Error::Config`], which says what can't be.
     pub fn build(self) -> Result<Client> {
-        let token = self.token.ok_or_else(|| Error::config("there is no token"))?;
-        token.check()?;
+        let access = self.access.ok_or_else(|| Error::config("there is no token"))?;
+        access.check()?;
         let mut base = home("base URL", self.base_url.as_deref().unwrap_or("https://webexapis.com/v1"))?;
         let mut origins = Origins::new(&base);
         for origin in &self.origins {
@@ -290,84 +343,14 @@ impl ClientBuilder {
         base.set_path(&path);
         let core = Core {
             transport,
-            token,
+            gate: Gate::new(access),
             retry: self.retry,
             pacer: Pacer::new(self.rate_limit),
             clock: Box::new(clock::System),
+            answers: Answers::default(),
             origins,
             events: base,
         };
         Ok(Client { core: Arc::new(core) })
-    }
-}
-
-/// A URL to which the token may be sent.
-fn home(name: &str, text: &str) -> Result<Url> {
-    let refuse = |reason: &str| Err(Error::config(format!("the {name} {reason}")));
-    let Ok(url) = Url::parse(text) else {
-        return refuse("isn't an absolute URL");
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if is_loopback(&url) => {}
-        "http" => {
-            return refuse("is `http` to a host that isn't loopback: the token would travel in the clear");
-        }
-        _ => return refuse("is neither `https` nor `http`"),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse("holds a user name or password");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return refuse("holds a query or fragment");
-    }
-    Ok(url)
-}
-
-/// RFC 6761 section 6.3 for `localhost`, RFC 1122 section 3.2.1.3 and RFC 4291 section 2.5.3 for addresses.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_has_a_home_and_no_other() {
-        for url in [
-            "https://webexapis.com/v1",
-            "https://api-usgov.webex.com/v1/",
-            "http://127.0.0.1:80/v1",
-            "http://127.9.9.9/",
-            "http://[::1]:8080/v1",
-            "http://localhost/v1",
-            "HTTP://LOCALHOST",
-        ] {
-            assert!(home("base URL", url).is_ok(), "{url}");
-        }
-        for url in [
-            "http://webexapis.com/v1",
-            "ftp://127.0.0.1",
-            "webexapis.com",
-            "",
-            "https://",
-            "https://user@webexapis.com",
-            "https://:pw@webexapis.com",
-            "https://webexapis.com/?a",
-            "https://webexapis.com/#a",
-            "http://0.0.0.0",
-            "http://localhost.evil.com",
-            "http://127.0.0.1.evil.com",
-            "http://[::ffff:8.8.8.8]/",
-            "file:///etc/passwd",
-        ] {
-            assert!(matches!(home("base URL", url), Err(Error::Config(_))), "{url}");
-        }
     }
 }

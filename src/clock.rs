@@ -5,11 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use futures_core::future::BoxFuture;
 
 /// Time as the rest of the crate knows it, so that its decisions can be tested without waiting.
 pub(crate) trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> Instant;
+    /// The time of day as this machine has it, right or wrong.
+    fn utc(&self) -> DateTime<Utc>;
     fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()>;
     /// A number from 0 up to, not including, 1.
     fn jitter(&self) -> f64;
@@ -22,6 +25,10 @@ pub(crate) struct System;
 impl Clock for System {
     fn now(&self) -> Instant {
         tokio::time::Instant::now().into_std()
+    }
+
+    fn utc(&self) -> DateTime<Utc> {
+        Utc::now()
     }
 
     fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
@@ -38,17 +45,19 @@ impl Clock for System {
 pub(crate) mod simulated {
     use std::sync::Mutex;
 
-    use super::{BoxFuture, Clock, Duration, Instant};
+    use super::{BoxFuture, Clock, DateTime, Duration, Instant, Utc};
 
     #[derive(Debug)]
     pub(crate) struct Simulated {
+        start: Instant,
         now: Mutex<Instant>,
         jitter: f64,
     }
 
     impl Simulated {
         pub(crate) fn new(jitter: f64) -> &'static Self {
-            Box::leak(Box::new(Self { now: Mutex::new(Instant::now()), jitter }))
+            let start = Instant::now();
+            Box::leak(Box::new(Self { start, now: Mutex::new(start), jitter }))
         }
 
         pub(crate) fn advance(&self, by: Duration) {
@@ -59,6 +68,12 @@ pub(crate) mod simulated {
     impl Clock for &'static Simulated {
         fn now(&self) -> Instant {
             *self.now.lock().unwrap()
+        }
+
+        /// It was midnight when the clock was made, at the beginning of 2026.
+        fn utc(&self) -> DateTime<Utc> {
+            let midnight = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+            midnight + (self.now() - self.start)
         }
 
         fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {

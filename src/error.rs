@@ -132,16 +132,28 @@ impl Error {
         }
     }
 
-    /// 401: the token is missing, wrong, expired or revoked; the service doesn't say which.
+    /// The service doesn't accept who asks.
+    ///
+    /// Either 401: the token is missing, wrong, expired or revoked; the service doesn't say which. With
+    /// a [`TokenSource`](crate::TokenSource) it is the second 401, to a token that the source gave after the
+    /// first.
+    ///
+    /// Or the source's own request for a token was refused, with 400, 401 or 403: the refresh token was
+    /// revoked, was replaced or has expired, or the client secret is wrong. Asking again is of no use then,
+    /// until there are other credentials. The [`status`](Self::status) is that of the refusal, which the
+    /// other questions such as [`is_forbidden`](Self::is_forbidden) aren't about.
     #[must_use]
     pub fn is_auth(&self) -> bool {
-        self.has_status(401)
+        match self.answer() {
+            Some(answer) if answer.of_renewal => matches!(answer.status, 400 | 401 | 403),
+            _ => self.has_status(401),
+        }
     }
 
     /// 403: the token's scopes or its owner's role don't reach this far.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        self.has_status(403)
+        self.page_status() == Some(403)
     }
 
     /// 404.
@@ -194,6 +206,25 @@ impl Error {
             && self.answer().is_some_and(|answer| answer.body.contains("authorized to search within past"))
     }
 
+    /// The status of the answer to the request itself, and not to that for a token.
+    pub(crate) fn page_status(&self) -> Option<u16> {
+        match self.answer() {
+            Some(answer) if answer.of_renewal => None,
+            _ => self.status(),
+        }
+    }
+
+    /// The same error, of what a source of tokens asked for.
+    pub(crate) fn of_renewal(self) -> Self {
+        match self {
+            Self::Api(mut answer) => {
+                answer.of_renewal = true;
+                Self::Api(answer)
+            }
+            error => error,
+        }
+    }
+
     fn has_status(&self, status: u16) -> bool {
         self.status() == Some(status)
     }
@@ -240,6 +271,8 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     body: Box<str>,
     attempts: u32,
+    /// Whether it was a token that was asked for.
+    of_renewal: bool,
 }
 
 impl ApiError {
@@ -267,6 +300,7 @@ impl ApiError {
             retry_after,
             body: body.into(),
             attempts,
+            of_renewal: false,
         }
     }
 
@@ -324,6 +358,9 @@ impl ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.of_renewal {
+            f.write_str("the access token couldn't be renewed: ")?;
+        }
         write!(f, "the service answered {}", self.status)?;
         match (reason(self.status), printable(&self.message, 300)) {
             (phrase, message) if phrase == message => write!(f, " {phrase}")?,
@@ -366,7 +403,17 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    pub(crate) fn new(what: &'static str, source: impl Into<BoxError>) -> Self {
+    /// What failed on the way to a token, for a [`TokenSource`](crate::TokenSource) of your own: the
+    /// [`Error`] that it converts into is transient.
+    ///
+    /// ```
+    /// use webex_events::{Error, TransportError};
+    ///
+    /// let error = Error::from(TransportError::new("the vault is sealed", "status 503"));
+    /// assert!(error.is_transient());
+    /// assert_eq!(error.to_string(), "the vault is sealed");
+    /// ```
+    pub fn new(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { what, attempts: 1, source: source.into() }
     }
 
@@ -646,6 +693,22 @@ mod tests {
         ));
         assert!(limit.is_beyond_retention() && limit.is_forbidden() && !limit.is_transient());
         assert!(!Error::from(api(403, "{}")).is_beyond_retention());
+    }
+
+    #[test]
+    fn a_refused_renewal_is_about_who_asks_and_about_nothing_else() {
+        for status in [400, 401, 403, 404, 410, 429, 503, 504] {
+            let error =
+                Error::from(api(status, r#"{"message":"authorized to search within past"}"#)).of_renewal();
+            assert_eq!(error.is_auth(), status <= 403, "{status}");
+            assert_eq!(error.is_transient(), is_retried(status), "{status}");
+            assert_eq!((error.status(), error.page_status()), (Some(status), None));
+            assert!(!error.is_forbidden() && !error.is_beyond_retention());
+            assert!(error.to_string().starts_with("the access token couldn't be renewed: "), "{error}");
+        }
+        let page = Error::from(api(403, "{}"));
+        assert!(page.is_forbidden() && !page.is_auth() && page.page_status() == Some(403));
+        assert!(Error::from(api(401, "{}")).is_auth() && !Error::from(api(400, "{}")).is_auth());
     }
 
     #[test]

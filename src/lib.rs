@@ -1,12 +1,14 @@
 #![doc = include_str!("lib.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answers;
 mod client;
 mod clock;
 mod cursor;
 mod error;
 mod event;
 mod fetch;
+mod home;
 mod json;
 mod link;
 mod page;
@@ -38,5 +40,5 @@ pub use crate::{
     slice::{Slice, Slices},
     stats::Stats,
     stream::{EventStream, Pages, SliceEvents, SliceItem, SliceStream, Take},
-    token::Token,
+    token::{Token, TokenSource},
 };

@@ -95,8 +95,8 @@ impl RetryPolicy {
     }
 
     /// Calls until it succeeds or is to be given up. `call` gets the number of the attempt, from 1,
-    /// and the status of the answer that the one before it failed with; `wait` gets that status too,
-    /// and for how long.
+    /// and the status of the answer that the one before it failed with, if the request itself had one;
+    /// `wait` gets that status too, and for how long.
     pub(crate) async fn run<T, Call, Called, Wait, Waited>(
         &self,
         clock: &dyn Clock,
@@ -121,7 +121,7 @@ impl RetryPolicy {
                 return Err(error);
             };
             tracing::warn!(attempt, wait_ms = delay.as_millis(), "trying again: {error}");
-            status = error.status();
+            status = error.page_status();
             wait(status, delay).await;
             attempt += 1;
         }

@@ -426,7 +426,8 @@ fn walk(
 /// What it means when the service refuses the page of a cursor that was kept.
 fn stale(error: Error) -> Error {
     match error {
-        Error::Api(answer) if matches!(answer.status(), 400 | 404 | 410) => Error::Cursor {
+        error if !matches!(error.page_status(), Some(400 | 404 | 410)) => error,
+        Error::Api(answer) => Error::Cursor {
             reason: "the service doesn't know the cursor's page any more".into(),
             source: Some(answer),
         },

@@ -1,8 +1,14 @@
-//! `Token`.
+//! `Token`, and where tokens come from: `TokenSource`.
 
 use std::{fmt, sync::Arc};
 
+use futures_core::future::BoxFuture;
+
 use crate::error::{Error, Result};
+
+mod gate;
+
+pub(crate) use gate::{Access, Gate};
 
 /// An access token. It can be put in, and not be got out: no `Display`, no serialisation, and a
 /// [`Debug`] that doesn't show it.
@@ -86,6 +92,79 @@ impl From<String> for Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
+    }
+}
+
+/// Where a client's access tokens come from, for one that outlives a token.
+///
+/// A [`Token`] is one that never changes. One of
+/// your own may ask a vault, or read a file that another process keeps fresh.
+///
+/// It is asked before every attempt and should answer from memory as long as it can. `rejected` is the
+/// token that was just answered with 401; only one such question is under way at a time for a client and
+/// its clones, however many of their streams run, and those whose token was rejected meanwhile get the same
+/// answer. A question without a rejected token can come at any time.
+///
+/// # Errors
+///
+/// An error of the source is that of the attempt. A transient one
+/// ([`is_transient`](crate::Error::is_transient)) is tried again as the
+/// [`RetryPolicy`](crate::RetryPolicy) says, so that a source needs no loop of its own:
+/// [`TransportError::new`](crate::TransportError::new) makes one. Any other ends the stream;
+/// [`Error::Config`](crate::Error::Config) can carry the reason. What an error says is shown and logged;
+/// no secret must be in it.
+///
+/// # Cancel safety
+///
+/// The future is dropped where its stream is. Work that must not be lost on the way, such as the storing of
+/// a new token, belongs in a task of its own. It must not wait for the client that asks.
+///
+/// ```
+/// use std::{path::PathBuf, sync::Mutex};
+/// use futures::future::BoxFuture;
+/// use webex_events::{Error, Result, Token, TokenSource};
+///
+/// /// A file that something else keeps fresh, read again when its token is rejected.
+/// #[derive(Debug)]
+/// struct TokenFile {
+///     path: PathBuf,
+///     token: Mutex<Option<Token>>,
+/// }
+///
+/// impl TokenSource for TokenFile {
+///     fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
+///         Box::pin(async move {
+///             let known = self.token.lock().unwrap().clone();
+///             if let Some(token) = known.filter(|token| Some(token) != rejected) {
+///                 return Ok(token);
+///             }
+///             let text = std::fs::read_to_string(&self.path)
+///                 .map_err(|error| Error::Config(format!("{}: {error}", self.path.display()).into()))?;
+///             let token = Token::from(text);
+///             *self.token.lock().unwrap() = Some(token.clone());
+///             Ok(token)
+///         })
+///     }
+/// }
+///
+/// # let path = std::env::temp_dir().join(format!("webex-events-doc-{}", std::process::id()));
+/// # std::fs::write(&path, "NGRjZmQ5ZDAt\n").unwrap();
+/// let source = TokenFile { path, token: Mutex::default() };
+/// # let path = source.path.clone();
+/// let client = webex_events::Client::builder().token_source(source).build()?;
+/// # std::fs::remove_file(path).unwrap();
+/// # drop(client);
+/// # Ok::<(), Error>(())
+/// ```
+pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
+    /// A token to send. `rejected` is the one that was just answered with 401, if any.
+    fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>>;
+}
+
+/// Always this one, rejected or not.
+impl TokenSource for Token {
+    fn token<'a>(&'a self, _: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
+        Box::pin(std::future::ready(Ok(self.clone())))
     }
 }
 

@@ -1,6 +1,9 @@
-//! One GET: status, headers, body. The only file that names the HTTP client.
+//! One GET, or one POST of a form: status, headers, body. The only file that names the HTTP client.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -10,6 +13,7 @@ use reqwest::redirect;
 use url::Url;
 
 use crate::{
+    clock::Clock,
     error::{DecodeError, Error, Result, TransportError},
     token::Token,
 };
@@ -26,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) proxy: Option<String>,
     pub(crate) root_certificates: Vec<Vec<u8>>,
+    /// Whether redirects within the origin are followed.
+    pub(crate) redirects: bool,
 }
 
 impl Default for Settings {
@@ -40,6 +46,7 @@ impl Default for Settings {
             headers: Vec::new(),
             proxy: None,
             root_certificates: Vec::new(),
+            redirects: true,
         }
     }
 }
@@ -57,6 +64,7 @@ impl fmt::Debug for Settings {
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("proxy", &self.proxy.is_some())
             .field("root_certificates", &self.root_certificates.len())
+            .field("redirects", &self.redirects)
             .finish()
     }
 }
@@ -74,6 +82,9 @@ pub(crate) struct Answer {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// When the request was sent, and how long it was until the head was there.
+    pub(crate) sent: Instant,
+    pub(crate) took: Duration,
 }
 
 /// Of an error's body no more than this is read.
@@ -82,6 +93,11 @@ const ERROR_BODY: usize = 64 << 10;
 impl Transport {
     /// `direct` keeps the system's proxy settings out, for a service on this very machine.
     pub(crate) fn new(settings: &Settings, direct: bool) -> Result<Self> {
+        let redirects = if settings.redirects {
+            redirect::Policy::custom(within_origin)
+        } else {
+            redirect::Policy::none()
+        };
         let mut http = reqwest::Client::builder()
             .connect_timeout(settings.connect_timeout)
             .read_timeout(settings.read_timeout)
@@ -90,7 +106,7 @@ impl Transport {
             .default_headers(headers(&settings.headers)?)
             .gzip(settings.gzip)
             .referer(false)
-            .redirect(redirect::Policy::custom(within_origin))
+            .redirect(redirects)
             .retry(reqwest::retry::never());
         if let Some(proxy) = &settings.proxy {
             let proxy = reqwest::Proxy::all(proxy).map_err(|_| Error::config("the proxy isn't a URL"))?;
@@ -108,12 +124,36 @@ impl Transport {
     }
 
     /// Sends one GET and reads the whole answer. Nothing is tried again here.
-    pub(crate) async fn get(&self, url: &Url, token: &Token) -> Result<Answer> {
+    pub(crate) async fn get(&self, url: &Url, token: &Token, clock: &dyn Clock) -> Result<Answer> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.secret()))
             .map_err(|_| Error::config("the token can't be sent in a header"))?;
         authorization.set_sensitive(true);
-        let request = self.http.get(url.clone()).header(ACCEPT, "application/json");
-        let mut response = request.header(AUTHORIZATION, authorization).send().await.map_err(failed)?;
+        let request = self.http.get(url.clone()).header(AUTHORIZATION, authorization);
+        self.exchange(request, clock, |text| token.cut_from(text)).await
+    }
+
+    /// Sends one POST of a form, already encoded, and reads the whole answer. `cut` takes out of a text
+    /// what no error may show.
+    pub(crate) async fn post_form(
+        &self,
+        url: &Url,
+        form: String,
+        clock: &dyn Clock,
+        cut: impl Fn(&str) -> String + Sync,
+    ) -> Result<Answer> {
+        let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.exchange(request.body(form), clock, cut).await
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        clock: &dyn Clock,
+        cut: impl Fn(&str) -> String + Sync,
+    ) -> Result<Answer> {
+        let sent = clock.now();
+        let mut response = request.header(ACCEPT, "application/json").send().await.map_err(failed)?;
+        let took = clock.now().saturating_duration_since(sent);
 
         let status = response.status().as_u16();
         let limit = if status == 200 { self.max_page_bytes } else { ERROR_BODY };
@@ -123,7 +163,7 @@ impl Transport {
             match response.chunk().await {
                 Ok(None) => break,
                 Ok(Some(chunk)) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
-                Ok(Some(_)) if status == 200 => return Err(self.too_long(&response, &body, token)),
+                Ok(Some(_)) if status == 200 => return Err(self.too_long(&response, &body, cut)),
                 Ok(Some(chunk)) => {
                     body.extend(chunk.into_iter().take(limit - body.len()));
                     break;
@@ -134,11 +174,11 @@ impl Transport {
             }
         }
         let url = response.url().clone();
-        Ok(Answer { status, url, headers: std::mem::take(response.headers_mut()), body })
+        Ok(Answer { status, url, headers: std::mem::take(response.headers_mut()), body, sent, took })
     }
 
-    fn too_long(&self, response: &reqwest::Response, body: &[u8], token: &Token) -> Error {
-        let cut = |text: &str| token.cut_from(text).into();
+    fn too_long(&self, response: &reqwest::Response, body: &[u8], cut: impl Fn(&str) -> String) -> Error {
+        let cut = |text: &str| cut(text).into();
         let content_type = header(response.headers(), CONTENT_TYPE.as_str()).map(cut);
         let tracking_id = header(response.headers(), "trackingid").map(cut);
         let start = String::from_utf8_lossy(body.get(..16 << 10).unwrap_or(body));

@@ -1,0 +1,217 @@
+//! The token of each attempt, and who asks for another after a 401: one at a time.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use tokio::sync::Mutex;
+
+use super::{Token, TokenSource};
+use crate::error::{Error, Result};
+
+/// What a client was given to authorize itself.
+#[derive(Clone)]
+pub(crate) enum Access {
+    /// A token that is all there is: after a 401 nothing is sent again.
+    Fixed(Token),
+    Source(Arc<dyn TokenSource>),
+}
+
+impl Access {
+    /// Whether what is known of it can be sent at all.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self {
+            Self::Fixed(token) => token.check(),
+            Self::Source(_) => Ok(()),
+        }
+    }
+}
+
+/// A source of a user's own may show its token.
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fixed(_) => "Token(…)",
+            Self::Source(_) => "TokenSource(…)",
+        })
+    }
+}
+
+/// What every attempt of a client and its clones gets its token from.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    access: Access,
+    /// How many times the source has answered a rejection.
+    generation: AtomicU64,
+    /// Held while the source is asked for another token.
+    latest: Mutex<Option<Renewal>>,
+}
+
+/// The latest answer of the source to a rejection.
+#[derive(Debug)]
+struct Renewal {
+    rejected: Token,
+    token: Token,
+}
+
+/// A token for one attempt.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) token: Token,
+    /// The generation at the time that the token was asked for.
+    generation: u64,
+}
+
+impl Gate {
+    pub(crate) fn new(access: Access) -> Self {
+        Self { access, generation: AtomicU64::new(0), latest: Mutex::default() }
+    }
+
+    /// The token for an attempt.
+    pub(crate) async fn pass(&self) -> Result<Pass> {
+        // Noted first: a renewal from here on is one that the token may have missed.
+        let generation = self.generation.load(SeqCst);
+        let token = match &self.access {
+            Access::Fixed(token) => token.clone(),
+            Access::Source(source) => checked(source.token(None).await)?,
+        };
+        Ok(Pass { token, generation })
+    }
+
+    /// The token to send the request with once more, now that the one of `pass` was rejected; none if
+    /// there is no other to be had.
+    pub(crate) async fn renew(&self, pass: &Pass) -> Result<Option<Token>> {
+        let Access::Source(source) = &self.access else { return Ok(None) };
+        let mut latest = self.latest.lock().await;
+        if let Some(renewal) = &*latest
+            && self.generation.load(SeqCst) > pass.generation
+            && renewal.rejected == pass.token
+        {
+            return Ok(Some(renewal.token.clone()));
+        }
+        let token = checked(source.token(Some(&pass.token)).await)?;
+        *latest = Some(Renewal { rejected: pass.token.clone(), token: token.clone() });
+        self.generation.fetch_add(1, SeqCst);
+        Ok(Some(token))
+    }
+}
+
+fn checked(answer: Result<Token>) -> Result<Token> {
+    // What the source was answered isn't what the service answered.
+    let token = answer.map_err(Error::of_renewal)?;
+    token.check()?;
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Mutex as StdMutex};
+
+    use futures::{FutureExt, future::BoxFuture};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Answers each question when the test lets it: `None` always with the first token.
+    #[derive(Debug)]
+    struct Scripted {
+        first: Token,
+        next: StdMutex<VecDeque<Result<Token>>>,
+        asked: StdMutex<Vec<Token>>,
+        answers: Semaphore,
+    }
+
+    impl TokenSource for Arc<Scripted> {
+        fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
+            Box::pin(async move {
+                let Some(rejected) = rejected else { return Ok(self.first.clone()) };
+                self.asked.lock().unwrap().push(rejected.clone());
+                self.answers.acquire().await.unwrap().forget();
+                self.next.lock().unwrap().pop_front().unwrap()
+            })
+        }
+    }
+
+    fn scripted(next: impl IntoIterator<Item = Result<Token>>) -> (Arc<Scripted>, Gate) {
+        let source = Arc::new(Scripted {
+            first: Token::from("a"),
+            next: StdMutex::new(next.into_iter().collect()),
+            asked: StdMutex::default(),
+            answers: Semaphore::new(0),
+        });
+        (Arc::clone(&source), Gate::new(Access::Source(Arc::new(source))))
+    }
+
+    fn asked(source: &Scripted) -> Vec<Token> {
+        source.asked.lock().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn those_rejected_together_share_one_question() {
+        let (source, gate) = scripted([Ok("b".into())]);
+        let passes = [gate.pass().await.unwrap(), gate.pass().await.unwrap()];
+        let mut first = Box::pin(gate.renew(&passes[0]));
+        let mut second = Box::pin(gate.renew(&passes[1]));
+        assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
+        source.answers.add_permits(1);
+        assert_eq!(first.await.unwrap(), Some("b".into()));
+        assert_eq!(second.await.unwrap(), Some("b".into()));
+        assert_eq!(asked(&source), ["a".into()]);
+    }
+
+    #[tokio::test]
+    async fn a_rejection_of_a_later_attempt_is_a_question_of_its_own() {
+        let (source, gate) = scripted([Ok("b".into()), Ok("c".into())]);
+        source.answers.add_permits(2);
+        let early = gate.pass().await.unwrap();
+        assert_eq!(gate.renew(&early).await.unwrap(), Some("b".into()));
+        // The source still gives the old token, which is rejected once more.
+        let late = gate.pass().await.unwrap();
+        assert_eq!(late.token, "a".into());
+        assert_eq!(gate.renew(&late).await.unwrap(), Some("c".into()));
+        assert_eq!(asked(&source), ["a".into(), "a".into()]);
+    }
+
+    #[tokio::test]
+    async fn another_token_than_the_replaced_one_is_not_answered_from_memory() {
+        let (source, gate) = scripted([Ok("b".into()), Ok("c".into())]);
+        source.answers.add_permits(2);
+        let first = gate.pass().await.unwrap();
+        let other = Pass { token: "x".into(), generation: first.generation };
+        assert_eq!(gate.renew(&first).await.unwrap(), Some("b".into()));
+        assert_eq!(gate.renew(&other).await.unwrap(), Some("c".into()));
+        assert_eq!(asked(&source), ["a".into(), "x".into()]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_kept_and_a_dropped_question_blocks_no_other() {
+        let (source, gate) = scripted([Err(Error::config("no")), Ok("b".into())]);
+        let pass = gate.pass().await.unwrap();
+        assert!(gate.renew(&pass).now_or_never().is_none(), "it waits and is dropped");
+        source.answers.add_permits(2);
+        assert!(gate.renew(&pass).await.is_err());
+        assert_eq!(gate.renew(&pass).await.unwrap(), Some("b".into()));
+        assert_eq!(asked(&source).len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_can_not_be_sent_is_refused_each_time() {
+        let (source, gate) = scripted([Ok("b\nb".into())]);
+        source.answers.add_permits(1);
+        let pass = gate.pass().await.unwrap();
+        assert!(matches!(gate.renew(&pass).await, Err(Error::Config(_))));
+        let empty = Gate::new(Access::Source(Arc::new(Token::from(""))));
+        assert!(matches!(empty.pass().await, Err(Error::Config(_))));
+    }
+
+    #[tokio::test]
+    async fn a_fixed_token_has_no_other() {
+        let gate = Gate::new(Access::Fixed("a".into()));
+        let pass = gate.pass().await.unwrap();
+        assert_eq!(gate.renew(&pass).await.unwrap(), None);
+    }
+}
