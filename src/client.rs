@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     answers::Answers,
+    checkpoint::Checkpoint,
     clock,
     cursor::Cursor,
     error::{Error, Result},
@@ -17,7 +18,7 @@ use crate::{
     rate::{Pacer, RateLimit},
     retry::RetryPolicy,
     slice::Slice,
-    stream::{EventStream, SliceStream},
+    stream::{EventStream, Follow, SliceStream},
     token::{Access, Gate, Token, TokenSource},
     transport::{Settings, Transport},
 };
@@ -107,6 +108,31 @@ impl Client {
         SliceStream::new(Arc::clone(&self.core), slices.into_iter(), concurrency)
     }
 
+    /// Follows the events of a query as they come, without end.
+    ///
+    /// Begins behind `checkpoint`, which takes the place of the query's `from`; nothing is sent until the
+    /// stream is polled. A query with a `to` gives one item, an [`Error::Query`].
+    ///
+    /// ```
+    /// # use futures::StreamExt;
+    /// # use webex_events::{Client, Result};
+    /// # async fn example(client: Client) -> Result<()> {
+    /// use chrono::Utc;
+    /// use std::time::Duration;
+    /// use webex_events::{Checkpoint, ListEvents};
+    ///
+    /// let start = client.service_time().unwrap_or_else(Utc::now);
+    /// let mut events = client.follow(ListEvents::new(), Checkpoint::at(start)).settle(Duration::from_secs(900));
+    /// while let Some(event) = events.next().await {
+    ///     println!("{}", event?.id());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn follow(&self, query: ListEvents, checkpoint: Checkpoint) -> Follow {
+        Follow::new(Arc::clone(&self.core), query, checkpoint)
+    }
+
     /// Gets one event by its id: `GET /events/{id}`, the id percent-encoded as one segment.
     ///
     /// # Errors
@@ -130,7 +156,7 @@ impl Client {
     /// clock's `Date`, such as a gateway's, moves it until the next answer.
     #[must_use]
     pub fn service_time(&self) -> Option<DateTime<Utc>> {
-        self.core.answers.service_time(self.core.clock.now())
+        self.core.service_time()
     }
 
     /// How many answers of each status this client and its clones have had, 200 included.

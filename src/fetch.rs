@@ -54,7 +54,6 @@ pub(crate) struct Fetched {
     pub(crate) tracking_id: Option<Box<str>>,
     /// The service's time when it was asked for the page, at the latest: what happened before is in the
     /// page, as far as the service knew of it. None without a `Date` that can be read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "following goes by it"))]
     pub(crate) asked: Option<DateTime<Utc>>,
 }
 
@@ -87,6 +86,11 @@ impl Core {
             Err(error) => (Err(error), None),
         };
         Ok(Fetched { url, batch, next, previous, tracking_id, asked })
+    }
+
+    /// What time it is for the service, as far as its answers tell.
+    pub(crate) fn service_time(&self) -> Option<DateTime<Utc>> {
+        self.answers.service_time(self.clock.now())
     }
 
     /// Fetches one event.

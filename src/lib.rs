@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answers;
+mod checkpoint;
 mod client;
 mod clock;
 mod cursor;
@@ -29,6 +30,7 @@ pub mod internals;
 pub mod sandbox;
 
 pub use crate::{
+    checkpoint::Checkpoint,
     client::{Client, ClientBuilder},
     cursor::Cursor,
     error::{ApiError, DecodeError, Error, LinkErrorKind, MalformedItem, Result, TransportError},
@@ -39,6 +41,6 @@ pub use crate::{
     retry::RetryPolicy,
     slice::{Slice, Slices},
     stats::Stats,
-    stream::{EventStream, Pages, SliceEvents, SliceItem, SliceStream, Take},
+    stream::{EventStream, Follow, Pages, SliceEvents, SliceItem, SliceStream, Take},
     token::{Token, TokenSource},
 };

@@ -2,6 +2,8 @@
 
 use std::vec;
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     cursor::Cursor,
     error::Result,
@@ -38,6 +40,8 @@ pub struct Page {
     pub items: Vec<Result<Event>>,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) previous: Option<Cursor>,
+    /// The service's time when this page was asked for, or a little earlier.
+    pub(crate) asked: Option<DateTime<Utc>>,
     pub(crate) tracking_id: Option<Box<str>>,
 }
 

@@ -123,6 +123,11 @@ impl ListEvents {
         (half > 0).then(|| Self { page_size: Some(half), ..self.clone() })
     }
 
+    /// Whether it has a `to`.
+    pub(crate) fn has_end(&self) -> bool {
+        self.to.is_some()
+    }
+
     /// `from` and `to` in milliseconds since 1970, rounded outwards, if there are both.
     pub(crate) fn millis(&self) -> Option<(i64, i64)> {
         Some((floor(self.from?).timestamp_millis(), ceil(self.to?).timestamp_millis()))

@@ -24,11 +24,13 @@ use crate::{
 };
 
 mod ahead;
+mod follow;
 mod pages;
 mod slices;
 mod take;
 
 use ahead::Ahead;
+pub use follow::Follow;
 pub use pages::Pages;
 pub use slices::{SliceEvents, SliceItem, SliceStream};
 pub use take::Take;
@@ -244,11 +246,12 @@ impl EventStream {
                 self.stats.events += events as u64;
                 self.stats.malformed += (items.len() - events) as u64;
                 let previous = open.page.previous.take().map(|url| Cursor::at(url, self.query.clone()));
-                let tracking_id = open.page.tracking_id.clone();
+                let (asked, tracking_id) = (open.page.asked, open.page.tracking_id.clone());
                 return Poll::Ready(Some(Ok(Page {
                     items,
                     cursor: open.cursor(&self.query),
                     previous,
+                    asked,
                     tracking_id,
                 })));
             }

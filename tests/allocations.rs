@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![cfg(feature = "sandbox")]
 
+use std::{future::pending, thread, time::Duration};
+
 use allocation_counter::measure;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt};
 use tokio::runtime::{Builder, Runtime};
-use webex_events::{Client, ListEvents, sandbox::Sandbox};
+use webex_events::{Checkpoint, Client, ListEvents, sandbox::Sandbox};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -55,4 +58,41 @@ fn a_whole_walk_takes_less_than_one_allocation_an_event() {
     assert!(counted.count_total < 20_000, "{} allocations", counted.count_total);
     // A page and its table, and some room: what is held at once doesn't grow with the list.
     assert!(counted.bytes_max < 16 << 20, "{} bytes at once", counted.bytes_max);
+}
+
+#[test]
+fn a_follower_holds_little_however_far_behind_it_begins_and_however_long_it_runs() {
+    // The sandbox is in a thread of its own and isn't counted.
+    let (sandbox, client) = thread::spawn(|| {
+        let runtime = runtime();
+        let end = start_of_month() + TimeDelta::days(30);
+        let sandbox = Sandbox::builder().events(100_000).period(start_of_month(), end);
+        let sandbox = runtime.block_on(sandbox.now(start_of_month() + TimeDelta::days(20)).start()).unwrap();
+        let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build().unwrap();
+        thread::spawn(move || runtime.block_on(pending::<()>()));
+        (sandbox, client)
+    })
+    .join()
+    .unwrap();
+    let mut follow = client.follow(ListEvents::new(), Checkpoint::at(start_of_month())).every(Duration::ZERO);
+    let mut seen = 0_u32;
+
+    let runtime = runtime();
+    let counted = measure(|| {
+        runtime.block_on(async {
+            while seen < 100_000 {
+                follow.next().await.unwrap().unwrap();
+                seen += 1;
+                // Two thirds of it lie behind at the start, and the rest comes hour by hour.
+                if follow.is_caught_up() {
+                    sandbox.advance(Duration::from_secs(3600));
+                }
+            }
+        });
+    });
+    assert!(counted.bytes_max < 32 << 20, "{} bytes at once", counted.bytes_max);
+}
+
+fn start_of_month() -> DateTime<Utc> {
+    "2026-01-01T00:00:00Z".parse().unwrap()
 }

@@ -17,9 +17,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, stream::FusedStream};
 use serde::{Serialize, de::DeserializeOwned};
 use webex_events::{
-    ApiError, Client, ClientBuilder, Cursor, Error, Event, EventData, EventStream, EventType, FieldError,
-    LinkErrorKind, ListEvents, MalformedItem, Page, Pages, RateLimit, Resource, Result, RetryPolicy, Slice,
-    SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token,
+    ApiError, Checkpoint, Client, ClientBuilder, Cursor, Error, Event, EventData, EventStream, EventType,
+    FieldError, Follow, LinkErrorKind, ListEvents, MalformedItem, Page, Pages, RateLimit, Resource, Result,
+    RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token,
 };
 
 mod support;
@@ -64,6 +64,7 @@ fn public_types_can_be_shared_and_shown() {
     shared::<EventType>();
     shared::<Cursor>();
     shared::<Slice>();
+    shared::<Checkpoint>();
     shared::<Slices>();
     shared::<SliceItem>();
     shared::<RetryPolicy>();
@@ -81,6 +82,7 @@ fn streams_are_fused_and_can_move_between_tasks() {
     stream::<Event, Take>();
     stream::<Page, Pages>();
     stream::<SliceItem, SliceStream>();
+    stream::<Event, Follow>();
     stream::<Event, SliceEvents>();
 }
 
@@ -99,6 +101,8 @@ fn values_are_cloned_compared_and_stored() {
     stored::<Cursor>();
     stored::<Event>();
     stored::<Slice>();
+    stored::<Checkpoint>();
+    value::<Checkpoint>();
     assert_eq!(ListEvents::default(), ListEvents::new());
     assert_eq!(EventData::default(), EventData::default());
     equal::<ListEvents>();
