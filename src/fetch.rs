@@ -175,6 +175,9 @@ impl Core {
             }
         };
         self.answers.count(answer.status);
+        if answer.status != 429 {
+            self.pacer.grant();
+        }
         let date = answer.header(DATE.as_str());
         let asked = date.and_then(|date| self.answers.dated(date, answer.sent, answer.took));
         let tracking_id = || answer.tracking_id().map(|id| token.cut_from(&without_queries(&id)));

@@ -2,16 +2,21 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::clock::Clock;
 
+mod learned;
+
+use learned::Learned;
+
 /// How often a client may ask, all its clones and streams together, retries included.
 ///
 /// A burst of 1 unless set: requests are spread evenly. The service's own limits are undocumented
-/// but for a rule of thumb of 300 a minute, and are shared by all that a user runs.
+/// but for a rule of thumb of 300 a minute, and are shared by all that a user runs. So a client without a
+/// limit, or with one that is too high, learns from the first 429 how fast it may go, and goes no faster.
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -59,6 +64,7 @@ impl RateLimit {
 pub(crate) struct Pacer {
     pause: Mutex<Option<Pause>>,
     limit: Option<RateLimit>,
+    learned: Mutex<Learned>,
     /// When the next request is due at an even pace. Waiters queue up for it in order, so that one
     /// that is dropped while it waits has taken nothing.
     due: tokio::sync::Mutex<Option<Instant>>,
@@ -77,35 +83,61 @@ impl Pacer {
         Self { limit, ..Self::default() }
     }
 
-    /// Holds every request back for `wait` from now on.
+    /// A request was refused: holds every request back for `wait` from now on.
     pub(crate) fn pause(&self, clock: &dyn Clock, wait: Duration) {
-        let Some(until) = clock.now().checked_add(wait) else { return };
+        let now = clock.now();
+        let Some(until) = now.checked_add(wait) else { return };
         let spread = (wait / 10).clamp(Duration::from_millis(50), Duration::from_secs(5));
         let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        if pause.is_none_or(|pause| pause.until <= now) {
+            self.learned().refuse(now, wait);
+        }
         if pause.is_none_or(|pause| pause.until < until) {
             *pause = Some(Pause { until, spread });
         }
+    }
+
+    /// A request was answered, and not refused for being one too many.
+    pub(crate) fn grant(&self) {
+        self.learned().grant();
     }
 
     /// Returns when a request may be sent, and how long that took.
     pub(crate) async fn ready(&self, clock: &dyn Clock) -> Duration {
         let start = clock.now();
         self.paused(clock).await;
-        if let Some(limit) = &self.limit {
+        if self.pace().is_some() {
             let mut due = self.due.lock().await;
-            loop {
+            while let Some((period, tolerance)) = self.pace() {
                 self.paused(clock).await;
                 let now = clock.now();
                 let next = due.unwrap_or(now).max(now);
-                let wait = next.saturating_duration_since(now).saturating_sub(limit.tolerance());
+                let wait = next.saturating_duration_since(now).saturating_sub(tolerance);
                 if wait.is_zero() {
-                    *due = next.checked_add(limit.period);
+                    *due = next.checked_add(period);
                     break;
                 }
                 clock.sleep(wait).await;
             }
         }
-        clock.now().saturating_duration_since(start)
+        let now = clock.now();
+        self.learned().send(now);
+        now.saturating_duration_since(start)
+    }
+
+    /// The time from one request to the next, and how far one may run ahead of it: as set, or slower where
+    /// the service has refused that.
+    fn pace(&self) -> Option<(Duration, Duration)> {
+        let set = self.limit.as_ref().map(|limit| (limit.period, limit.tolerance()));
+        match (self.learned().period(), set) {
+            (Some(learned), Some((period, _))) if period < learned => Some((learned, Duration::ZERO)),
+            (Some(learned), None) => Some((learned, Duration::ZERO)),
+            (_, set) => set,
+        }
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns when no pause holds, each waiter at a moment of its own.
@@ -189,6 +221,37 @@ mod tests {
         pacer.pause(&clock, Duration::from_secs(1));
         pacer.pause(&clock, Duration::MAX);
         assert_eq!(pacer.ready(&clock).await, Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_a_refusal_teaches_one() {
+        let clock = Simulated::new(0.0);
+        let pacer = Pacer::new(None);
+        for _ in 0..10 {
+            assert_eq!(pacer.ready(&clock).await, Duration::ZERO);
+            pacer.grant();
+        }
+        // All that were under way are refused at once, which is one refusal.
+        for _ in 0..7 {
+            pacer.pause(&clock, Duration::from_secs(1));
+        }
+        assert_eq!(waits(&pacer, &clock, 3).await, [1000, 100, 100]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_teaches_more_than_the_limit_that_was_set_only_if_it_is_slower() {
+        for (per_second, expected) in [(20, 100), (5, 200)] {
+            let clock = Simulated::new(0.0);
+            let pacer = Pacer::new(Some(RateLimit::per_second(n(per_second)).burst(n(10))));
+            for _ in 0..10 {
+                pacer.ready(&clock).await;
+                pacer.grant();
+            }
+            pacer.pause(&clock, Duration::from_secs(1));
+            clock.advance(Duration::from_secs(60));
+            let waits = waits(&pacer, &clock, 12).await;
+            assert_eq!(waits.last(), Some(&expected), "{waits:?}");
+        }
     }
 
     #[tokio::test]
