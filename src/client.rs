@@ -243,13 +243,25 @@ impl ClientBuilder {
         self
     }
 
-    /// Where the access token comes from, for a client that outlives one: a [`TokenSource`].
+    /// Where the access token comes from, for a client that outlives one: an [`OAuth`](crate::OAuth), or
+    /// a [`TokenSource`] of your own.
     ///
     /// The source is asked before every attempt, retries included. After a 401 it is asked once more,
     /// with the token that was rejected, and the request is sent again with what it answers; the error of a
     /// second 401 is [`is_auth`](Error::is_auth). That request counts in [`Stats`](crate::Stats) as a
     /// retry, but not as an attempt of the [`RetryPolicy`]. An error of the source is the error of the
     /// attempt: a transient one is tried again by the policy. The place in the list is kept throughout.
+    ///
+    /// ```no_run
+    /// use webex_events::{Client, OAuth};
+    ///
+    /// # fn example() -> webex_events::Result<()> {
+    /// let secret = std::env::var("WEBEX_CLIENT_SECRET").unwrap_or_default();
+    /// let client = Client::builder().token_source(OAuth::new("C1ab23", secret, "webex-token.json")?).build()?;
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn token_source(mut self, source: impl TokenSource) -> Self {
         self.access = Some(Access::Source(Arc::new(source)));
         self

@@ -85,6 +85,18 @@ pub enum Error {
     /// A setting of the client can't be. Nothing was sent.
     #[error("{0}")]
     Config(Box<str>),
+
+    /// The file that [`OAuth`](crate::OAuth) keeps its tokens in can't be read, locked or written: a
+    /// full disk, a folder that can't be written to. The [`source`](StdError::source) is the system's
+    /// own error. No token was lost; once the file can be written again, the same call goes on.
+    #[error("{detail}")]
+    #[non_exhaustive]
+    Store {
+        /// What couldn't be done, and with which file.
+        detail: Box<str>,
+        /// The error of the system, a [`std::io::Error`].
+        source: BoxError,
+    },
 }
 
 impl Error {

@@ -12,6 +12,7 @@ mod fetch;
 mod home;
 mod json;
 mod link;
+mod oauth;
 mod page;
 mod query;
 mod rate;
@@ -35,6 +36,7 @@ pub use crate::{
     cursor::Cursor,
     error::{ApiError, DecodeError, Error, LinkErrorKind, MalformedItem, Result, TransportError},
     event::{Attachment, Event, EventData, EventType, FieldError, Recipient, Resource, UnknownName},
+    oauth::OAuth,
     page::Page,
     query::ListEvents,
     rate::RateLimit,

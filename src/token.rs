@@ -97,7 +97,7 @@ impl fmt::Debug for Token {
 
 /// Where a client's access tokens come from, for one that outlives a token.
 ///
-/// A [`Token`] is one that never changes. One of
+/// [`OAuth`](crate::OAuth) is one that renews its token. A [`Token`] is one that never changes. One of
 /// your own may ask a vault, or read a file that another process keeps fresh.
 ///
 /// It is asked before every attempt and should answer from memory as long as it can. `rejected` is the

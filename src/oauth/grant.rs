@@ -1,0 +1,197 @@
+//! The request for new tokens: one POST to the service, and what may be shown of its answer.
+
+use std::{sync::Arc, time::Duration};
+
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use serde_json::Value;
+use url::{Url, form_urlencoded};
+
+use super::{
+    failure::{Failure, Reply},
+    tokens::Tokens,
+};
+use crate::{
+    clock::Clock,
+    error::{ApiError, Error},
+    home::{home, is_loopback},
+    retry::retry_after,
+    token::Token,
+    transport::{Answer, Settings, Transport},
+};
+
+/// Where grants are asked for.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) base_url: String,
+    pub(super) settings: Settings,
+    /// Made by the first request; none again after a change of the settings.
+    pub(super) ready: Option<(Url, Arc<Transport>)>,
+}
+
+impl Endpoint {
+    pub(super) fn new() -> Self {
+        let settings = Settings {
+            read_timeout: Duration::from_secs(30),
+            attempt_timeout: Duration::from_secs(60),
+            max_page_bytes: 64 << 10,
+            // The credentials are for the one who was asked.
+            redirects: false,
+            ..Settings::default()
+        };
+        Self { base_url: "https://webexapis.com/v1".to_owned(), settings, ready: None }
+    }
+
+    pub(super) fn ready(&mut self) -> Result<(Url, Arc<Transport>), Failure> {
+        if let Some((url, transport)) = &self.ready {
+            return Ok((url.clone(), Arc::clone(transport)));
+        }
+        let setting = |error| match error {
+            Error::Config(reason) => Failure::Setting(reason),
+            error => Failure::Setting(error.to_string().into()),
+        };
+        let mut url = home("base URL of the token source", &self.base_url).map_err(setting)?;
+        let transport = Arc::new(Transport::new(&self.settings, is_loopback(&url)).map_err(setting)?);
+        let path = format!("{}/access_token", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        self.ready = Some((url.clone(), Arc::clone(&transport)));
+        Ok((url, transport))
+    }
+}
+
+/// Asks for new tokens in exchange for those of `held`.
+pub(super) async fn ask(
+    (url, transport): (Url, Arc<Transport>),
+    client: (&str, &Token),
+    held: &Tokens,
+    clock: &dyn Clock,
+) -> Result<Tokens, Failure> {
+    let (id, secret) = client;
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", id)
+        .append_pair("client_secret", secret.secret())
+        .append_pair("refresh_token", held.refresh.secret())
+        .finish();
+    let secrets = Secrets::new([Some(secret), Some(&held.refresh), held.access.as_ref()]);
+    // The life of a token begins no earlier.
+    let sent = clock.utc();
+    let answer = transport.post_form(&url, form, clock, |text| secrets.hide(text)).await;
+    let answer = answer.map_err(|error| match error {
+        Error::Transport(error) => Failure::silent(error),
+        Error::Decode(error) => Failure::Reply(Box::new(Reply {
+            content_type: error.content_type().map(Into::into),
+            tracking_id: error.tracking_id().map(Into::into),
+            body: LEFT_OUT.to_owned(),
+            reason: "the answer is too long".to_owned(),
+        })),
+        error => Failure::Setting(error.to_string().into()),
+    })?;
+    tracing::debug!(path = url.path(), status = answer.status, "answer to a refresh grant");
+    if answer.status != 200 {
+        return Err(Failure::Refused(Box::new(refusal(&answer, &secrets))));
+    }
+    held.granted(&answer.body, sent).map_err(|reason| {
+        let text = |text: Option<&str>| text.map(|text| secrets.hide(text).into());
+        Failure::Reply(Box::new(Reply {
+            content_type: text(answer.header(CONTENT_TYPE.as_str())),
+            tracking_id: text(answer.tracking_id().as_deref()),
+            body: secrets.hide(&String::from_utf8_lossy(&answer.body)),
+            reason: reason.to_owned(),
+        }))
+    })
+}
+
+fn refusal(answer: &Answer, secrets: &Secrets) -> ApiError {
+    let date = answer.header(DATE.as_str());
+    let wait = answer.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    let secrets = secrets.and_those_of(&body);
+    ApiError::new(answer.status, answer.tracking_id(), wait, body, 1).with_texts(|text| secrets.cut(text))
+}
+
+const LEFT_OUT: &str = "(left out, since it may hold tokens)";
+
+/// What no text may show.
+#[derive(Clone)]
+struct Secrets(Vec<Token>);
+
+impl Secrets {
+    fn new<const N: usize>(secrets: [Option<&Token>; N]) -> Self {
+        let forms = |secret: &Token| {
+            let encoded: String = form_urlencoded::byte_serialize(secret.secret().as_bytes()).collect();
+            [secret.clone(), encoded.into()]
+        };
+        Self(secrets.into_iter().flatten().flat_map(forms).collect())
+    }
+
+    /// With the tokens that an answer holds beside a refusal.
+    fn and_those_of(&self, body: &str) -> Self {
+        let json = serde_json::from_str::<Value>(body).unwrap_or_default();
+        let tokens = ["access_token", "refresh_token"].map(|name| json.get(name)?.as_str().map(Token::from));
+        Self([self.0.clone(), Self::new(tokens.each_ref().map(Option::as_ref)).0].concat())
+    }
+
+    /// `text` without the secrets, or nothing of it if there may be others in it.
+    fn cut(&self, text: &str) -> String {
+        let mut cut = text.to_owned();
+        for secret in &self.0 {
+            cut = secret.cut_from(&cut);
+        }
+        let marks = ['\\', '"', '\'', ' '];
+        let holds_others = cut.match_indices("_token").any(|(at, name)| {
+            let rest = cut.get(at + name.len()..).unwrap_or_default().trim_start_matches(marks);
+            let value = rest.strip_prefix([':', '=']).map(|value| value.trim_start_matches(marks));
+            value.is_some_and(|value| !value.starts_with('…'))
+        });
+        if holds_others { LEFT_OUT.to_owned() } else { cut }
+    }
+
+    /// The same for an answer that should have held tokens, under whatever names.
+    fn hide(&self, text: &str) -> String {
+        if text.contains(['{', '[']) { LEFT_OUT.to_owned() } else { self.cut(text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets() -> Secrets {
+        Secrets::new([Some(&Token::from("s3c/ret")), None, Some(&Token::from("r3fresh"))])
+    }
+
+    #[test]
+    fn what_was_sent_is_cut_out_of_what_came_back() {
+        for text in [
+            "client_secret=s3c%2Fret&x",
+            "s3c/ret",
+            r"s3c\/ret",
+            "grant_type=refresh_token&refresh_token=r3fresh",
+            r#"{"refresh_token": "r3fresh"}"#,
+        ] {
+            let cut = secrets().cut(text);
+            assert!(cut.contains('…') && !cut.contains("3c") && !cut.contains("3fresh"), "{cut}");
+        }
+        assert_eq!(
+            secrets().cut("Invalid value for parameter: grant_type"),
+            "Invalid value for parameter: grant_type"
+        );
+        assert_eq!(secrets().cut("the refresh_token was revoked"), "the refresh_token was revoked");
+    }
+
+    #[test]
+    fn an_answer_with_tokens_that_nobody_knows_is_left_out() {
+        for text in [
+            r#"{"access_token":"n3w"#,
+            r#"{\"access_token\" : \"n3w\"}"#,
+            "refresh_token=r3fresh&access_token=n3w",
+        ] {
+            assert_eq!(secrets().cut(text), LEFT_OUT, "{text}");
+        }
+        let body = r#"{"message":"n3w is not for you","access_token":"n3w"}"#;
+        let cut = secrets().and_those_of(body).cut(body);
+        assert!(cut.contains("is not for you") && !cut.contains("n3w"), "{cut}");
+        assert_eq!(secrets().hide(r#"{"token":"n3w"}"#), LEFT_OUT);
+        assert_eq!(secrets().hide("<h1>Please sign in</h1>"), "<h1>Please sign in</h1>");
+    }
+}

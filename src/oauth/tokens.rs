@@ -1,0 +1,330 @@
+//! A pair of tokens: as a file says it, as a reply of the service says it, and until when it is good.
+
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Map, Value};
+
+use crate::token::Token;
+
+/// An access token is renewed this long before it expires, or a tenth of its life if that is less.
+const MARGIN: TimeDelta = TimeDelta::minutes(5);
+
+/// An access token and the refresh token that renews it.
+#[derive(Clone)]
+pub(super) struct Tokens {
+    pub(super) access: Option<Token>,
+    /// Unknown if nobody said so: then the access token is good until it is rejected.
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    /// When to renew the access token, if it is used that long.
+    renew_at: Option<DateTime<Utc>>,
+    pub(super) refresh: Token,
+    refresh_expires_at: Option<DateTime<Utc>>,
+    /// The members of the file that aren't ours.
+    others: Map<String, Value>,
+}
+
+/// How an access token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Good,
+    /// Good still, and to be renewed.
+    Due,
+    /// Expired, or there is none.
+    Gone,
+}
+
+/// The members of the file that are ours. Those that count seconds are the service's own, and of no use
+/// later.
+const OURS: [&str; 6] = [
+    "access_token",
+    "expires_at",
+    "expires_in",
+    "refresh_token",
+    "refresh_token_expires_at",
+    "refresh_token_expires_in",
+];
+
+impl Tokens {
+    /// Reads a file. What is said of one that can't be read holds nothing of it.
+    pub(super) fn from_file(text: &str, now: DateTime<Utc>) -> Result<Self, String> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if !text.starts_with('{') {
+            return Self::from_line(text);
+        }
+        let members = match serde_json::from_str(text) {
+            Ok(Value::Object(members)) => members,
+            Ok(_) => return Err("it isn't a JSON object".to_owned()),
+            Err(error) => {
+                return Err(format!(
+                    "it isn't JSON, from line {} column {} on",
+                    error.line(),
+                    error.column()
+                ));
+            }
+        };
+        let refresh = secret(&members, "refresh_token")?.ok_or("it holds no `refresh_token`")?;
+        let mut tokens = Self {
+            access: secret(&members, "access_token")?,
+            expires_at: time(&members, "expires_at")?,
+            renew_at: None,
+            refresh,
+            refresh_expires_at: time(&members, "refresh_token_expires_at")?,
+            others: members,
+        };
+        tokens.others.retain(|name, _| !OURS.contains(&name.as_str()));
+        tokens.plan(now);
+        Ok(tokens)
+    }
+
+    /// A file that is nothing but a refresh token.
+    fn from_line(text: &str) -> Result<Self, String> {
+        let refresh = Token::from(text);
+        if text.contains(['"', '<', '[', '{']) || refresh.check().is_err() {
+            return Err("it is neither a JSON object nor a refresh token on one line".to_owned());
+        }
+        let others = Map::new();
+        Ok(Self { access: None, expires_at: None, renew_at: None, refresh, refresh_expires_at: None, others })
+    }
+
+    /// Reads the reply to a grant with these tokens that was sent at `now`.
+    pub(super) fn granted(&self, reply: &[u8], now: DateTime<Utc>) -> Result<Self, &'static str> {
+        let Ok(Value::Object(reply)) = serde_json::from_slice(reply) else {
+            return Err("it isn't a JSON object");
+        };
+        let token = |name: &str| secret(&reply, name).map_err(|_| "a token in it can't be one");
+        let after = |name: &str| reply.get(name).and_then(Value::as_f64).and_then(|s| later(now, s));
+        let access = token("access_token")?.ok_or("it holds no `access_token`")?;
+        let (refresh, refresh_expires_at) = match token("refresh_token")? {
+            Some(refresh) if refresh != self.refresh => (refresh, after("refresh_token_expires_in")),
+            _ => (self.refresh.clone(), after("refresh_token_expires_in").or(self.refresh_expires_at)),
+        };
+        let mut tokens = Self {
+            access: Some(access),
+            expires_at: after("expires_in"),
+            renew_at: None,
+            refresh,
+            refresh_expires_at,
+            others: self.others.clone(),
+        };
+        tokens.plan(now);
+        Ok(tokens)
+    }
+
+    /// Sets when to renew, from what is left at `now`.
+    fn plan(&mut self, now: DateTime<Utc>) {
+        self.renew_at = self
+            .expires_at
+            .map(|end| end - (end.signed_duration_since(now) / 10).clamp(TimeDelta::zero(), MARGIN));
+    }
+
+    /// The content of the file.
+    pub(super) fn to_file(&self) -> String {
+        let mut members = self.others.clone();
+        let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        for (name, value) in [
+            ("access_token", self.access.as_ref().map(|token| token.secret().to_owned())),
+            ("expires_at", self.expires_at.map(time)),
+            ("refresh_token", Some(self.refresh.secret().to_owned())),
+            ("refresh_token_expires_at", self.refresh_expires_at.map(time)),
+        ] {
+            if let Some(value) = value {
+                members.insert(name.to_owned(), value.into());
+            }
+        }
+        format!("{:#}\n", Value::Object(members))
+    }
+
+    pub(super) fn standing(&self, now: DateTime<Utc>) -> Standing {
+        match (&self.access, self.expires_at, self.renew_at) {
+            (None, ..) => Standing::Gone,
+            (_, Some(end), _) if end <= now => Standing::Gone,
+            (_, _, Some(renew)) if renew <= now => Standing::Due,
+            _ => Standing::Good,
+        }
+    }
+
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        self.access == other.access && self.refresh == other.refresh
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// A member that is a token; an empty one is none.
+fn secret(members: &Map<String, Value>, name: &str) -> Result<Option<Token>, String> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => {
+            let token = Token::from(text.as_str());
+            token.check().map_err(|_| format!("its `{name}` can't be a token"))?;
+            Ok(Some(token))
+        }
+        Some(_) => Err(format!("its `{name}` isn't a text")),
+    }
+}
+
+fn time(members: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>>, String> {
+    let text = match members.get(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value.as_str().unwrap_or_default(),
+    };
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => Ok(Some(time.to_utc())),
+        Err(_) => Err(format!("its `{name}` isn't a time such as 2026-01-05T09:00:00Z")),
+    }
+}
+
+/// So many seconds after `now`. A number that can't be says nothing.
+fn later(now: DateTime<Utc>, seconds: f64) -> Option<DateTime<Utc>> {
+    let span = Duration::try_from_secs_f64(seconds).ok()?;
+    now.checked_add_signed(TimeDelta::from_std(span).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_767_225_600 + seconds, 0).unwrap()
+    }
+
+    fn read(text: &str) -> Tokens {
+        Tokens::from_file(text, at(0)).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_read_in_each_of_its_forms() {
+        let access = Some(Token::from("a"));
+        for (text, expected, expires_at) in [
+            ("r\n", None, None),
+            ("\u{feff} r \r\n", None, None),
+            (r#"{"refresh_token":"r"}"#, None, None),
+            (r#"{"refresh_token":"r","access_token":"","expires_at":null}"#, None, None),
+            (
+                r#"{"refresh_token":"r","access_token":"a","expires_at":"2026-01-01T01:00:00+01:00"}"#,
+                access.clone(),
+                Some(at(0)),
+            ),
+            // The service's own reply: nobody knows how old it is.
+            (
+                r#"{"access_token":"a","expires_in":1209599,"refresh_token":"r","refresh_token_expires_in":7775999}"#,
+                access.clone(),
+                None,
+            ),
+        ] {
+            let tokens = read(text);
+            assert_eq!((tokens.access, tokens.expires_at), (expected, expires_at), "{text}");
+            assert_eq!(tokens.refresh, Token::from("r"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_one_is_refused_without_showing_it() {
+        for (text, reason) in [
+            ("", "neither"),
+            ("s3cr3t s3cr3t", "neither"),
+            ("s3cr3t\ns3cr3t", "neither"),
+            ("\"s3cr3t\"", "neither"),
+            ("[\"s3cr3t\"]", "neither"),
+            ("<html>s3cr3t", "neither"),
+            ("{\"refresh_token\":\"s3cr3t", "isn't JSON"),
+            ("{\"refresh_token\":s3cr3t}", "isn't JSON"),
+            ("{}", "no `refresh_token`"),
+            ("{\"access_token\":\"s3cr3t\"}", "no `refresh_token`"),
+            ("{\"refresh_token\":[\"s3cr3t\"]}", "isn't a text"),
+            ("{\"refresh_token\":\"s3cr3t s3cr3t\"}", "can't be a token"),
+            ("{\"refresh_token\":\"r\",\"expires_at\":\"s3cr3t\"}", "isn't a time"),
+            ("{\"refresh_token\":\"r\",\"expires_at\":1767225600}", "isn't a time"),
+        ] {
+            let error = Tokens::from_file(text, at(0)).unwrap_err();
+            assert!(error.contains(reason) && !error.contains("s3cr3t"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_in_the_file_and_what_is_stale_does_not() {
+        let old = read(
+            r#"{"note":{"by":"hand"},"access_token":"a","expires_in":5,"refresh_token":"r","refresh_token_expires_in":9}"#,
+        );
+        let new = old.granted(br#"{"access_token":"b","expires_in":60,"scope":"x"}"#, at(0)).unwrap();
+        let file: Value = serde_json::from_str(&new.to_file()).unwrap();
+        let expected = serde_json::json!({
+            "note": {"by": "hand"},
+            "access_token": "b",
+            "expires_at": "2026-01-01T00:01:00Z",
+            "refresh_token": "r",
+        });
+        assert_eq!(file, expected);
+        assert!(read(&new.to_file()).same_as(&new));
+    }
+
+    #[test]
+    fn a_reply_replaces_the_refresh_token_or_keeps_it() {
+        let old = read(r#"{"refresh_token":"r","refresh_token_expires_at":"2026-03-01T00:00:00Z"}"#);
+        for (reply, refresh, expires_at) in [
+            (r#"{"access_token":"b"}"#, "r", old.refresh_expires_at),
+            (r#"{"access_token":"b","refresh_token":""}"#, "r", old.refresh_expires_at),
+            (r#"{"access_token":"b","refresh_token":"r","refresh_token_expires_in":60}"#, "r", Some(at(60))),
+            (
+                r#"{"access_token":"b","refresh_token":"s","refresh_token_expires_in":90.0}"#,
+                "s",
+                Some(at(90)),
+            ),
+            (r#"{"access_token":"b","refresh_token":"s"}"#, "s", None),
+        ] {
+            let new = old.granted(reply.as_bytes(), at(0)).unwrap();
+            assert_eq!(new.access, Some(Token::from("b")), "{reply}");
+            assert_eq!((new.refresh, new.refresh_expires_at), (Token::from(refresh), expires_at), "{reply}");
+        }
+        for reply in
+            ["", "[]", "{}", r#"{"access_token":7}"#, r#"{"access_token":"a b"}"#, r#"{"access_token":"#]
+        {
+            assert!(old.granted(reply.as_bytes(), at(0)).is_err(), "{reply}");
+        }
+    }
+
+    #[test]
+    fn an_access_token_is_renewed_a_little_before_it_expires() {
+        let old = read("r");
+        assert_eq!(old.standing(at(0)), Standing::Gone);
+        for (expires_in, due, gone) in [
+            // Never more than five minutes before, and never more than a tenth of its life.
+            ("1209600", 1_209_300, 1_209_600),
+            ("3600", 3300, 3600),
+            ("3000", 2700, 3000),
+            ("100", 90, 100),
+        ] {
+            let reply = format!(r#"{{"access_token":"b","expires_in":{expires_in}}}"#);
+            let new = old.granted(reply.as_bytes(), at(0)).unwrap();
+            let standing = [0, due - 1, due, gone - 1, gone].map(|now| new.standing(at(now)));
+            assert_eq!(
+                standing,
+                [Standing::Good, Standing::Good, Standing::Due, Standing::Due, Standing::Gone]
+            );
+            // Read again later, what is left counts.
+            let late = Tokens::from_file(&new.to_file(), at(gone - 10)).unwrap();
+            assert_eq!(
+                [gone - 2, gone - 1].map(|now| late.standing(at(now))),
+                [Standing::Good, Standing::Due]
+            );
+        }
+    }
+
+    #[test]
+    fn a_lifetime_that_can_not_be_is_unknown_and_one_of_nothing_is_over() {
+        let old = read("r");
+        for expires_in in ["null", "\"soon\"", "-1", "1e300", "18446744073709551615"] {
+            let reply = format!(r#"{{"access_token":"b","expires_in":{expires_in}}}"#);
+            let new = old.granted(reply.as_bytes(), at(0)).unwrap();
+            assert_eq!(new.standing(at(1_000_000_000)), Standing::Good, "{expires_in}");
+        }
+        let new = old.granted(br#"{"access_token":"b","expires_in":0}"#, at(0)).unwrap();
+        assert_eq!(new.standing(at(0)), Standing::Gone);
+    }
+}
