@@ -447,6 +447,14 @@ impl Connection {
         Some(Head { text: String::from_utf8(text).unwrap(), at: Instant::now() })
     }
 
+    /// The body of a request, by its head's length.
+    pub(crate) async fn body(&mut self, head: &Head) -> String {
+        let length = head.header("content-length").unwrap_or("0").parse().unwrap();
+        let mut body = vec![0; length];
+        within(self.stream.read_exact(&mut body)).await.unwrap();
+        String::from_utf8(body).unwrap()
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         within(self.stream.write_all(bytes.as_ref())).await.unwrap();
         within(self.stream.flush()).await.unwrap();
