@@ -8,12 +8,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use webex_events::{ListEvents, Resource};
+use webex_events::{ListEvents, OAuth, Resource};
 use wiremock::ResponseTemplate;
 
 mod support;
 
-use support::{Service, TOKEN, labels, ok, read};
+use support::{Service, TOKEN, builder, labels, ok, read};
 
 const SECRET: &str = "qUeRySeCrEt";
 
@@ -34,11 +34,36 @@ async fn no_log_line_shows_a_token_or_a_query() {
     let query = ListEvents::new().param("x", SECRET).resource(Resource::Messages);
     let all = read(service.client().list(query)).await;
     assert_eq!(all, ["a", &labels("!1")[0], "b", "Decode 200"]);
+    tokens_are_renewed().await;
     let lines = log.0.lock().unwrap().clone();
     assert!(!lines.is_empty(), "what is tried again is logged");
     for line in lines {
         assert!(!line.contains(SECRET) && !line.contains(TOKEN), "{line}");
     }
+}
+
+/// By an endpoint that repeats what it was asked with.
+async fn tokens_are_renewed() {
+    let service = Service::start(|call| {
+        let form = String::from_utf8_lossy(&call.request.body);
+        let tokens =
+            format!(r#"{{"access_token":"{TOKEN}2","refresh_token":"{TOKEN}3","message":"{form}"}}"#);
+        match call.n {
+            0 => ResponseTemplate::new(503).append_header("TrackingID", &*form).set_body_string(&*form),
+            1 => ok(tokens),
+            2 => ResponseTemplate::new(401).set_body_string(TOKEN),
+            3 => ResponseTemplate::new(400).set_body_string(tokens),
+            _ => ok(TOKEN),
+        }
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, TOKEN).unwrap();
+    let oauth = OAuth::new("client", SECRET, &file).unwrap().base_url(service.url());
+    let client = builder(&service.url()).token_source(oauth).build().unwrap();
+    assert_eq!(read(client.list(ListEvents::new())).await, ["Api 400"]);
+    assert_eq!(service.count(), 4);
 }
 
 /// Keeps this crate's log lines.

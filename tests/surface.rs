@@ -14,12 +14,12 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{Stream, stream::FusedStream};
+use futures::{Stream, future::BoxFuture, stream::FusedStream};
 use serde::{Serialize, de::DeserializeOwned};
 use webex_events::{
     ApiError, Checkpoint, Client, ClientBuilder, Cursor, Error, Event, EventData, EventStream, EventType,
-    FieldError, Follow, LinkErrorKind, ListEvents, MalformedItem, Page, Pages, RateLimit, Resource, Result,
-    RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token,
+    FieldError, Follow, LinkErrorKind, ListEvents, MalformedItem, OAuth, Page, Pages, RateLimit, Resource,
+    Result, RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token, TokenSource,
 };
 
 mod support;
@@ -55,6 +55,7 @@ fn public_types_can_be_shared_and_shown() {
     shared::<Client>();
     shared::<ClientBuilder>();
     shared::<Token>();
+    shared::<OAuth>();
     shared::<ListEvents>();
     shared::<Page>();
     shared::<Event>();
@@ -97,6 +98,7 @@ fn values_are_cloned_compared_and_stored() {
     value::<Cursor>();
     value::<Event>();
     cloned::<Client>();
+    cloned::<OAuth>();
     stored::<EventData>();
     stored::<Cursor>();
     stored::<Event>();
@@ -188,6 +190,7 @@ fn a_builder_takes_every_setting() {
         .gzip(false)
         .header("X-One", "1")
         .proxy("http://127.0.0.1:1");
+    let builder: ClientBuilder = builder.token_source(Token::from("token"));
     let client: Result<Client> = builder.build();
     let clone: Client = client.unwrap().clone();
     let _: Result<Client> = Client::new("token");
@@ -196,6 +199,29 @@ fn a_builder_takes_every_setting() {
     sends(clone.get("id"));
     let _: fn(ClientBuilder, &[u8]) -> ClientBuilder = |builder, pem| builder.root_certificate(pem);
     let _: fn(&Client, &Cursor) -> EventStream = Client::resume;
+    let _: Option<DateTime<Utc>> = clone.service_time();
+    let _: BTreeMap<u16, u64> = clone.answers();
+}
+
+#[test]
+fn tokens_come_from_a_source_of_any_kind() {
+    fn source<T: TokenSource + Clone>() {}
+    #[derive(Debug)]
+    struct Own;
+    impl TokenSource for Own {
+        fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
+            Box::pin(async move { rejected.cloned().ok_or_else(|| Error::Config("none".into())) })
+        }
+    }
+    source::<Token>();
+    source::<OAuth>();
+    let _: ClientBuilder = Client::builder().token_source(Own);
+    let missing: Result<OAuth> = OAuth::new("id", String::from("secret"), "nowhere.json");
+    assert!(matches!(missing, Err(Error::Config(_))));
+    let _: fn(OAuth, String) -> OAuth = OAuth::base_url;
+    let _: fn(OAuth, &'static str) -> OAuth = OAuth::proxy;
+    let _: fn(OAuth, &[u8]) -> OAuth = |oauth, pem| oauth.root_certificate(pem);
+    let _: fn(&OAuth) -> Option<DateTime<Utc>> = OAuth::expires_at;
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 
 use tempfile::TempDir;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
 use crate::{clock::simulated::Simulated, error::ApiError};
@@ -100,9 +101,52 @@ fn another_refresh_token_in_the_file_is_a_new_beginning() {
     assert!(state.unwritten.is_none() && state.refused.is_none());
 }
 
+#[tokio::test]
+async fn a_renewal_ahead_of_time_that_fails_costs_nothing_and_is_tried_again() {
+    let server = MockServer::start().await;
+    let answer = |status, times| {
+        let reply = r#"{"access_token":"b","expires_in":3600,"refresh_token":"s"}"#;
+        let answer = ResponseTemplate::new(status).set_body_raw(reply, "application/json");
+        Mock::given(any()).respond_with(answer).up_to_n_times(times).mount(&server)
+    };
+    answer(503, 2).await;
+    answer(200, 1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Simulated::new(0.0);
+    let oauth = lasting(
+        &folder,
+        clock,
+        r#"{"access_token":"a","expires_at":"2026-01-01T01:00:00Z","refresh_token":"r"}"#,
+    )
+    .base_url(server.uri());
+    let asked = async || server.received_requests().await.unwrap().len();
+    for (seconds, token, requests) in [
+        (0, "a", 0),
+        (55 * 60 - 1, "a", 0),
+        (1, "a", 1),
+        (29, "a", 1),
+        (1, "a", 2),
+        (60, "b", 3),
+        // The new one lasts an hour from when it was asked for.
+        (55 * 60 - 1, "b", 3),
+        (1, "b", 4),
+    ] {
+        clock.advance(seconds * SECOND);
+        assert_eq!(oauth.token(None).await.unwrap(), token.into());
+        assert_eq!(asked().await, requests);
+    }
+    clock.advance(5 * 60 * SECOND);
+    assert!(oauth.token(None).await.is_err(), "it has expired, and the endpoint knows no more");
+    assert_eq!(asked().await, 5);
+}
+
 fn oauth(folder: &TempDir, clock: &'static Simulated) -> OAuth {
+    lasting(folder, clock, "r\n")
+}
+
+fn lasting(folder: &TempDir, clock: &'static Simulated, file: &str) -> OAuth {
     let path = folder.path().join("token");
-    fs::write(&path, "r\n").unwrap();
+    fs::write(&path, file).unwrap();
     OAuth::with_clock("id", "secret".into(), path, Box::new(clock)).unwrap()
 }
 

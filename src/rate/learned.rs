@@ -33,7 +33,8 @@ impl Learned {
     /// A request was answered otherwise than 429.
     pub(super) fn grant(&mut self) {
         self.granted = self.granted.saturating_add(1);
-        self.period = self.period.map(|period| period - period / 2048).filter(|period| !period.is_zero());
+        self.period =
+            self.period.map(|period| period.saturating_sub(period / 2048)).filter(|period| !period.is_zero());
     }
 
     /// A request was refused, and the service asks to wait this long.
