@@ -152,20 +152,21 @@ impl Error {
     ///
     /// Or the source's own request for a token was refused, with 400, 401 or 403: the refresh token was
     /// revoked, was replaced or has expired, or the client secret is wrong. Asking again is of no use then,
-    /// until there are other credentials. The [`status`](Self::status) is that of the refusal, which the
-    /// other questions such as [`is_forbidden`](Self::is_forbidden) aren't about.
+    /// until there are other credentials. The [`status`](Self::status) is that of the refusal; it makes none of
+    /// [`is_forbidden`](Self::is_forbidden), [`is_not_found`](Self::is_not_found) and the like true,
+    /// which are about what was asked for.
     #[must_use]
     pub fn is_auth(&self) -> bool {
         match self.answer() {
             Some(answer) if answer.of_renewal => matches!(answer.status, 400 | 401 | 403),
-            _ => self.has_status(401),
+            _ => self.status() == Some(401),
         }
     }
 
     /// 403: the token's scopes or its owner's role don't reach this far.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        self.page_status() == Some(403)
+        self.has_status(403)
     }
 
     /// 404.
@@ -201,7 +202,7 @@ impl Error {
     /// 429: too many requests for this user, from this client or another.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        self.has_status(429)
+        self.status() == Some(429)
     }
 
     /// 500 to 599.
@@ -238,7 +239,7 @@ impl Error {
     }
 
     fn has_status(&self, status: u16) -> bool {
-        self.status() == Some(status)
+        self.page_status() == Some(status)
     }
 
     fn answer(&self) -> Option<&ApiError> {
@@ -715,7 +716,8 @@ mod tests {
             assert_eq!(error.is_auth(), status <= 403, "{status}");
             assert_eq!(error.is_transient(), is_retried(status), "{status}");
             assert_eq!((error.status(), error.page_status()), (Some(status), None));
-            assert!(!error.is_forbidden() && !error.is_beyond_retention());
+            assert!(!error.is_forbidden() && !error.is_beyond_retention() && !error.is_not_found());
+            assert_eq!((error.is_rate_limited(), error.is_server_error()), (status == 429, status >= 500));
             assert!(error.to_string().starts_with("the access token couldn't be renewed: "), "{error}");
         }
         let page = Error::from(api(403, "{}"));

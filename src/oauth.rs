@@ -56,7 +56,8 @@ use tokens::{Standing, Tokens};
 /// (mode 0600), which then takes the other's place, synced to the disk with its folder. The room for it is taken
 /// before the service is asked, so that a full disk or a folder that can't be written to costs no token. If
 /// writing fails all the same, the pair stays in memory and the next question tries to write it again, without
-/// another grant.
+/// another grant. Only a process that is killed within the milliseconds between the reply and the file loses what
+/// the reply held.
 ///
 /// **Side by side:** clones share everything, and one grant is under way at a time. Other processes may use the
 /// same file: each grant is made under a lock, and one that finds a newer token in the file uses that.

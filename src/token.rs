@@ -108,10 +108,10 @@ impl fmt::Debug for Token {
 /// # Errors
 ///
 /// An error of the source is that of the attempt. A transient one
-/// ([`is_transient`](crate::Error::is_transient)) is tried again as the
+/// ([`is_transient`](Error::is_transient)) is tried again as the
 /// [`RetryPolicy`](crate::RetryPolicy) says, so that a source needs no loop of its own:
 /// [`TransportError::new`](crate::TransportError::new) makes one. Any other ends the stream;
-/// [`Error::Config`](crate::Error::Config) can carry the reason. What an error says is shown and logged;
+/// [`Error::Config`] can carry the reason. What an error says is shown and logged;
 /// no secret must be in it.
 ///
 /// # Cancel safety

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -499,11 +500,11 @@ async fn nothing_secret_is_in_an_error_or_debug() {
             shown += failed.tracking_id().unwrap_or_default();
             let mut source = std::error::Error::source(&failed);
             while let Some(error) = source {
-                shown += &format!("{error} {error:?}");
+                write!(shown, "{error} {error:?}").unwrap();
                 source = error.source();
             }
             if let Error::Api(answer) = &failed {
-                shown += &format!("{} {} {:?}", answer.message(), answer.body(), answer.errors());
+                write!(shown, "{} {} {:?}", answer.message(), answer.body(), answer.errors()).unwrap();
             }
             for secret in SECRETS {
                 assert!(!shown.contains(secret), "{secret} of {echo} is in {shown}");

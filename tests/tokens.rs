@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
     num::NonZeroU32,
     sync::{Arc, Mutex},
 };
@@ -280,9 +281,10 @@ async fn a_token_of_a_source_is_shown_nowhere() {
         let client = source.client(&service.url());
         let error = within(client.get("a")).await.unwrap_err();
         let mut shown = format!("{error} {error:?} {client:?} {source:?}");
-        shown += &format!("{:?} {:?}", builder("http://localhost").token_source(source), error.tracking_id());
+        write!(shown, "{:?} {:?}", builder("http://localhost").token_source(source), error.tracking_id())
+            .unwrap();
         if let Error::Api(answer) = &error {
-            shown += &format!("{} {} {:?}", answer.message(), answer.body(), answer.errors());
+            write!(shown, "{} {} {:?}", answer.message(), answer.body(), answer.errors()).unwrap();
         }
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }
