@@ -125,12 +125,18 @@ fn limited(runtime: &Runtime) {
         let (sandbox, client) = serve(limited, limit);
         let length = LENGTH.to_std().unwrap() / 8;
         let time = timed(runtime, 1, async || slices(&client, 8, length).await);
-        let answers = client.answers();
-        let (pages, refused) = (answers[&200], answers.get(&429).copied().unwrap_or_default());
+        let pages = client.answers()[&200];
+        let refused: Vec<_> = sandbox.requests().into_iter().filter(|one| one.status == Some(429)).collect();
+        let first = refused.first().map(|one| one.at).unwrap_or_default();
+        // What was under way when the service first refused couldn't know.
+        let later = refused.iter().filter(|one| one.at > first + LATENCY).count();
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let allowed = pages as f64 / 10.0;
-        println!("  {name:<34} {time:6.2} s   {:.2} ({pages} pages, {refused} answers 429)", time / allowed);
-        drop(sandbox);
+        println!(
+            "  {name:<34} {time:6.2} s   {:.2} ({pages} pages, {} answers 429 at first, {later} later)",
+            time / allowed,
+            refused.len() - later
+        );
     }
 }
 

@@ -106,11 +106,12 @@ impl Pacer {
     pub(crate) async fn ready(&self, clock: &dyn Clock) -> Duration {
         let start = clock.now();
         self.paused(clock).await;
-        if self.pace().is_some() {
+        if self.pace(start).is_some() {
             let mut due = self.due.lock().await;
-            while let Some((period, tolerance)) = self.pace() {
+            loop {
                 self.paused(clock).await;
                 let now = clock.now();
+                let Some((period, tolerance)) = self.pace(now) else { break };
                 let next = due.unwrap_or(now).max(now);
                 let wait = next.saturating_duration_since(now).saturating_sub(tolerance);
                 if wait.is_zero() {
@@ -127,9 +128,9 @@ impl Pacer {
 
     /// The time from one request to the next, and how far one may run ahead of it: as set, or slower where
     /// the service has refused that.
-    fn pace(&self) -> Option<(Duration, Duration)> {
+    fn pace(&self, now: Instant) -> Option<(Duration, Duration)> {
         let set = self.limit.as_ref().map(|limit| (limit.period, limit.tolerance()));
-        match (self.learned().period(), set) {
+        match (self.learned().period(now), set) {
             (Some(learned), Some((period, _))) if period < learned => Some((learned, Duration::ZERO)),
             (Some(learned), None) => Some((learned, Duration::ZERO)),
             (_, set) => set,
@@ -235,12 +236,12 @@ mod tests {
         for _ in 0..7 {
             pacer.pause(&clock, Duration::from_secs(1));
         }
-        assert_eq!(waits(&pacer, &clock, 3).await, [1000, 100, 100]);
+        assert_eq!(waits(&pacer, &clock, 3).await, [1000, 102, 102]);
     }
 
     #[tokio::test]
     async fn a_refusal_teaches_more_than_the_limit_that_was_set_only_if_it_is_slower() {
-        for (per_second, expected) in [(20, 100), (5, 200)] {
+        for (per_second, expected) in [(20, 102), (5, 200)] {
             let clock = Simulated::new(0.0);
             let pacer = Pacer::new(Some(RateLimit::per_second(n(per_second)).burst(n(10))));
             for _ in 0..10 {

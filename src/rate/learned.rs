@@ -6,24 +6,38 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_secs(60);
 /// Fewer grants than this say nothing of a limit: somebody else has used it up.
 const LEAST: u32 = 4;
+/// So long a refusal is remembered. Then the limit may have changed, and is tried anew.
+const MEMORY: Duration = Duration::from_secs(600);
 /// A refusal never slows requests down to less than one in this time.
 const SLOWEST: Duration = Duration::from_secs(2);
 
 /// How fast requests may follow each other without being refused, as far as the answers tell.
 ///
-/// The first refusal measures it: so many requests were granted in the time up to now and the wait that is
-/// asked for. Further ones slow it down by a tenth. Each grant speeds it up a little, so that a limit that
-/// was measured too low, or has been raised, is found again.
+/// The first refusal measures it: so many requests were granted in the time up to the end of the wait that
+/// is asked for. Further ones slow it down by a tenth.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     since: Option<Instant>,
     granted: u32,
-    period: Option<Duration>,
+    /// The time that a refusal measures, and when that came. Answers that were under way then still count,
+    /// until the next request is sent.
+    refused: Option<(Duration, Instant)>,
+    pace: Option<Pace>,
+}
+
+/// The time from one request to the next, and when it was learned.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    period: Duration,
+    at: Instant,
 }
 
 impl Learned {
     /// A request is sent.
     pub(super) fn send(&mut self, now: Instant) {
+        if self.refused.is_some() {
+            (self.pace, self.refused, self.since) = (self.pace(), None, None);
+        }
         let since = self.since.filter(|since| now.saturating_duration_since(*since) < WINDOW);
         if since.is_none() {
             (self.since, self.granted) = (Some(now), 0);
@@ -33,24 +47,32 @@ impl Learned {
     /// A request was answered otherwise than 429.
     pub(super) fn grant(&mut self) {
         self.granted = self.granted.saturating_add(1);
-        self.period =
-            self.period.map(|period| period.saturating_sub(period / 2048)).filter(|period| !period.is_zero());
     }
 
     /// A request was refused, and the service asks to wait this long.
     pub(super) fn refuse(&mut self, now: Instant, wait: Duration) {
-        let measured = self.since.filter(|_| self.granted >= LEAST).map(|since| {
-            let time = now.saturating_duration_since(since).saturating_add(wait.min(WINDOW));
-            time / self.granted
-        });
-        let slower = self.period.map(|period| period + period / 10);
-        self.period = slower.or(measured).map(|period| period.min(SLOWEST));
-        (self.since, self.granted) = (None, 0);
+        let since = self.since.unwrap_or(now);
+        let time = now.saturating_duration_since(since).saturating_add(wait.min(WINDOW));
+        self.refused = Some((time, now));
     }
 
     /// The time from one request to the next.
-    pub(super) fn period(&self) -> Option<Duration> {
-        self.period
+    pub(super) fn period(&self, now: Instant) -> Option<Duration> {
+        self.pace().filter(|pace| pace.holds(now)).map(|pace| pace.period)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        let Some((time, at)) = self.refused else { return self.pace };
+        let slower = self.pace.filter(|pace| pace.holds(at)).map(|Pace { period, .. }| period + period / 10);
+        // A little slower, since it isn't known to the instant when the limit begins to count anew.
+        let measured = (self.granted >= LEAST).then(|| time / self.granted * 51 / 50);
+        slower.or(measured).map(|period| Pace { period: period.min(SLOWEST), at })
+    }
+}
+
+impl Pace {
+    fn holds(self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < MEMORY
     }
 }
 
@@ -73,18 +95,31 @@ mod tests {
     fn a_refusal_measures_the_limit() {
         let begin = Instant::now();
         for (grants, period, wait, expected) in [
-            (10, 2 * MILLIS, 1000 * MILLIS, Some(102)),
-            (300, 10 * MILLIS, 57_000 * MILLIS, Some(200)),
+            (10, 2 * MILLIS, 980 * MILLIS, Some(102)),
+            (300, 10 * MILLIS, 57_000 * MILLIS, Some(204)),
             // An hour is a punishment and no measure.
-            (300, 10 * MILLIS, 3_600_000 * MILLIS, Some(210)),
+            (300, 10 * MILLIS, 3_600_000 * MILLIS, Some(214)),
             (4, MILLIS, 60_000 * MILLIS, Some(2000)),
             (3, MILLIS, 1000 * MILLIS, None),
             (0, MILLIS, 1000 * MILLIS, None),
         ] {
             let mut learned = Learned::default();
             burst(&mut learned, begin, grants, period, wait);
-            assert_eq!(learned.period(), expected.map(|millis| millis * MILLIS), "{grants} and {wait:?}");
+            let learned = learned.period(begin + period * grants).map(|period| period.as_millis());
+            assert_eq!(learned, expected, "{grants} and {wait:?}");
         }
+    }
+
+    #[test]
+    fn a_grant_that_was_under_way_counts_still() {
+        let (mut learned, begin) = (Learned::default(), Instant::now());
+        burst(&mut learned, begin, 8, Duration::ZERO, 1000 * MILLIS);
+        learned.grant();
+        learned.grant();
+        assert_eq!(learned.period(begin), Some(102 * MILLIS));
+        learned.send(begin);
+        learned.grant();
+        assert_eq!(learned.period(begin), Some(102 * MILLIS));
     }
 
     #[test]
@@ -92,24 +127,21 @@ mod tests {
         let (mut learned, begin) = (Learned::default(), Instant::now());
         learned.send(begin);
         learned.grant();
-        burst(&mut learned, begin + 3600 * 1000 * MILLIS, 10, 2 * MILLIS, 1000 * MILLIS);
-        assert_eq!(learned.period(), Some(102 * MILLIS));
+        let later = begin + 3600 * 1000 * MILLIS;
+        burst(&mut learned, later, 10, Duration::ZERO, 1000 * MILLIS);
+        assert_eq!(learned.period(later), Some(102 * MILLIS));
+        assert_eq!(learned.period(later + MEMORY), None);
     }
 
     #[test]
-    fn a_further_refusal_slows_down_by_a_tenth_and_grants_speed_up_slowly() {
+    fn a_further_refusal_slows_down_by_a_tenth() {
         let (mut learned, begin) = (Learned::default(), Instant::now());
         burst(&mut learned, begin, 10, Duration::ZERO, 1000 * MILLIS);
-        learned.refuse(begin, 1000 * MILLIS);
-        assert_eq!(learned.period(), Some(110 * MILLIS));
-        for _ in 0..200 {
-            learned.grant();
+        burst(&mut learned, begin, 200, Duration::ZERO, 1000 * MILLIS);
+        assert_eq!(learned.period(begin), Some(102 * MILLIS * 11 / 10));
+        for _ in 0..100 {
+            burst(&mut learned, begin, 1, Duration::ZERO, 1000 * MILLIS);
         }
-        let period = learned.period().unwrap();
-        assert!((99 * MILLIS..101 * MILLIS).contains(&period), "{period:?}");
-        for _ in 0..100_000 {
-            learned.grant();
-        }
-        assert!(learned.period().is_none_or(|period| period < MILLIS), "it is forgotten in the end");
+        assert_eq!(learned.period(begin), Some(SLOWEST));
     }
 }
