@@ -24,6 +24,7 @@ mod progress;
 mod say;
 mod serve;
 mod signal;
+mod store;
 mod when;
 
 fn main() -> ExitCode {

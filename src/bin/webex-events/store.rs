@@ -1,0 +1,372 @@
+//! What is written over several runs: growing files, and one state file that says how far they have come.
+//!
+//! A *draft* is a file that grows as `NAME.part`. A *commit* brings all drafts to disk and then replaces
+//! the state file, which has their lengths, counts and cursors: so text and place move on in one step. A
+//! file goes through three stages, each of which stands in the state file before the next begins:
+//!
+//! - **open**: it grows. What it has beyond its committed length counts for nothing.
+//! - **done**: it is on disk whole, and gets its name.
+//! - **closed**: it has its name. Nothing touches it any more.
+//!
+//! When the program is killed, this is what there is, and what the next run makes of it:
+//!
+//! | killed | on disk | the next run |
+//! |---|---|---|
+//! | before the first commit | perhaps drafts, no state file | begins anew, over them |
+//! | while a draft grows, or is brought to disk | a draft longer than its entry, or without one | cuts it to its entry, or removes it |
+//! | while the state file is written | the same, and a `.tmp` beside the state file | the same, and removes that |
+//! | behind the commit of a file that is done | a draft with all that belongs into it | gives it its name |
+//! | between giving its name to `NAME.malformed` and to `NAME` | one of them renamed | gives it to the other |
+//! | between giving the name and the next commit | a file under its name, its entry "done" | takes it as closed |
+//! | while a draft is begun anew | its entry says that it is empty, or still the old | cuts it, or goes on as before |
+//! | after the last file of an export into one file got its name | the file, and a state file with its length | removes the state file |
+//!
+//! What can't come from this is damage, and refused: a draft shorter than its entry or of another
+//! checksum, a closed file that is gone or of another length, a file under a final name that no entry
+//! knows, a state file that was cut or changed.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+};
+
+use serde_json::Value;
+use webex_events::{Cursor, Event, Result as ListResult};
+
+use crate::{
+    failure::Failure,
+    store::{draft::Draft, recover::Recovered},
+};
+
+mod codec;
+pub(crate) mod disk;
+mod draft;
+mod growing;
+mod place;
+mod recover;
+mod seen;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::{
+    codec::Codec,
+    draft::{Form, framed, kept, malformed_path},
+    growing::read,
+    place::Place,
+    state::{About, Entry, Kind, Stage, State, hex},
+};
+
+/// A place that is this process's alone, and what an earlier run has left there.
+#[derive(Debug)]
+pub(crate) struct Found {
+    place: Place,
+    /// None for a folder that isn't there yet.
+    lock: Option<File>,
+    state: Option<State>,
+    was_there: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    place: Place,
+    form: Form,
+    about: About,
+    checkpoint: Option<Value>,
+    closed: Vec<Entry>,
+    /// The lines of the closed ones in the state file.
+    lines: Vec<String>,
+    drafts: BTreeMap<String, Draft>,
+    /// Of a folder; or of a file, until there is a draft.
+    lock: Option<File>,
+    /// Whether there is more to say than the state file says.
+    is_dirty: bool,
+    /// Of the closed ones.
+    totals: Totals,
+}
+
+/// What all files have together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    pub(crate) malformed: u64,
+    pub(crate) duplicates: u64,
+    /// Events with fields that the service couldn't give, in this run.
+    pub(crate) partial: u64,
+}
+
+impl Totals {
+    fn add(&mut self, entry: &Entry, bytes: u64) {
+        self.events += entry.events;
+        self.bytes += bytes;
+        self.malformed += entry.malformed_items();
+        self.duplicates += entry.duplicates;
+    }
+}
+
+impl Found {
+    /// Takes the place for this process and reads what is there. Makes nothing but a lock.
+    pub(crate) fn at(place: Place) -> Result<Self, Failure> {
+        let (lock, was_there) = match &place {
+            Place::Folder(path) if !path.is_dir() => (None, false),
+            Place::Folder(_) => (Some(place.lock()?), true),
+            Place::File(path) => {
+                let was_there = draft::part(path).exists();
+                (Some(place.lock()?), was_there)
+            }
+        };
+        let mut found = Self { place, lock, state: None, was_there };
+        found.state = found.place.read()?;
+        Ok(found)
+    }
+
+    pub(crate) fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Goes on where the earlier run was, if there was one; otherwise begins what `about` says.
+    pub(crate) fn open(mut self, about: About, form: Form) -> Result<Store, Failure> {
+        let place = self.place.clone();
+        if let Place::Folder(path) = &place
+            && self.lock.is_none()
+        {
+            let made = fs::create_dir(path).and_then(|()| disk::sync_folder(path));
+            made.map_err(|error| place.unwritable(&error))?;
+            self.lock = Some(place.lock()?);
+            self.state = place.read()?;
+        }
+        let mut store = Store {
+            place,
+            form,
+            about,
+            checkpoint: None,
+            closed: Vec::new(),
+            lines: Vec::new(),
+            drafts: BTreeMap::new(),
+            lock: self.lock.take(),
+            is_dirty: false,
+            totals: Totals::default(),
+        };
+        match self.state.take() {
+            Some(state) => store.go_on(state)?,
+            None => store.begin()?,
+        }
+        Ok(store)
+    }
+}
+
+impl Drop for Found {
+    /// A place at which nothing was begun is left as it was.
+    fn drop(&mut self) {
+        match &self.place {
+            _ if self.lock.is_none() => {}
+            Place::File(path) if !self.was_there => {
+                let _ = disk::remove(&draft::part(path));
+            }
+            Place::File(_) => {}
+            place @ Place::Folder(_) => place.unlock(),
+        }
+    }
+}
+
+impl Store {
+    fn begin(&mut self) -> Result<(), Failure> {
+        recover::refuse_foreign(&self.place, &[])?;
+        if matches!(self.place, Place::Folder(_)) {
+            // From here on it is known what was asked for, and what its instants are.
+            self.write().map_err(|error| self.place.unwritable(&error))?;
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, state: State) -> Result<(), Failure> {
+        let file = if matches!(self.place, Place::File(_)) { self.lock.take() } else { None };
+        let Recovered { closed, drafts, moved_on } = recover::recover(&self.place, &state, self.form, file)?;
+        for entry in closed {
+            self.close(entry).map_err(|error| self.place.unwritable(&error.into()))?;
+        }
+        self.drafts = drafts.into_iter().map(|draft| (draft.entry.name.clone(), draft)).collect();
+        (self.about, self.checkpoint, self.is_dirty) = (state.about, state.checkpoint, moved_on);
+        Ok(())
+    }
+
+    pub(crate) fn about(&self) -> &About {
+        &self.about
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(crate) fn checkpoint(&self) -> Option<&Value> {
+        self.checkpoint.as_ref()
+    }
+
+    pub(crate) fn closed(&self) -> &[Entry] {
+        &self.closed
+    }
+
+    /// As they were at the last page.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Entry> {
+        self.drafts.values().map(|draft| &draft.entry)
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = self.totals;
+        for draft in self.drafts.values() {
+            totals.add(&draft.entry, draft.bytes());
+        }
+        totals
+    }
+
+    /// Adds a page to a file, which is begun if there is none yet, and the place behind it.
+    pub(crate) fn add(
+        &mut self,
+        file: &Entry,
+        items: impl IntoIterator<Item = ListResult<Event>>,
+        cursor: Option<Cursor>,
+    ) -> io::Result<()> {
+        self.is_dirty = true;
+        let partial = self.draft(file)?.add(items, cursor)?;
+        self.totals.partial += partial;
+        Ok(())
+    }
+
+    /// How far a follower has come, to be committed with the events up to there.
+    pub(crate) fn set_checkpoint(&mut self, checkpoint: Value) {
+        if self.checkpoint.as_ref() != Some(&checkpoint) {
+            self.checkpoint = Some(checkpoint);
+            self.is_dirty = true;
+        }
+    }
+
+    /// A file has all that belongs into it. The next commit gives it its name.
+    pub(crate) fn finish(&mut self, file: &Entry) -> io::Result<()> {
+        self.is_dirty = true;
+        let entry = &mut self.draft(file)?.entry;
+        (entry.stage, entry.cursor) = (Stage::Done, None);
+        Ok(())
+    }
+
+    /// Empties a file that is open, since its cursor is of no use any more.
+    pub(crate) fn start_over(&mut self, file: &Entry) -> io::Result<()> {
+        self.commit()?;
+        let Some(draft) = self.drafts.get_mut(&file.name) else { return Ok(()) };
+        // First the word, then the deed: a draft that is shorter than its entry would be damage.
+        draft.forget();
+        self.write()?;
+        self.draft(file)?.empty()
+    }
+
+    /// Whether a commit would change anything.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
+    /// Brings everything to disk, and gives the files that are done their names.
+    pub(crate) fn commit(&mut self) -> io::Result<()> {
+        if self.is_dirty {
+            self.bring_to_disk()?;
+            self.give_names()?;
+        }
+        Ok(())
+    }
+
+    /// Commits what there is at the end of a run.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.commit()?;
+        if matches!(self.place, Place::File(_)) && !self.closed.is_empty() {
+            disk::remove(&self.place.state())?;
+            return disk::sync_folder(&self.place.state());
+        }
+        self.commit()
+    }
+
+    /// Commits what can be committed after a failure: whole pages.
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
+        for draft in self.drafts.values_mut() {
+            draft.settle()?;
+        }
+        self.is_dirty = true;
+        self.end()
+    }
+
+    fn bring_to_disk(&mut self) -> io::Result<()> {
+        let mut is_new = false;
+        for draft in self.drafts.values_mut() {
+            is_new |= draft.seal()?;
+        }
+        if is_new {
+            disk::sync_folder(&self.place.state())?;
+        }
+        self.write()?;
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    fn give_names(&mut self) -> io::Result<()> {
+        let done = self.drafts.values().filter(|draft| draft.entry.stage == Stage::Done);
+        let done: Vec<_> = done.map(|draft| draft.entry.name.clone()).collect();
+        if done.is_empty() {
+            return Ok(());
+        }
+        for draft in done.iter().filter_map(|name| self.drafts.get(name)) {
+            self.place.publish(&draft.entry)?;
+        }
+        disk::sync_folder(&self.place.state())?;
+        for draft in done.iter().filter_map(|name| self.drafts.remove(name)).collect::<Vec<_>>() {
+            self.close(Entry { stage: Stage::Closed, ..draft.entry })?;
+        }
+        // That they are closed is said with the next commit. Until then "done" is true as well.
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let open = self.drafts.values().map(|draft| draft.entry.line()).collect::<Result<Vec<_>, _>>()?;
+        let lines = self.lines.iter().chain(&open).map(String::as_str);
+        let text = state::text(&self.about, self.checkpoint.as_ref(), lines)?;
+        disk::replace(&self.place.state(), text.as_bytes())
+    }
+
+    fn close(&mut self, entry: Entry) -> serde_json::Result<()> {
+        let at =
+            self.closed.partition_point(|closed| (closed.start, &closed.name) < (entry.start, &entry.name));
+        self.lines.insert(at, entry.line()?);
+        self.totals.add(&entry, entry.bytes);
+        self.closed.insert(at, entry);
+        Ok(())
+    }
+
+    fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {
+        if !self.drafts.contains_key(&file.name) {
+            let of_file = matches!(self.place, Place::File(_));
+            let open = if of_file { self.lock.take() } else { None };
+            let draft = Draft::begin(&self.place.path(&file.name), open, file.clone(), self.form)?;
+            self.drafts.insert(file.name.clone(), draft);
+        }
+        self.drafts.get_mut(&file.name).ok_or_else(|| io::Error::other("a draft is gone"))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        match &self.place {
+            // Nothing came, so that the draft has nothing but the lock, or what was there before.
+            Place::File(path) if self.lock.is_some() => {
+                let part = draft::part(path);
+                if disk::length(&part).is_ok_and(|length| length == Some(0)) {
+                    let _ = disk::remove(&part);
+                }
+            }
+            Place::File(_) => {}
+            place @ Place::Folder(_) => place.unlock(),
+        }
+    }
+}

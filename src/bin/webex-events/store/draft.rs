@@ -1,0 +1,410 @@
+//! A file that isn't closed yet: its events, what came between them, and how far both have come.
+
+use std::{
+    borrow::Cow,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, json};
+use webex_events::{Cursor, Error, Event, MalformedItem, Result as ListResult};
+
+use super::{
+    codec::Codec,
+    disk::{remove, with_suffix},
+    growing::{Growing, Mark},
+    seen::Seen,
+    state::{Entry, Malformed, Stage},
+};
+use crate::{failure::one_line, say};
+
+/// What all files of a store have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) codec: Codec,
+    /// Whether their checksums are kept.
+    pub(crate) hashed: bool,
+    /// How many ids are remembered for certain; none is all of them.
+    pub(crate) memory: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// As of the last whole page. Its bytes and checksums are as of the last commit.
+    pub(super) entry: Entry,
+    form: Form,
+    text: Growing,
+    malformed: Option<Growing>,
+    seen: Seen,
+    safe: Safe,
+    /// Whether the page in hand is written whole.
+    is_whole: bool,
+    /// Whether the folder may not know its names yet.
+    is_new: bool,
+    lines: Vec<u8>,
+}
+
+/// Where to go back to if a page can't be written whole: the last point between two frames.
+#[derive(Debug)]
+struct Safe {
+    entry: Entry,
+    text: Mark,
+    malformed: Mark,
+}
+
+impl Draft {
+    /// One of which there is nothing yet. An open `file` is used, and what it has is gone.
+    pub(super) fn begin(path: &Path, file: Option<File>, entry: Entry, form: Form) -> io::Result<Self> {
+        let text = Growing::begin(part(path), file, form.codec, form.hashed)?;
+        Ok(Self::new(entry, form, text, None, Seen::new(form.memory)))
+    }
+
+    /// One that an earlier run has begun, as far as its entry says. What stands behind that is gone.
+    ///
+    /// Fails with a sentence about the file at fault, if it isn't what its entry says.
+    pub(super) fn reopen(path: &Path, file: Option<File>, entry: Entry, form: Form) -> io::Result<Self> {
+        let mut seen = Seen::new(form.memory);
+        let mut events = 0;
+        let text = Growing::reopen(part(path), file, (form.codec, form.hashed), entry.bytes, |line| {
+            let event = str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok());
+            let event = event.ok_or_else(|| unfit(format!("its line {} is no event", events + 1)))?;
+            seen.insert(event.id());
+            events += 1;
+            Ok(())
+        })?;
+        if events != entry.events {
+            return Err(unfit(format!("it has {events} events and should have {}", entry.events)));
+        }
+        if entry.sha256.is_some() && form.hashed && text.sha256() != entry.sha256 {
+            return Err(unfit("its checksum doesn't fit"));
+        }
+        let malformed = entry.malformed.as_ref().map(|malformed| {
+            let path = part(&malformed_path(path));
+            let growing = Growing::reopen(path, None, (Codec::None, true), malformed.bytes, |_| Ok(()))?;
+            if growing.sha256().as_ref() != Some(&malformed.sha256) {
+                return Err(unfit("the checksum of what was malformed doesn't fit"));
+            }
+            Ok(growing)
+        });
+        let malformed = malformed.transpose()?;
+        Ok(Self { is_new: false, ..Self::new(entry, form, text, malformed, seen) })
+    }
+
+    fn new(entry: Entry, form: Form, text: Growing, malformed: Option<Growing>, seen: Seen) -> Self {
+        let mark = |growing: Option<&Growing>, hashed| {
+            growing.and_then(Growing::mark).unwrap_or_else(|| Mark::start(hashed))
+        };
+        let safe = Safe {
+            entry: entry.clone(),
+            text: mark(Some(&text), form.hashed),
+            malformed: mark(malformed.as_ref(), true),
+        };
+        Self { entry, form, text, malformed, seen, safe, is_whole: true, is_new: true, lines: Vec::new() }
+    }
+
+    /// Adds a page, and the place behind it. Returns how many of its events have fields that the
+    /// service couldn't give.
+    pub(super) fn add(
+        &mut self,
+        items: impl IntoIterator<Item = ListResult<Event>>,
+        cursor: Option<Cursor>,
+    ) -> io::Result<u64> {
+        self.mark();
+        self.is_whole = false;
+        let mut next = self.entry.clone();
+        next.pages += 1;
+        next.cursor = cursor;
+        let mut partial = 0;
+        let mut malformed = Vec::new();
+        self.lines.clear();
+        for item in items {
+            match item {
+                Ok(event) if self.seen.insert(event.id()) => {
+                    self.lines.extend_from_slice(framed(event.raw()).as_bytes());
+                    self.lines.push(b'\n');
+                    next.events += 1;
+                    // Errors that can't be read are errors too.
+                    partial += u64::from(event.errors().map_or(true, |errors| !errors.is_empty()));
+                }
+                Ok(_) => next.duplicates += 1,
+                Err(Error::Item(item)) => {
+                    malformed.extend_from_slice(kept(next.pages, &item).as_bytes());
+                    malformed.push(b'\n');
+                    next.malformed.get_or_insert_default().items += 1;
+                }
+                Err(error) => {
+                    say::warning(&one_line(&format!("an item can't be read: {error}")), Map::new());
+                }
+            }
+        }
+        if !malformed.is_empty() {
+            self.malformed()?.append(&malformed)?;
+        }
+        self.text.append(&self.lines)?;
+        self.entry = next;
+        self.is_whole = true;
+        Ok(partial)
+    }
+
+    /// Ends the frames and brings all to disk, so that the entry says what is there. Returns whether
+    /// there are new names in the folder.
+    pub(super) fn seal(&mut self) -> io::Result<bool> {
+        self.text.finish_frame()?;
+        if self.entry.stage == Stage::Done {
+            self.text.fill_empty()?;
+        }
+        self.text.sync()?;
+        (self.entry.bytes, self.entry.sha256) = (self.text.bytes(), self.text.sha256());
+        if let Some(growing) = &mut self.malformed {
+            growing.sync()?;
+            let (bytes, sha256) = (growing.bytes(), growing.sha256().unwrap_or_default());
+            let items = self.entry.malformed_items();
+            self.entry.malformed = Some(Malformed { items, bytes, sha256 });
+        }
+        self.mark();
+        Ok(std::mem::take(&mut self.is_new))
+    }
+
+    /// After a failure: takes back a page that wasn't written whole.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        if self.is_whole {
+            return Ok(());
+        }
+        self.text.go_back(&self.safe.text)?;
+        if self.safe.entry.malformed.is_none() {
+            self.drop_malformed()?;
+        } else if let Some(malformed) = &mut self.malformed {
+            malformed.go_back(&self.safe.malformed)?;
+        }
+        self.entry = self.safe.entry.clone();
+        self.is_whole = true;
+        Ok(())
+    }
+
+    /// The entry says that there is nothing; once the state file says so too, [`empty`](Self::empty)
+    /// makes it true.
+    pub(super) fn forget(&mut self) {
+        let range = self.entry.start.zip(self.entry.end);
+        self.entry = Entry::new(std::mem::take(&mut self.entry.name), range);
+    }
+
+    pub(super) fn empty(&mut self) -> io::Result<()> {
+        self.seen.clear();
+        self.text.go_back(&Mark::start(self.form.hashed))?;
+        self.drop_malformed()?;
+        self.mark();
+        Ok(())
+    }
+
+    fn drop_malformed(&mut self) -> io::Result<()> {
+        self.malformed.take().map_or(Ok(()), |malformed| remove(malformed.path()))
+    }
+
+    /// How many bytes of events there are, those that aren't committed too.
+    pub(super) fn bytes(&self) -> u64 {
+        self.text.bytes()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.text.path()
+    }
+
+    fn mark(&mut self) {
+        let Some(text) = self.text.mark() else { return };
+        let malformed = self.malformed.as_ref().and_then(Growing::mark);
+        self.safe = Safe {
+            entry: self.entry.clone(),
+            text,
+            malformed: malformed.unwrap_or_else(|| Mark::start(true)),
+        };
+    }
+
+    fn malformed(&mut self) -> io::Result<&mut Growing> {
+        let growing = match self.malformed.take() {
+            Some(growing) => growing,
+            None => {
+                self.is_new = true;
+                let path = with_suffix(&self.text.path().with_extension(""), ".malformed.part");
+                Growing::begin(path, None, Codec::None, true)?
+            }
+        };
+        Ok(self.malformed.insert(growing))
+    }
+}
+
+pub(super) fn part(path: &Path) -> PathBuf {
+    with_suffix(path, ".part")
+}
+
+/// Where what isn't an event is kept, beside the file of those that are.
+pub(crate) fn malformed_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".malformed")
+}
+
+/// JSON text without line breaks. Its strings can't hold any, so that those it has are white space
+/// between tokens.
+pub(crate) fn framed(json: &str) -> Cow<'_, str> {
+    let bytes = json.as_bytes();
+    if bytes.contains(&b'\n') || bytes.contains(&b'\r') {
+        Cow::Owned(json.replace(['\n', '\r'], " "))
+    } else {
+        Cow::Borrowed(json)
+    }
+}
+
+/// What is kept of an item that isn't an event, from this page.
+pub(crate) fn kept(page: u64, item: &MalformedItem) -> String {
+    json!({"page": page, "index": item.index(), "error": item.to_string(), "raw": item.raw()}).to_string()
+}
+
+fn unfit(why: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn event(id: &str) -> ListResult<Event> {
+        Event::from_json(format!(
+            r#"{{"id":"{id}","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z"}}"#
+        ))
+    }
+
+    fn malformed() -> ListResult<Event> {
+        Event::from_json("7")
+    }
+
+    fn form(codec: Codec) -> Form {
+        Form { codec, hashed: true, memory: None }
+    }
+
+    fn ids(path: &Path, codec: Codec) -> Vec<String> {
+        let mut ids = Vec::new();
+        let bytes = fs::metadata(path).unwrap().len();
+        super::super::growing::read(File::open(path).unwrap(), codec, bytes, None, |line| {
+            ids.push(Event::from_json(str::from_utf8(line).unwrap()).unwrap().id().to_owned());
+            Ok(())
+        })
+        .unwrap();
+        ids
+    }
+
+    #[test]
+    fn an_event_is_written_once_and_counted_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let mut draft = Draft::begin(&path, None, Entry::new("f", None), form(Codec::None)).unwrap();
+        draft.add([event("a"), event("b"), event("a")], None).unwrap();
+        draft.add([event("b"), malformed(), event("c")], None).unwrap();
+        draft.seal().unwrap();
+        assert_eq!(ids(draft.path(), Codec::None), ["a", "b", "c"]);
+        let entry = &draft.entry;
+        assert_eq!((entry.events, entry.duplicates, entry.pages, entry.malformed_items()), (3, 2, 2, 1));
+        let kept = fs::read_to_string(folder.path().join("f.malformed.part")).unwrap();
+        assert!(kept.contains(r#""page":2"#) && kept.ends_with("}\n"), "{kept}");
+    }
+
+    #[test]
+    fn reopened_it_has_what_its_entry_says_and_knows_its_ids() {
+        for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("f");
+            let mut draft = Draft::begin(&path, None, Entry::new("f", None), form(codec)).unwrap();
+            draft.add([event("a"), malformed()], None).unwrap();
+            assert!(draft.seal().unwrap());
+            let entry = draft.entry.clone();
+            draft.add([event("b"), malformed()], None).unwrap();
+            draft.seal().unwrap();
+            drop(draft);
+            let mut draft = Draft::reopen(&path, None, entry.clone(), form(codec)).unwrap();
+            draft.add([event("a"), event("b")], None).unwrap();
+            assert!(!draft.seal().unwrap(), "no new name");
+            assert_eq!(ids(draft.path(), codec), ["a", "b"]);
+            assert_eq!((draft.entry.duplicates, draft.entry.malformed_items()), (1, 1));
+            let kept = fs::read_to_string(folder.path().join("f.malformed.part")).unwrap();
+            assert_eq!(kept.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn one_that_is_not_what_its_entry_says_is_not_reopened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let mut draft = Draft::begin(&path, None, Entry::new("f", None), form(Codec::None)).unwrap();
+        draft.add([event("a"), malformed()], None).unwrap();
+        draft.seal().unwrap();
+        let (entry, part, other) = (draft.entry.clone(), part(&path), folder.path().join("f.malformed.part"));
+        let reopen = |entry: &Entry| Draft::reopen(&path, None, entry.clone(), form(Codec::None)).map(drop);
+        reopen(&entry).unwrap();
+        let text = fs::read_to_string(&part).unwrap();
+        for (damaged, word) in [
+            (text.replace("rooms", "roams"), "checksum"),
+            (text.replace('{', "["), "line 1"),
+            (text.replace("}\n", ""), "bytes"),
+            (text.replace('}', "\n"), "line 1"),
+        ] {
+            fs::write(&part, damaged).unwrap();
+            let error = reopen(&entry).unwrap_err().to_string();
+            assert!(error.contains(word), "{word:?} isn't in {error:?}");
+        }
+        fs::write(&part, text).unwrap();
+        let more = Entry { events: 2, ..entry.clone() };
+        assert!(reopen(&more).unwrap_err().to_string().contains("1 events and should have 2"));
+        fs::write(&other, fs::read_to_string(&other).unwrap().replace('7', "8")).unwrap();
+        assert!(reopen(&entry).unwrap_err().to_string().contains("malformed"));
+    }
+
+    #[test]
+    fn a_page_that_was_not_written_whole_is_taken_back() {
+        for codec in [Codec::None, Codec::Zstd] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("f");
+            let mut draft = Draft::begin(&path, None, Entry::new("f", None), form(codec)).unwrap();
+            draft.add([event("a"), malformed()], None).unwrap();
+            draft.seal().unwrap();
+            draft.add([event("b")], None).unwrap();
+            draft.add([event("c"), malformed()], None).unwrap();
+            // As if the disk had been full.
+            draft.is_whole = false;
+            draft.settle().unwrap();
+            draft.seal().unwrap();
+            // A page that isn't in the file as a frame of its own goes with it.
+            let expected = if codec == Codec::None { vec!["a", "b"] } else { vec!["a"] };
+            assert_eq!(ids(draft.path(), codec), expected);
+            assert_eq!((draft.entry.events, draft.entry.malformed_items()), (expected.len() as u64, 1));
+            let kept = fs::read_to_string(folder.path().join("f.malformed.part")).unwrap();
+            assert_eq!(kept.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn one_that_is_emptied_takes_all_events_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let mut draft = Draft::begin(&path, None, Entry::new("f", None), form(Codec::Gzip)).unwrap();
+        draft.add([event("a"), malformed()], None).unwrap();
+        draft.seal().unwrap();
+        draft.forget();
+        draft.empty().unwrap();
+        draft.add([event("a")], None).unwrap();
+        draft.seal().unwrap();
+        assert_eq!(ids(draft.path(), Codec::Gzip), ["a"]);
+        assert_eq!((draft.entry.events, draft.entry.malformed_items()), (1, 0));
+        assert!(!folder.path().join("f.malformed.part").exists());
+    }
+
+    #[test]
+    fn a_line_stays_one_line_and_is_otherwise_untouched() {
+        for (json, line) in [
+            (r#"{"a": "b\n"}"#, r#"{"a": "b\n"}"#),
+            ("{\r\n  \"a\":\n1}", "{    \"a\": 1}"),
+            ("{\"a\":\t\"\u{2028}é\"}", "{\"a\":\t\"\u{2028}é\"}"),
+        ] {
+            assert_eq!(framed(json), line);
+        }
+    }
+}

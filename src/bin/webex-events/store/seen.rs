@@ -1,0 +1,70 @@
+//! Which ids a file has already.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
+
+/// A memory of ids, by two independent 64-bit hashes with keys of this process: two ids are taken for
+/// one with a chance of one in 2^128 a pair, and nobody can choose ids that are.
+///
+/// With a limit it remembers at least so many of the last ids, and at most twice as many, in two
+/// generations: when the young one is full, the old one is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    keys: [RandomState; 2],
+    young: HashSet<u128>,
+    old: HashSet<u128>,
+    limit: Option<usize>,
+}
+
+impl Seen {
+    pub(super) fn new(limit: Option<usize>) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Whether `id` is new, which it is no longer.
+    pub(super) fn insert(&mut self, id: &str) -> bool {
+        let [first, second] = self.keys.each_ref().map(|key| u128::from(key.hash_one(id)));
+        let hash = first << 64 | second;
+        if self.old.contains(&hash) || !self.young.insert(hash) {
+            return false;
+        }
+        if self.limit.is_some_and(|limit| self.young.len() >= limit) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        true
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_new_once() {
+        let mut seen = Seen::new(None);
+        let new = ["a", "b", "a", "", "b", ""].map(|id| seen.insert(id));
+        assert_eq!(new, [true, true, false, true, false, false]);
+        seen.clear();
+        assert!(seen.insert("a"));
+    }
+
+    #[test]
+    fn with_a_limit_the_last_ids_are_remembered_in_bounded_memory() {
+        let mut seen = Seen::new(Some(100));
+        for n in 0..1000 {
+            assert!(seen.insert(&n.to_string()));
+            assert!(seen.young.len() + seen.old.len() <= 200);
+            for last in (0..=n).rev().take(100) {
+                assert!(!seen.insert(&last.to_string()), "{last} of {n}");
+            }
+        }
+        assert!(seen.insert("0"), "it is long forgotten");
+    }
+}
