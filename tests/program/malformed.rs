@@ -60,7 +60,7 @@ fn an_export_that_fails_leaves_those_of_the_complete_one() {
     let stub = Stub::start(vec![answer(200, NEXT, r#"{"items":[8]}"#), answer(400, "", "{}")]);
     let ended = run(crate::support::export_from(&stub.base_url, ["-o", name]));
     assert!(ended.code == 69 && ended.stderr.contains("1 malformed"), "{}", ended.stderr);
-    assert_eq!(names(&folder), ["f", "f.malformed", "f.malformed.part"]);
+    assert_eq!(names(&folder), ["f", "f.cursor", "f.malformed", "f.malformed.part", "f.part"]);
     assert_eq!(fs::read(folder.path().join("f.malformed")).unwrap(), complete);
 }
 

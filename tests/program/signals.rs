@@ -31,7 +31,8 @@ fn a_signal_keeps_what_came_and_says_how_much() {
         assert_eq!(actual, code);
         assert!(line.contains(word) && line.contains("2 events are in"), "{line}");
         assert!(line.contains("f.part, which isn't the whole list"), "{line}");
-        assert_eq!(names(&folder), ["f.part"]);
+        assert!(line.contains("give the same command again to go on"), "{line}");
+        assert_eq!(names(&folder), ["f.cursor", "f.part"]);
         let part = fs::read_to_string(folder.path().join("f.part")).unwrap();
         assert_eq!(part, format!("{}\n{}\n", event("a"), event("b")));
     }

@@ -7,20 +7,19 @@ use clap::{
     parser::ValueSource,
 };
 use clap_complete::Shell;
-use webex_events::{EventType, Resource};
 
 use crate::{
-    args::{
-        help::{EXIT_CODES, EXPORT, TOKEN},
-        open::Open,
-    },
+    args::help::{EXIT_CODES, TOKEN},
     failure::Failure,
-    when::{Rate, When, rate, span, when},
+    when::{Rate, rate, span},
 };
 
+mod export;
 mod help;
 mod open;
 mod refusal;
+
+pub(crate) use self::export::{Commits, Export, Filters};
 
 /// Exports Webex compliance events.
 #[derive(Debug, Parser)]
@@ -61,59 +60,6 @@ pub(crate) enum Command {
         /// Whose
         shell: Shell,
     },
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{EXPORT}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
-pub(crate) struct Export {
-    /// Where to: a file, or - for stdout
-    #[arg(long, short, value_name = "FILE", default_value = "-")]
-    pub(crate) output: PathBuf,
-
-    /// Only events since then: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) from: Option<When>,
-
-    /// Only events before then, in the same forms; the default is now
-    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) to: Option<When>,
-
-    /// Only events about this
-    #[arg(long, value_name = "NAME", value_parser = Open(Resource::KNOWN))]
-    pub(crate) resource: Option<Resource>,
-
-    /// Only events of this type
-    #[arg(long = "type", value_name = "NAME", value_parser = Open(EventType::KNOWN))]
-    pub(crate) event_type: Option<EventType>,
-
-    /// Let --resource and --type be names that this version doesn't know
-    #[arg(long)]
-    pub(crate) allow_unknown: bool,
-
-    /// Only what this person did
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) actor_id: Option<String>,
-
-    /// At most so many events
-    #[arg(long, value_name = "N")]
-    pub(crate) take: Option<usize>,
-
-    /// Ask for so many events at a time, 1 to 1000; the default is 1000
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) page_size: Option<u16>,
-
-    /// Read so many pages ahead while others are written
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(..=16))]
-    pub(crate) prefetch: u8,
-
-    /// Export from a simulated service of so many events, with no account: 10000, unless it says
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000")]
-    #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
-    #[arg(conflicts_with_all = ["token_file", "proxy"])]
-    pub(crate) sandbox: Option<u32>,
-
-    #[command(flatten)]
-    pub(crate) connection: Connection,
 }
 
 #[derive(Args, Debug)]
@@ -232,8 +178,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
 fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Failure> {
     let (connection, has_sandbox) = match command {
         Command::Export(export) => {
-            known("resource", export.resource.as_ref(), Resource::KNOWN, export.allow_unknown)?;
-            known("type", export.event_type.as_ref(), EventType::KNOWN, export.allow_unknown)?;
+            export.filters.check()?;
             (&mut export.connection, export.sandbox.is_some())
         }
         Command::Get(get) => (&mut get.connection, false),
@@ -247,25 +192,6 @@ fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Fa
         connection.base_url = None;
     }
     Ok(())
-}
-
-fn known<T: AsRef<str> + PartialEq>(
-    name: &str,
-    given: Option<&T>,
-    known: &[T],
-    allow_unknown: bool,
-) -> Result<(), Failure> {
-    match given {
-        Some(given) if !allow_unknown && !known.contains(given) => {
-            let given = given.as_ref();
-            let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
-            let known = known.join(", ");
-            Err(Failure::usage(format!(
-                "{given:?} is no {name} that this version knows ({known}); if the service does, add --allow-unknown"
-            )))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

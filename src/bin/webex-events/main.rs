@@ -25,7 +25,9 @@ mod say;
 mod serve;
 mod signal;
 mod store;
+mod summary;
 mod when;
+mod writer;
 
 fn main() -> ExitCode {
     let result = match args::parse(env::args_os().collect()) {

@@ -2,6 +2,7 @@
 
 use std::{env, num::NonZeroU32, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use webex_events::sandbox::{Answer, Sandbox, When};
 
 use crate::{
@@ -26,9 +27,11 @@ pub(crate) async fn run(asked: args::Sandbox, mut stop: Stop) -> Result<(), Fail
     Err(Failure::new(code, format!("the sandbox has served {} requests", sandbox.counts().requests)))
 }
 
-/// A sandbox with so many events and nothing else of note.
-pub(crate) async fn plain(events: u32) -> Result<Sandbox, Failure> {
-    let builder = Sandbox::builder().events(usize::try_from(events).unwrap_or(usize::MAX));
+/// A sandbox with so many events up to this instant, and nothing else of note: always the same ones.
+pub(crate) async fn plain(events: u32, until: DateTime<Utc>) -> Result<Sandbox, Failure> {
+    let builder = Sandbox::builder()
+        .events(usize::try_from(events).unwrap_or(usize::MAX))
+        .period(until - TimeDelta::days(30), until);
     builder.start().await.map_err(|error| Failure::of(&error, None))
 }
 

@@ -31,6 +31,7 @@ use std::{
     io,
 };
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use webex_events::{Cursor, Event, Result as ListResult};
 
@@ -217,6 +218,10 @@ impl Store {
         self.drafts.values().map(|draft| &draft.entry)
     }
 
+    pub(crate) fn files(&self) -> Vec<Entry> {
+        self.closed.iter().chain(self.open()).cloned().collect()
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = self.totals;
         for draft in self.drafts.values() {
@@ -236,6 +241,11 @@ impl Store {
         let partial = self.draft(file)?.add(items, cursor)?;
         self.totals.partial += partial;
         Ok(())
+    }
+
+    /// The range begins at another instant than it was thought to.
+    pub(crate) fn set_from(&mut self, from: Option<DateTime<Utc>>) {
+        self.about.from = from;
     }
 
     /// How far a follower has come, to be committed with the events up to there.
@@ -330,7 +340,7 @@ impl Store {
 
     fn write(&self) -> io::Result<()> {
         let open = self.drafts.values().map(|draft| draft.entry.line()).collect::<Result<Vec<_>, _>>()?;
-        let lines = self.lines.iter().chain(&open).map(String::as_str);
+        let lines = self.lines.iter().chain(&open);
         let text = state::text(&self.about, self.checkpoint.as_ref(), lines)?;
         disk::replace(&self.place.state(), text.as_bytes())
     }

@@ -1,8 +1,8 @@
 //! Times, spans and rates as they stand on the command line.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 
 /// An instant: so long before the start of the program, or a fixed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,28 @@ impl When {
             Self::Ago(span) => now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?),
             Self::At(instant) => Some(instant),
         }
+    }
+}
+
+/// As it can be given on the command line: the same instant, not always the same words.
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ago(span) => f.write_str(&words(*span)),
+            Self::At(instant) => f.write_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        }
+    }
+}
+
+/// A span as it can be given on the command line.
+pub(crate) fn words(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match [(24 * 3600, 'd'), (3600, 'h'), (60, 'm')]
+        .iter()
+        .find(|(unit, _)| seconds > 0 && seconds % unit == 0)
+    {
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => format!("{seconds}s"),
     }
 }
 
@@ -98,6 +120,23 @@ mod tests {
         ] {
             let instant = when(text).unwrap().instant(now).unwrap();
             assert_eq!(instant, expected.parse::<DateTime<Utc>>().unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_can_be_told_in_words_that_mean_the_same() {
+        for (text, expected) in [
+            ("0s", "0s"),
+            ("90m", "90m"),
+            ("120m", "2h"),
+            ("7d", "7d"),
+            ("2w", "14d"),
+            ("2026-01-05", "2026-01-05T00:00:00Z"),
+            ("2026-01-05T09:00:00.123+02:00", "2026-01-05T07:00:00.123Z"),
+        ] {
+            let time = when(text).unwrap();
+            assert_eq!(time.to_string(), expected);
+            assert_eq!(when(expected), Ok(time));
         }
     }
 

@@ -6,36 +6,35 @@ use serde_json::{Map, Value, json};
 use webex_events::Stats;
 
 use crate::{
-    output::Output,
     progress::{counted, retries},
     say,
+    store::Totals,
 };
 
+/// What has been done, and where it is.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// Events with fields that the service couldn't give.
-    pub(super) partial: u64,
-    pub(super) malformed: u64,
-    stats: Stats,
-    took: Duration,
-    is_complete: bool,
+pub(super) struct Tally {
+    pub(super) totals: Totals,
+    pub(super) stats: Stats,
+    pub(super) took: Duration,
+    /// Whether it is the whole list.
+    pub(super) is_complete: bool,
+    /// Where a complete list is, or where it will be.
+    pub(super) name: String,
+    /// Where what came is as long as it isn't.
+    pub(super) part_name: String,
+    pub(super) malformed_name: String,
 }
 
 impl Tally {
-    /// The walk is over.
-    pub(super) fn settle(&mut self, stats: Stats, took: Duration, is_complete: bool) {
-        (self.stats, self.took, self.is_complete) = (stats, took, is_complete);
-    }
-
     /// How far an export came that failed.
-    pub(super) fn far(&self, output: &Output) -> String {
-        let written = output.written();
-        let place = match written {
+    pub(super) fn far(&self) -> String {
+        let place = match self.totals.events {
             0 => "no event was written".to_owned(),
-            1 => format!("1 event is in {}, which isn't the whole list", output.part_name()),
-            _ => format!("{written} events are in {}, which isn't the whole list", output.part_name()),
+            1 => format!("1 event is in {}, which isn't the whole list", self.part_name),
+            n => format!("{n} events are in {}, which isn't the whole list", self.part_name),
         };
-        let malformed = match self.malformed {
+        let malformed = match self.totals.malformed {
             0 => String::new(),
             n => format!(", {}", counted(n, "malformed item")),
         };
@@ -49,53 +48,56 @@ impl Tally {
     }
 
     /// The last line of an export that succeeded.
-    pub(super) fn sum_up(&self, output: &Output) {
-        let text = self.text(output.written(), output.bytes(), output.name(), &output.malformed_name());
-        let fields = self.fields(output);
-        if self.malformed > 0 {
-            say::warning(&text, fields);
+    pub(super) fn sum_up(&self) {
+        if self.totals.malformed > 0 {
+            say::warning(&self.text(), self.fields());
         } else {
-            say::note(&text, fields);
+            say::note(&self.text(), self.fields());
         }
     }
 
-    fn text(&self, written: u64, bytes: u64, name: &str, malformed_name: &str) -> String {
+    fn text(&self) -> String {
         let how = if self.is_complete { "complete" } else { "as many as asked for" };
         let mut text = format!(
-            "{how}: {} in {name}: {}, {}, waited {:.1} s, took {:.1} s",
-            counted(written, "event"),
-            counted(bytes, "byte"),
+            "{how}: {} in {}: {}, {}, waited {:.1} s, took {:.1} s",
+            counted(self.totals.events, "event"),
+            self.name,
+            counted(self.totals.bytes, "byte"),
             self.work(),
             self.stats.waited.as_secs_f64(),
             self.took.as_secs_f64(),
         );
-        if self.partial > 0 {
-            let partial = counted(self.partial, "event");
+        if self.totals.duplicates > 0 {
+            text = format!("{text}, {} dropped", counted(self.totals.duplicates, "duplicate"));
+        }
+        if self.totals.partial > 0 {
+            let partial = counted(self.totals.partial, "event");
             text = format!("{text}, {partial} with fields that the service couldn't give");
         }
-        match self.malformed {
+        match self.totals.malformed {
             0 => format!("{text}, 0 malformed"),
             n => {
                 let items = counted(n, "malformed item").to_uppercase();
-                format!("{text}, {items} not among the events: see {malformed_name}")
+                format!("{text}, {items} not among the events: see {}", self.malformed_name)
             }
         }
     }
 
-    fn fields(&self, output: &Output) -> Map<String, Value> {
+    fn fields(&self) -> Map<String, Value> {
         let millis = |time: Duration| Value::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let fields = [
             ("complete", self.is_complete.into()),
-            ("output", output.name().into()),
-            ("events", output.written().into()),
-            ("bytes", output.bytes().into()),
+            ("output", self.name.clone().into()),
+            ("events", self.totals.events.into()),
+            ("bytes", self.totals.bytes.into()),
             ("pages", self.stats.pages.into()),
             ("requests", self.stats.requests.into()),
             ("retries", self.stats.retries.into()),
             ("waited_ms", millis(self.stats.waited)),
             ("took_ms", millis(self.took)),
-            ("partial", self.partial.into()),
-            ("malformed", json!(self.malformed)),
+            ("duplicates", self.totals.duplicates.into()),
+            ("partial", self.totals.partial.into()),
+            ("malformed", json!(self.totals.malformed)),
         ];
         fields.map(|(name, value): (_, Value)| (name.to_owned(), value)).into_iter().collect()
     }
@@ -107,17 +109,26 @@ mod tests {
 
     #[test]
     fn malformed_items_can_not_be_overlooked() {
-        let mut tally = Tally::default();
-        tally.settle(Stats::default(), Duration::from_millis(1250), true);
-        let text = tally.text(7, 70, "f", "f.malformed");
+        let mut tally = Tally {
+            totals: Totals { events: 7, bytes: 70, ..Totals::default() },
+            took: Duration::from_millis(1250),
+            is_complete: true,
+            name: "f".to_owned(),
+            malformed_name: "f.malformed".to_owned(),
+            ..Tally::default()
+        };
+        let text = tally.text();
         assert!(
             text.starts_with("complete: 7 events in f: 70 bytes") && text.ends_with("0 malformed"),
             "{text}"
         );
-        assert!(text.contains("took 1.2 s"), "{text}");
-        (tally.malformed, tally.is_complete) = (3, false);
-        let text = tally.text(7, 70, "f", "f.malformed");
-        assert!(text.starts_with("as many as asked for: 7"), "{text}");
+        assert!(text.contains("took 1.2 s") && !text.contains("duplicate"), "{text}");
+        (tally.totals.malformed, tally.totals.duplicates, tally.is_complete) = (3, 1, false);
+        let text = tally.text();
+        assert!(
+            text.starts_with("as many as asked for: 7") && text.contains("1 duplicate dropped"),
+            "{text}"
+        );
         assert!(text.contains("3 MALFORMED ITEMS") && text.ends_with("see f.malformed"), "{text}");
     }
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Codec {
-    /// As it is
     #[default]
+    #[value(skip)]
     None,
     /// RFC 1952
     Gzip,

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use webex_events::{Cursor, Error, Event, MalformedItem, Result as ListResult};
 
 use super::{
@@ -18,6 +18,9 @@ use super::{
     state::{Entry, Malformed, Stage},
 };
 use crate::{failure::one_line, say};
+
+/// Written at a time.
+const CHUNK: usize = 256 << 10;
 
 /// What all files of a store have in common.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Draft {
     malformed: Option<Growing>,
     seen: Seen,
     safe: Safe,
+    /// How many events will come again that an earlier run has written without their page's end.
+    again: u64,
     /// Whether the page in hand is written whole.
     is_whole: bool,
     /// Whether the folder may not know its names yet.
@@ -100,7 +105,19 @@ impl Draft {
             text: mark(Some(&text), form.hashed),
             malformed: mark(malformed.as_ref(), true),
         };
-        Self { entry, form, text, malformed, seen, safe, is_whole: true, is_new: true, lines: Vec::new() }
+        let again = entry.ahead;
+        Self {
+            entry,
+            form,
+            text,
+            malformed,
+            seen,
+            safe,
+            again,
+            is_whole: true,
+            is_new: true,
+            lines: Vec::new(),
+        }
     }
 
     /// Adds a page, and the place behind it. Returns how many of its events have fields that the
@@ -112,39 +129,60 @@ impl Draft {
     ) -> io::Result<u64> {
         self.mark();
         self.is_whole = false;
-        let mut next = self.entry.clone();
-        next.pages += 1;
-        next.cursor = cursor;
         let mut partial = 0;
         let mut malformed = Vec::new();
         self.lines.clear();
         for item in items {
             match item {
-                Ok(event) if self.seen.insert(event.id()) => {
-                    self.lines.extend_from_slice(framed(event.raw()).as_bytes());
-                    self.lines.push(b'\n');
-                    next.events += 1;
-                    // Errors that can't be read are errors too.
-                    partial += u64::from(event.errors().map_or(true, |errors| !errors.is_empty()));
-                }
-                Ok(_) => next.duplicates += 1,
+                Ok(event) => partial += u64::from(self.event(&event)?),
                 Err(Error::Item(item)) => {
-                    malformed.extend_from_slice(kept(next.pages, &item).as_bytes());
-                    malformed.push(b'\n');
-                    next.malformed.get_or_insert_default().items += 1;
+                    malformed.push(json!(kept(self.entry.pages + 1, &item)).to_string());
                 }
                 Err(error) => {
                     say::warning(&one_line(&format!("an item can't be read: {error}")), Map::new());
                 }
             }
         }
+        self.write()?;
         if !malformed.is_empty() {
-            self.malformed()?.append(&malformed)?;
+            let text = malformed.join("\n") + "\n";
+            self.malformed()?.append(text.as_bytes())?;
+            self.entry.malformed.get_or_insert_default().items += malformed.len() as u64;
         }
-        self.text.append(&self.lines)?;
-        self.entry = next;
+        self.entry.pages += 1;
+        (self.entry.cursor, self.entry.ahead, self.again) = (cursor, 0, 0);
         self.is_whole = true;
         Ok(partial)
+    }
+
+    /// Adds an event, unless it is there. Returns whether it is new and has fields that the service
+    /// couldn't give.
+    fn event(&mut self, event: &Event) -> io::Result<bool> {
+        if !self.seen.insert(event.id()) {
+            match self.again.checked_sub(1) {
+                Some(again) => self.again = again,
+                None => self.entry.duplicates += 1,
+            }
+            return Ok(false);
+        }
+        self.lines.extend_from_slice(framed(event.raw()).as_bytes());
+        self.lines.push(b'\n');
+        self.entry.events += 1;
+        self.entry.ahead += 1;
+        if self.lines.len() >= CHUNK {
+            self.write()?;
+        }
+        // Errors that can't be read are errors too.
+        Ok(event.errors().map_or(true, |errors| !errors.is_empty()))
+    }
+
+    /// Writes a part of a page. If the rest of it can't be written, this part counts, though the place is
+    /// still the one before the page.
+    fn write(&mut self) -> io::Result<()> {
+        self.text.append(&self.lines)?;
+        self.lines.clear();
+        self.mark();
+        Ok(())
     }
 
     /// Ends the frames and brings all to disk, so that the entry says what is there. Returns whether
@@ -171,6 +209,7 @@ impl Draft {
         if self.is_whole {
             return Ok(());
         }
+        self.lines.clear();
         self.text.go_back(&self.safe.text)?;
         if self.safe.entry.malformed.is_none() {
             self.drop_malformed()?;
@@ -191,6 +230,7 @@ impl Draft {
 
     pub(super) fn empty(&mut self) -> io::Result<()> {
         self.seen.clear();
+        self.again = 0;
         self.text.go_back(&Mark::start(self.form.hashed))?;
         self.drop_malformed()?;
         self.mark();
@@ -254,8 +294,14 @@ pub(crate) fn framed(json: &str) -> Cow<'_, str> {
 }
 
 /// What is kept of an item that isn't an event, from this page.
-pub(crate) fn kept(page: u64, item: &MalformedItem) -> String {
-    json!({"page": page, "index": item.index(), "error": item.to_string(), "raw": item.raw()}).to_string()
+pub(crate) fn kept(page: u64, item: &MalformedItem) -> Map<String, Value> {
+    let kept = [
+        ("page", page.into()),
+        ("index", item.index().into()),
+        ("error", item.to_string().into()),
+        ("raw", item.raw().into()),
+    ];
+    kept.map(|(key, value): (&str, Value)| (key.to_owned(), value)).into_iter().collect()
 }
 
 fn unfit(why: impl Into<String>) -> io::Error {
@@ -367,9 +413,9 @@ mod tests {
             draft.add([event("a"), malformed()], None).unwrap();
             draft.seal().unwrap();
             draft.add([event("b")], None).unwrap();
-            draft.add([event("c"), malformed()], None).unwrap();
-            // As if the disk had been full.
             draft.is_whole = false;
+            draft.event(&event("c").unwrap()).unwrap();
+            draft.malformed().unwrap().append(b"half a li").unwrap();
             draft.settle().unwrap();
             draft.seal().unwrap();
             // A page that isn't in the file as a frame of its own goes with it.
@@ -379,6 +425,30 @@ mod tests {
             let kept = fs::read_to_string(folder.path().join("f.malformed.part")).unwrap();
             assert_eq!(kept.lines().count(), 1);
         }
+    }
+
+    #[test]
+    fn what_was_written_of_a_page_counts_and_does_not_come_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let mut draft = Draft::begin(&path, None, Entry::new("f", None), form(Codec::None)).unwrap();
+        let long = |n: usize| event(&format!("{n:0>1000}"));
+        draft.is_whole = false;
+        for n in 0..600 {
+            draft.event(&long(n).unwrap()).unwrap();
+        }
+        // The disk is full before the last ones of a page are written.
+        draft.settle().unwrap();
+        draft.seal().unwrap();
+        let entry = draft.entry.clone();
+        assert!(entry.events > 0 && entry.events < 600, "{entry:?}");
+        assert_eq!((entry.ahead, entry.pages), (entry.events, 0));
+        drop(draft);
+        let mut draft = Draft::reopen(&path, None, entry, form(Codec::None)).unwrap();
+        draft.add((0..600).chain([0]).map(long), None).unwrap();
+        draft.seal().unwrap();
+        assert_eq!(ids(draft.path(), Codec::None).len(), 600);
+        assert_eq!((draft.entry.events, draft.entry.duplicates, draft.entry.ahead), (600, 1, 0));
     }
 
     #[test]

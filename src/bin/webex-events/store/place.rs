@@ -46,6 +46,15 @@ impl Place {
         }
     }
 
+    /// The name of the one file.
+    pub(crate) fn file_name(&self) -> String {
+        match self {
+            Self::File(path) | Self::Folder(path) => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+        }
+    }
+
     pub(crate) fn display(&self) -> String {
         match self {
             Self::File(path) | Self::Folder(path) => path.display().to_string(),

@@ -73,6 +73,9 @@ pub(crate) struct Entry {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) duplicates: u64,
     pub(crate) pages: u64,
+    /// Events of a page that could be written in part only, and comes again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) ahead: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) malformed: Option<Malformed>,
     /// Where to go on; none before the first page and behind the last.
@@ -131,6 +134,7 @@ impl Entry {
             sha256: None,
             duplicates: 0,
             pages: 0,
+            ahead: 0,
             malformed: None,
             cursor: None,
         }
@@ -147,19 +151,19 @@ impl Entry {
 }
 
 /// The text of a state file with these lines of files.
-pub(super) fn text<'a>(
+pub(super) fn text(
     about: &About,
     checkpoint: Option<&Value>,
-    lines: impl Iterator<Item = &'a str>,
+    lines: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> serde_json::Result<String> {
     let mut text = format!("{{\n\"webex-events\":{FORMAT},\n\"about\":{}", serde_json::to_string(about)?);
     if let Some(checkpoint) = checkpoint {
         text = format!("{text},\n\"checkpoint\":{checkpoint}");
     }
     text.push_str(",\n\"files\":[");
-    for (number, line) in lines.enumerate() {
+    for (number, line) in lines.into_iter().enumerate() {
         text.push_str(if number == 0 { "\n" } else { ",\n" });
-        text.push_str(line);
+        text.push_str(line.as_ref());
     }
     text.push_str("\n],\n");
     let checksum = hex(&Sha256::digest(&text));
@@ -229,7 +233,7 @@ mod tests {
 
     fn written(state: &State) -> String {
         let lines: Vec<_> = state.files.iter().map(|entry| entry.line().unwrap()).collect();
-        text(&state.about, state.checkpoint.as_ref(), lines.iter().map(String::as_str)).unwrap()
+        text(&state.about, state.checkpoint.as_ref(), &lines).unwrap()
     }
 
     #[test]

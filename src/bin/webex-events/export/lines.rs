@@ -1,11 +1,12 @@
 //! Lines on their way into a file.
 
 use std::{
-    borrow::Cow,
     fs::File,
     io::{self, Write},
     mem,
 };
+
+use crate::store::framed;
 
 /// Written at a time.
 const CHUNK: usize = 256 << 10;
@@ -60,33 +61,11 @@ impl Lines {
     }
 }
 
-/// JSON text without line breaks. Its strings can't hold any, so that those it has are white space
-/// between tokens.
-fn framed(json: &str) -> Cow<'_, str> {
-    let bytes = json.as_bytes();
-    if bytes.contains(&b'\n') || bytes.contains(&b'\r') {
-        Cow::Owned(json.replace(['\n', '\r'], " "))
-    } else {
-        Cow::Borrowed(json)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
-
-    #[test]
-    fn a_line_stays_one_line_and_is_otherwise_untouched() {
-        for (json, line) in [
-            (r#"{"a": "b\n"}"#, r#"{"a": "b\n"}"#),
-            ("{\r\n  \"a\":\n1}", "{    \"a\": 1}"),
-            ("{\"a\":\t\"\u{2028}é\"}", "{\"a\":\t\"\u{2028}é\"}"),
-        ] {
-            assert_eq!(framed(json), line);
-        }
-    }
 
     #[test]
     fn what_is_counted_is_in_the_file() {

@@ -1,0 +1,147 @@
+//! The thread that writes: what came goes into the store there, so that reading from the service goes on
+//! while the disk is busy.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinHandle};
+use webex_events::{Cursor, Event, Result as ListResult};
+
+use crate::store::{Entry, Store, Totals};
+
+/// So many pages may wait to be written.
+const QUEUE: usize = 16;
+/// At most so many commands share a commit that is due.
+const GROUP: usize = 64;
+
+/// Something to be written. Commits fall between commands.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A page of a file, and the place behind it.
+    Page { file: Entry, items: Vec<ListResult<Event>>, cursor: Option<Cursor>, anew: bool },
+    /// A file has all that belongs into it.
+    Finish(Entry),
+    /// What a follower has got: items by file, files that get no more, and how far it has come.
+    Round { files: Vec<(Entry, Vec<ListResult<Event>>)>, finished: Vec<Entry>, checkpoint: Value },
+    /// The range begins at another instant than it was thought to. Before the first page.
+    From(Option<DateTime<Utc>>),
+    /// Time has passed.
+    Tick,
+}
+
+/// The way to the thread that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    commands: mpsc::Sender<Command>,
+    totals: Arc<Mutex<Totals>>,
+    thread: JoinHandle<(Store, io::Result<()>)>,
+}
+
+/// The thread has ended, since it couldn't write.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl Writer {
+    /// Begins to write into `store`, with a commit at least so often while there is something to commit.
+    pub(crate) fn start(store: Store, every: Duration) -> Self {
+        let (sender, commands) = mpsc::channel(QUEUE);
+        let totals = Arc::new(Mutex::new(store.totals()));
+        let thread = tokio::task::spawn_blocking({
+            let totals = Arc::clone(&totals);
+            move || write(store, commands, every, &totals)
+        });
+        Self { commands: sender, totals, thread }
+    }
+
+    pub(crate) async fn send(&self, command: Command) -> Result<(), Broken> {
+        self.commands.send(command).await.map_err(|_| Broken)
+    }
+
+    /// Lets it commit what has waited long enough. It has enough to do if its queue is full.
+    pub(crate) fn tick(&self) {
+        let _ = self.commands.try_send(Command::Tick);
+    }
+
+    /// What all files have together by now.
+    pub(crate) fn totals(&self) -> Totals {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes and commits what it was sent. Returns the store, unless the thread has broken down.
+    pub(crate) async fn end(self) -> (Option<Store>, io::Result<()>) {
+        drop(self.commands);
+        match self.thread.await {
+            Ok((store, result)) => (Some(store), result),
+            Err(error) => (None, Err(io::Error::other(error))),
+        }
+    }
+}
+
+fn write(
+    mut store: Store,
+    mut commands: mpsc::Receiver<Command>,
+    every: Duration,
+    totals: &Mutex<Totals>,
+) -> (Store, io::Result<()>) {
+    let publish = |store: &Store| *totals.lock().unwrap_or_else(PoisonError::into_inner) = store.totals();
+    let mut work = || {
+        let mut committed = Instant::now();
+        while let Some(command) = commands.blocking_recv() {
+            let mut is_due = apply(&mut store, command)?;
+            // Files that are finished at about the same time share a commit.
+            for _ in 0..GROUP {
+                let Some(command) = is_due.then(|| commands.try_recv().ok()).flatten() else { break };
+                is_due |= apply(&mut store, command)?;
+            }
+            publish(&store);
+            if is_due || committed.elapsed() >= every {
+                store.commit()?;
+                committed = Instant::now();
+            }
+        }
+        store.end()
+    };
+    let result = work();
+    // Nothing more is taken, so that whoever sends learns of it before the disk is done.
+    drop(commands);
+    if result.is_err() {
+        // There is an error to report already.
+        let _ = store.settle();
+    }
+    publish(&store);
+    (store, result)
+}
+
+/// Returns whether a commit is due.
+fn apply(store: &mut Store, command: Command) -> io::Result<bool> {
+    match command {
+        Command::Page { file, items, cursor, anew } => {
+            if anew {
+                store.start_over(&file)?;
+            }
+            store.add(&file, items, cursor)?;
+            Ok(false)
+        }
+        Command::Finish(file) => store.finish(&file).map(|()| true),
+        Command::Round { files, finished, checkpoint } => {
+            for (file, items) in files {
+                store.add(&file, items, None)?;
+            }
+            for file in &finished {
+                store.finish(file)?;
+            }
+            store.set_checkpoint(checkpoint);
+            Ok(!finished.is_empty())
+        }
+        Command::From(from) => {
+            store.set_from(from);
+            Ok(false)
+        }
+        Command::Tick => Ok(false),
+    }
+}
