@@ -16,8 +16,11 @@ use crate::{
 
 pub(crate) mod asked;
 mod file;
+mod folder;
 mod lines;
+pub(crate) mod names;
 mod outcome;
+mod plan;
 mod sink;
 mod tally;
 mod walk;
@@ -38,7 +41,7 @@ pub(crate) async fn run(export: Box<Export>, format: LogFormat, stop: Stop) -> R
     let Outcome { report, result } = match output {
         Output::Stream(stream, name) => file::to_stream(&mut job, stream, name).await?,
         Output::File(path) => file::to_file(&mut job, path).await?,
-        Output::Folder(_) => return Err(Failure::usage("-o names a folder")),
+        Output::Folder(path) => folder::to_folder(&mut job, path).await?,
     };
     let written = summary::write(job.export.summary.as_deref(), started, &report, &result);
     result.and(written)

@@ -11,6 +11,10 @@ use webex_events::Stats;
 
 use crate::{args::LogFormat, say};
 
+pub(crate) mod covered;
+
+use covered::Covered;
+
 /// A line on the terminal, if there is one, that tells how an export goes.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -50,6 +54,15 @@ impl Progress {
         }
     }
 
+    /// How slices get on.
+    pub(crate) fn slices(&mut self, stats: &Stats, covered: &mut Covered, open: usize) {
+        let now = Instant::now();
+        let remaining = covered.remaining(now);
+        if !self.bar.is_hidden() {
+            self.bar.set_message(slices_text(stats, covered, open, remaining, self.started.elapsed()));
+        }
+    }
+
     /// How long the export has taken.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
@@ -81,6 +94,44 @@ fn text(stats: &Stats, elapsed: Duration, since_page: Duration, created: Option<
     text
 }
 
+fn slices_text(
+    stats: &Stats,
+    covered: &Covered,
+    open: usize,
+    remaining: Option<Duration>,
+    elapsed: Duration,
+) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = stats.events as f64 / elapsed.as_secs_f64().max(0.001);
+    let (closed, slices) = covered.slices();
+    let mut text = format!(
+        "{:.1} % of the time, {closed} of {slices} slices, {open} open, {}, {rate:.0}/s, {}",
+        (covered.share() * 1000.0).floor() / 10.0,
+        counted(stats.events, "event"),
+        HumanBytes(stats.bytes)
+    );
+    if stats.retries > 0 {
+        text = format!("{text}, {}", retries(stats));
+    }
+    if stats.waited.as_secs() > 0 {
+        text = format!("{text}, waited {} s", stats.waited.as_secs());
+    }
+    match remaining {
+        Some(remaining) => format!("{text}; about {} left", rough(remaining)),
+        None => format!("{text}; estimating the time left"),
+    }
+}
+
+/// A time in the words that one would use.
+fn rough(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{} s", seconds.div_ceil(10).max(1) * 10),
+        60..3600 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 600 * 10),
+    }
+}
+
 /// A number of things.
 pub(crate) fn counted(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
@@ -93,6 +144,31 @@ pub(crate) fn retries(stats: &Stats) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_slices_says_how_much_of_the_time_is_covered() {
+        let at = |hour: i64| chrono::DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let mut covered = Covered::new(3, 0, Some((at(0), at(3))));
+        let stats = Stats::default();
+        let text = |covered: &Covered, left| slices_text(&stats, covered, 2, left, Duration::from_secs(1));
+        assert_eq!(
+            text(&covered, None),
+            "0.0 % of the time, 0 of 3 slices, 2 open, 0 events, 0/s, 0 B; estimating the time left"
+        );
+        covered.close((at(0), at(1)));
+        let left = Duration::from_secs(754);
+        assert!(text(&covered, Some(left)).starts_with("33.3 % of the time, 1 of 3 slices"));
+        assert!(text(&covered, Some(left)).ends_with("; about 13 min left"));
+    }
+
+    #[test]
+    fn a_rough_time_is_no_more_exact_than_it_can_be() {
+        for (seconds, expected) in
+            [(0, "10 s"), (34, "40 s"), (61, "2 min"), (7_600, "2 h 0 min"), (90_000, "25 h 0 min")]
+        {
+            assert_eq!(rough(Duration::from_secs(seconds)), expected);
+        }
+    }
 
     #[test]
     fn the_line_says_what_there_is_to_say() {

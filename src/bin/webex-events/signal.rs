@@ -1,6 +1,14 @@
 //! Interrupts: the first one asks the work to end, the second ends it.
 
-use std::{future::pending, io, process, time::Duration};
+use std::{
+    future::pending,
+    io, process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use serde_json::Map;
 use tokio::sync::watch;
@@ -13,31 +21,51 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether the program was asked to end, and by which signal.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop(watch::Receiver<Option<Code>>);
+pub(crate) struct Stop {
+    asked: watch::Receiver<Option<Code>>,
+    /// Whether the work is given all the time that it takes to end, until a second signal.
+    is_patient: Arc<AtomicBool>,
+}
 
 impl Stop {
     /// Listens from now on. Must be called within the runtime.
     pub(crate) fn listen() -> io::Result<Self> {
         let mut signals = Signals::new()?;
-        let (sender, receiver) = watch::channel(None);
+        let (sender, asked) = watch::channel(None);
+        let is_patient = Arc::new(AtomicBool::new(false));
+        let patience = Arc::clone(&is_patient);
         tokio::spawn(async move {
             let code = signals.next().await;
             sender.send_replace(Some(code));
-            let code = tokio::time::timeout(GRACE, signals.next()).await.unwrap_or(code);
+            let code = if patience.load(Relaxed) {
+                signals.next().await
+            } else {
+                tokio::time::timeout(GRACE, signals.next()).await.unwrap_or(code)
+            };
             say::bar().finish_and_clear();
-            say::warning("stopped in the middle of a write: the output isn't the whole list", Map::new());
+            let what = if patience.load(Relaxed) {
+                "stopped at once: what was committed stays, and the same command goes on from there"
+            } else {
+                "stopped in the middle of a write: the output isn't the whole list"
+            };
+            say::warning(what, Map::new());
             process::exit(code as i32);
         });
-        Ok(Self(receiver))
+        Ok(Self { asked, is_patient })
+    }
+
+    /// What is written is a file, which always takes more: the disk may be slow to commit it.
+    pub(crate) fn be_patient(&self) {
+        self.is_patient.store(true, Relaxed);
     }
 
     pub(crate) fn asked(&self) -> Option<Code> {
-        *self.0.borrow()
+        *self.asked.borrow()
     }
 
     /// Returns when the program is asked to end.
     pub(crate) async fn wait(&mut self) -> Code {
-        match self.0.wait_for(Option::is_some).await.map(|code| *code) {
+        match self.asked.wait_for(Option::is_some).await.map(|code| *code) {
             Ok(Some(code)) => code,
             _ => pending().await,
         }

@@ -63,6 +63,7 @@ pub(super) async fn to_file(job: &mut Job, path: PathBuf) -> Result<Outcome, Fai
     let earlier = store.closed().first().or(store.open().next()).cloned();
     let entry = Entry::new(store.place().file_name(), None);
     let sink = Sink::file(store, entry, job.export.commits.commit_every);
+    job.stop.be_patient();
     Ok(walk(job, &service, asked, range, sink, earlier).await)
 }
 

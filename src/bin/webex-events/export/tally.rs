@@ -19,6 +19,10 @@ pub(super) struct Tally {
     pub(super) took: Duration,
     /// Whether it is the whole list.
     pub(super) is_complete: bool,
+    /// Whether there was nothing to do.
+    pub(super) was_complete: bool,
+    /// How many files are closed, of how many, in a folder.
+    pub(super) files: Option<(usize, usize)>,
     /// Where a complete list is, or where it will be.
     pub(super) name: String,
     /// Where what came is as long as it isn't.
@@ -38,7 +42,10 @@ impl Tally {
             0 => String::new(),
             n => format!(", {}", counted(n, "malformed item")),
         };
-        format!("{place} ({}{malformed})", self.work())
+        let files = self.files.map_or(String::new(), |(closed, all)| {
+            format!(", {closed} of {} closed", counted(all as u64, "slice"))
+        });
+        format!("{place} ({}{malformed}{files})", self.work())
     }
 
     /// What it took.
@@ -57,9 +64,15 @@ impl Tally {
     }
 
     fn text(&self) -> String {
-        let how = if self.is_complete { "complete" } else { "as many as asked for" };
+        let how = match (self.is_complete, self.was_complete) {
+            (true, true) => "complete already",
+            (true, false) => "complete",
+            _ => "as many as asked for",
+        };
+        let files =
+            self.files.map_or(String::new(), |(closed, _)| format!(" ({})", counted(closed as u64, "file")));
         let mut text = format!(
-            "{how}: {} in {}: {}, {}, waited {:.1} s, took {:.1} s",
+            "{how}: {} in {}{files}: {}, {}, waited {:.1} s, took {:.1} s",
             counted(self.totals.events, "event"),
             self.name,
             counted(self.totals.bytes, "byte"),
