@@ -13,6 +13,7 @@ mod input;
 mod malformed;
 mod output;
 mod query;
+mod sandbox;
 mod service;
 #[cfg(unix)]
 mod signals;

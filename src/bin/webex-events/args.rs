@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser,
@@ -18,6 +18,9 @@ mod export;
 mod help;
 mod open;
 mod refusal;
+mod sandbox;
+
+pub(crate) use self::sandbox::Sandbox;
 
 pub(crate) use self::export::{Commits, Export, Filters};
 
@@ -54,7 +57,7 @@ pub(crate) enum Command {
     /// Write one event by its id
     Get(Box<Get>),
     /// Serve a simulated service on this machine until interrupted
-    Sandbox(Sandbox),
+    Sandbox(Box<Sandbox>),
     /// Write a completion script for a shell
     Completions {
         /// Whose
@@ -104,55 +107,6 @@ pub(crate) struct Connection {
     /// Trust these root certificates too, in PEM form
     #[arg(long, value_name = "FILE")]
     pub(crate) root_certificate: Vec<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
-pub(crate) struct Sandbox {
-    /// How many events it has
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
-    pub(crate) events: u32,
-
-    /// Where it listens; port 0 is any that is free
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
-    pub(crate) addr: SocketAddr,
-
-    /// What the events follow from
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-
-    /// The token that it accepts, which isn't a secret; without one it makes one up
-    #[arg(long)]
-    pub(crate) token: Option<String>,
-
-    /// List the events in no order
-    #[arg(long)]
-    pub(crate) shuffled: bool,
-
-    /// Wait so many milliseconds before each answer
-    #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Faults")]
-    pub(crate) latency_ms: u64,
-
-    /// Answer 429 to more requests than so many: 300 (by the minute), 300/m or 10/s
-    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Faults")]
-    pub(crate) rate_limit: Option<Rate>,
-
-    /// Answer every N-th list request 503
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
-    pub(crate) fail_every: u64,
-
-    /// Break off the body of every N-th list request
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
-    pub(crate) cut_every: u64,
-
-    /// Make every N-th event malformed
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
-    pub(crate) malformed_every: u64,
-
-    /// Put so many empty pages between pages with events
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Faults")]
-    pub(crate) empty_pages: u32,
 }
 
 /// Why there is nothing to run.

@@ -63,7 +63,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Export(export) => export::run(export, cli.log_format, stop).await,
             Command::Get(get) => get::run(*get, stop).await,
-            Command::Sandbox(sandbox) => serve::run(sandbox, stop).await,
+            Command::Sandbox(sandbox) => serve::run(*sandbox, stop).await,
             Command::Completions { .. } => Ok(()),
         }
     });

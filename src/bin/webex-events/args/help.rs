@@ -8,9 +8,11 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes:
     0  complete; also when the reader of a pipe closed it
     2  usage: wrong arguments
-   69  unavailable: the service can't be reached, fails, or answers what can't be used
+   69  unavailable: the service can't be reached, fails, or answers what can't
+       be used
    74  output: it can't be written
-   75  stopped: the service failed for now, with a part of the events already written; run it again
+   75  stopped: the service failed for now, with a part of the events already
+       written; run it again
    77  refused: the service refuses the token, or what it asks for (401, 403)
    78  settings: no token, one that can't be, or a setting that can't be
   130  interrupted (SIGINT)
@@ -28,3 +30,8 @@ they are.
 Items of the list that aren't events don't end an export, and count as complete: they are written to \
 FILE.malformed, one JSON object a line with page, index, error and raw text; without a FILE to stderr. \
 The last line says how many there were.";
+
+pub(super) const SANDBOX: &str = "\
+It serves until it is interrupted, on this machine alone, and prints what a client needs. The same \
+options give the same events, byte for byte if --from and --to are dates or RFC 3339 times; faults \
+come at the same requests.";
