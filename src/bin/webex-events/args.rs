@@ -19,8 +19,9 @@ mod help;
 mod open;
 mod refusal;
 mod sandbox;
+mod watch;
 
-pub(crate) use self::sandbox::Sandbox;
+pub(crate) use self::{sandbox::Sandbox, watch::Watch};
 
 pub(crate) use self::export::{Commits, Export, Filters};
 

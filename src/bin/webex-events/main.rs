@@ -19,6 +19,7 @@ mod export;
 mod failure;
 mod get;
 mod log;
+mod metrics;
 mod output;
 mod progress;
 mod say;

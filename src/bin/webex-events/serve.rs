@@ -2,7 +2,7 @@
 
 use std::{env, fmt::Write as _, num::NonZeroU32, time::Duration};
 
-use chrono::{DateTime, Days, TimeDelta, Utc};
+use chrono::{DateTime, Days, Utc};
 use serde_json::json;
 use webex_events::sandbox::{Answer, Sandbox, When};
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(asked: args::Sandbox, mut stop: Stop) -> Result<(), Fail
 
 /// A sandbox with so many events up to this instant, and nothing else of note: always the same ones.
 pub(crate) async fn plain(events: u32, until: DateTime<Utc>) -> Result<Sandbox, Failure> {
-    let builder = Sandbox::builder().events(size(events)).period(until - TimeDelta::days(30), until);
+    let builder = Sandbox::builder().events(size(events)).period(until - MONTH, until);
     builder.start().await.map_err(|error| Failure::of(&error, None))
 }
 

@@ -1,0 +1,104 @@
+//! The little HTTP server behind `--metrics`. Whatever its clients do costs a bounded number of
+//! connections for a bounded time.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::TEXT_FORMAT;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::metrics::Board;
+
+/// What clients may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How many may be connected; more have to wait.
+    pub(super) connections: usize,
+    /// How long one has for its head.
+    pub(super) head: Duration,
+    /// How long one has for everything.
+    pub(super) connection: Duration,
+}
+
+pub(super) const LIMITS: Limits =
+    Limits { connections: 16, head: Duration::from_secs(5), connection: Duration::from_secs(10) };
+
+/// The least that hyper takes; heads of scrapes have a few hundred bytes.
+const LONGEST_HEAD: usize = 8 << 10;
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Serves until it is aborted, and its connections with it.
+pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limits) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        while connections.len() >= limits.connections {
+            connections.join_next().await;
+        }
+        // Accepting fails for a lack of file handles, say; that passes.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let board = Arc::clone(&board);
+        connections.spawn(async move {
+            let answer = service_fn(move |request| {
+                let answer = answer(&request, &board);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.head)
+                .max_buf_size(LONGEST_HEAD)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), answer);
+            // However it ends, nobody is left who could be told.
+            let _ = tokio::time::timeout(limits.connection, connection).await;
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refusal = reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n".to_owned());
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    let now = Instant::now();
+    match request.uri().path() {
+        "/metrics" => match board.text(now) {
+            Ok(text) => reply(StatusCode::OK, TEXT_FORMAT, text),
+            Err(error) => reply(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+        },
+        "/healthz" => match board.health(now) {
+            Ok(()) => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
+            Err(reason) => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
+        },
+        _ => reply(StatusCode::NOT_FOUND, TEXT, "see /metrics and /healthz\n".to_owned()),
+    }
+}
+
+fn reply(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+use super::*;
+use crate::failure::Code;
+
+fn board(max_lag: u64) -> (Board, Instant) {
+    let board = Board::new(Some(Duration::from_secs(max_lag)));
+    let start = board.latest().put_at;
+    (board, start)
+}
+
+fn lagging(seconds: u64) -> Reading {
+    Reading { lag: Some(Duration::from_secs(seconds)), ..Reading::default() }
+}
+
+#[test]
+fn every_number_has_a_line_of_its_own() {
+    let mut reading = Reading {
+        answers: BTreeMap::from([(200, 7), (429, 2)]),
+        duplicates: 3,
+        lag: Some(Duration::from_millis(1500)),
+        open_slices: 4,
+        token_expiry: DateTime::from_timestamp(1_800_000_000, 0),
+        ..Reading::default()
+    };
+    (reading.stats.events, reading.stats.pages, reading.stats.malformed) = (1000, 7, 1);
+    (reading.stats.retries, reading.stats.bytes) = (2, 1 << 40);
+    reading.stats.waited = Duration::from_millis(2250);
+    let text = text::of(&reading, reading.lag).unwrap();
+    for line in [
+        "webex_events_events_total 1000",
+        "webex_events_pages_total 7",
+        "webex_events_malformed_total 1",
+        "webex_events_duplicates_dropped_total 3",
+        "webex_events_received_bytes_total 1099511627776",
+        "webex_events_retries_total 2",
+        r#"webex_events_requests_total{status="200"} 7"#,
+        r#"webex_events_requests_total{status="429"} 2"#,
+        "webex_events_waited_seconds_total 2.25",
+        "webex_events_open_slices 4",
+        "webex_events_lag_seconds 1.5",
+        "webex_events_token_expiry_timestamp_seconds 1800000000",
+        concat!(r#"webex_events_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+        "# TYPE webex_events_events_total counter",
+        "# TYPE webex_events_lag_seconds gauge",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} isn't in\n{text}");
+    }
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split([' ', '{']).next().unwrap();
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help");
+    }
+}
+
+#[test]
+fn what_is_unknown_is_left_out() {
+    let text = text::of(&Reading::default(), None).unwrap();
+    assert!(text.contains("webex_events_events_total 0\n"), "{text}");
+    assert!(!text.contains("lag") && !text.contains("expiry"), "{text}");
+}
+
+#[test]
+fn health_fails_above_the_limit_and_recovers() {
+    let (board, start) = board(300);
+    board.put(lagging(300), start);
+    assert_eq!(board.health(start), Ok(()));
+    board.put(lagging(301), start);
+    assert_eq!(board.health(start), Err("reading lies behind by 301 s, more than 300 s".to_owned()));
+    board.put(lagging(5), start);
+    assert_eq!(board.health(start), Ok(()));
+}
+
+#[test]
+fn a_lag_grows_while_nothing_is_heard() {
+    let (board, start) = board(300);
+    board.put(lagging(200), start);
+    assert_eq!(board.health(start + Duration::from_secs(100)), Ok(()));
+    assert!(board.health(start + Duration::from_secs(101)).is_err());
+    let text = board.text(start + Duration::from_secs(50)).unwrap();
+    assert!(text.contains("webex_events_lag_seconds 250\n"), "{text}");
+}
+
+#[test]
+fn without_a_lag_pages_must_keep_coming() {
+    let (board, start) = board(60);
+    let at = |seconds| start + Duration::from_secs(seconds);
+    assert_eq!(board.health(at(60)), Ok(()));
+    assert_eq!(board.health(at(61)), Err("no page has come for 61 s, more than 60 s".to_owned()));
+    let mut reading = Reading::default();
+    reading.stats.pages = 1;
+    board.put(reading.clone(), at(100));
+    // News that isn't a page.
+    reading.stats.requests = 5;
+    board.put(reading, at(150));
+    assert_eq!(board.health(at(160)), Ok(()));
+    assert!(board.health(at(161)).is_err());
+}
+
+#[test]
+fn without_a_limit_all_is_well() {
+    let board = Board::new(None);
+    let start = board.latest().put_at;
+    board.put(lagging(1 << 40), start);
+    assert_eq!(board.health(start + Duration::from_secs(1 << 30)), Ok(()));
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_a_setting_that_can_not_be() {
+    let watch = Watch { addr: Some(([127, 0, 0, 1], 0).into()), max_lag: None };
+    let listener = std::net::TcpListener::bind(watch.addr.unwrap()).unwrap();
+    let taken = Watch { addr: Some(listener.local_addr().unwrap()), ..watch.clone() };
+    let failure = Metrics::start(&taken).await.unwrap_err();
+    assert!(failure.code == Code::Settings && failure.message.contains("--metrics"), "{failure:?}");
+    assert!(Metrics::start(&watch).await.is_ok());
+}
+
+#[tokio::test]
+async fn where_nothing_is_served_nothing_is_read() {
+    let metrics = Metrics::start(&Watch::default()).await.unwrap();
+    metrics.update(|| panic!("nobody asked"));
+}
