@@ -9,6 +9,7 @@
 )]
 
 mod commands;
+mod doctor;
 mod input;
 mod malformed;
 mod output;
@@ -20,3 +21,4 @@ mod signals;
 mod stderr;
 mod stub;
 mod support;
+mod tokens;

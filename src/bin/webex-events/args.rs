@@ -14,6 +14,8 @@ use crate::{
     when::{Rate, rate, span},
 };
 
+mod credentials;
+mod doctor;
 mod export;
 mod help;
 mod open;
@@ -21,9 +23,13 @@ mod refusal;
 mod sandbox;
 mod watch;
 
-pub(crate) use self::{sandbox::Sandbox, watch::Watch};
-
-pub(crate) use self::export::{Commits, Export, Filters};
+pub(crate) use self::{
+    credentials::Credentials,
+    doctor::Doctor,
+    export::{Commits, Export, Filters},
+    sandbox::Sandbox,
+    watch::Watch,
+};
 
 /// Exports Webex compliance events.
 #[derive(Debug, Parser)]
@@ -57,6 +63,8 @@ pub(crate) enum Command {
     Export(Box<Export>),
     /// Write one event by its id
     Get(Box<Get>),
+    /// Find out whether an export would work, and what to do if not
+    Doctor(Box<Doctor>),
     /// Serve a simulated service on this machine until interrupted
     Sandbox(Box<Sandbox>),
     /// Write a completion script for a shell
@@ -78,16 +86,15 @@ pub(crate) struct Get {
 }
 
 /// How to get at the service.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
     #[arg(help = "Where the service is; the default is https://webexapis.com/v1")]
     #[arg(long, value_name = "URL", env = "WEBEX_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 
-    /// Read the token from a file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
 
     /// Send at most so many requests: 300 (by the minute), 300/m or 10/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
@@ -123,7 +130,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
     let matches = Cli::command().try_get_matches_from(arguments).map_err(refuse)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
     let source = matches.subcommand().and_then(|(name, matches)| {
-        matches!(name, "export" | "get").then(|| matches.value_source("base_url")).flatten()
+        matches!(name, "doctor" | "export" | "get").then(|| matches.value_source("base_url")).flatten()
     });
     settle(&mut cli.command, source).map_err(Unparsed::Refused)?;
     Ok(cli)
@@ -137,6 +144,7 @@ fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Fa
             (&mut export.connection, export.sandbox.is_some())
         }
         Command::Get(get) => (&mut get.connection, false),
+        Command::Doctor(doctor) => (&mut doctor.connection, doctor.sandbox),
         _ => return Ok(()),
     };
     let from_environment = base_url == Some(ValueSource::EnvVariable);

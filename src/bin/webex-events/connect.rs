@@ -1,36 +1,67 @@
 //! The client, from the command line and the environment.
 
 use std::{
-    env,
     fs::File,
     io::{self, Read},
     path::Path,
 };
 
-use webex_events::{Client, ClientBuilder, RateLimit, RetryPolicy, Token, sandbox::Sandbox};
+use webex_events::{Client, ClientBuilder, RateLimit, RetryPolicy, sandbox::Sandbox};
 
-use crate::{args::Connection, failure::Failure, when::Rate};
+pub(crate) use self::origin::Origin;
+use crate::{args::Connection, connect::file::TokenFile, failure::Failure, when::Rate};
 
-const VARIABLE: &str = "WEBEX_ACCESS_TOKEN";
+mod file;
+mod origin;
+
 /// More than any token or bundle of certificates has.
 const LONGEST_FILE: u64 = 16 << 20;
+const WEBEX: &str = "https://webexapis.com/v1";
 
-/// A client of the service.
-pub(crate) fn to_service(connection: &Connection) -> Result<Client, Failure> {
-    let mut builder = common(connection)?.token(token(connection.token_file.as_deref())?);
+/// The way to the service.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    pub(crate) base_url: String,
+    pub(crate) origin: Origin,
+}
+
+/// To the service.
+pub(crate) fn service(connection: &Connection) -> Result<Connected, Failure> {
+    let origin = Origin::of(connection)?;
+    let mut builder = common(connection)?;
+    builder = match &origin {
+        Origin::Variable(token) => builder.token(token.clone()),
+        Origin::File(path) => builder.token_source(TokenFile::open(path)?),
+        Origin::Store { oauth, .. } => builder.token_source(oauth.clone()),
+        Origin::Sandbox => builder,
+    };
     if let Some(url) = &connection.base_url {
         builder = builder.base_url(url);
     }
     if let Some(proxy) = &connection.proxy {
         builder = builder.proxy(proxy);
     }
-    builder.build().map_err(|error| Failure::of(&error, None))
+    let client = builder.build().map_err(|error| Failure::of(&error, None))?;
+    let base_url = connection.base_url.clone().unwrap_or_else(|| WEBEX.to_owned());
+    Ok(Connected { client, base_url, origin })
+}
+
+/// To a sandbox.
+pub(crate) fn sandbox(sandbox: &Sandbox, connection: &Connection) -> Result<Connected, Failure> {
+    let builder = common(connection)?.base_url(sandbox.base_url()).token(sandbox.token());
+    let client = builder.build().map_err(|error| Failure::of(&error, None))?;
+    Ok(Connected { client, base_url: sandbox.base_url().to_owned(), origin: Origin::Sandbox })
+}
+
+/// A client of the service.
+pub(crate) fn to_service(connection: &Connection) -> Result<Client, Failure> {
+    service(connection).map(|connected| connected.client)
 }
 
 /// A client of a sandbox.
-pub(crate) fn to_sandbox(sandbox: &Sandbox, connection: &Connection) -> Result<Client, Failure> {
-    let builder = common(connection)?.base_url(sandbox.base_url()).token(sandbox.token());
-    builder.build().map_err(|error| Failure::of(&error, None))
+pub(crate) fn to_sandbox(there: &Sandbox, connection: &Connection) -> Result<Client, Failure> {
+    sandbox(there, connection).map(|connected| connected.client)
 }
 
 fn common(connection: &Connection) -> Result<ClientBuilder, Failure> {
@@ -41,46 +72,22 @@ fn common(connection: &Connection) -> Result<ClientBuilder, Failure> {
         Some(Rate::PerMinute(requests)) => builder.rate_limit(RateLimit::per_minute(requests)),
         None => builder,
     };
-    for path in &connection.root_certificate {
-        let pem = read(path).map_err(|error| {
-            Failure::settings(format!(
-                "the root certificate {} can't be read: {error}; check --root-certificate",
-                path.display()
-            ))
-        })?;
+    for pem in certificates(connection)? {
         builder = builder.root_certificate(&pem);
     }
     Ok(builder)
 }
 
-/// The token; no message repeats any of it.
-fn token(file: Option<&Path>) -> Result<Token, Failure> {
-    let (text, place) = match file {
-        Some(path) => {
-            let bytes = read(path).map_err(|error| {
-                Failure::settings(format!(
-                    "the token file {} can't be read: {error}; check --token-file",
-                    path.display()
-                ))
-            })?;
-            (String::from_utf8(bytes).ok(), format!("the token file {}", path.display()))
-        }
-        None => match env::var_os(VARIABLE) {
-            Some(value) => (value.into_string().ok(), VARIABLE.to_owned()),
-            None => {
-                return Err(Failure::settings(format!(
-                    "there is no token: set {VARIABLE}, or give --token-file FILE; --sandbox needs none"
-                )));
-            }
-        },
+fn certificates(connection: &Connection) -> Result<Vec<Vec<u8>>, Failure> {
+    let read = |path| {
+        read(path).map_err(|error| {
+            Failure::settings(format!(
+                "the root certificate {} can't be read: {error}; check --root-certificate",
+                path.display()
+            ))
+        })
     };
-    match text {
-        Some(text) if text.trim().is_empty() => {
-            Err(Failure::settings(format!("{place} is empty; put the access token there")))
-        }
-        Some(text) => Ok(text.into()),
-        None => Err(Failure::settings(format!("{place} isn't text; put the access token there"))),
-    }
+    connection.root_certificate.iter().map(|path| read(path)).collect()
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -71,6 +71,7 @@ fn code(error: &Error, with_events: bool) -> Code {
     match error {
         Error::Query(_) => Code::Usage,
         Error::Config(_) => Code::Settings,
+        Error::Store { .. } => Code::Output,
         _ if error.is_auth() || error.is_forbidden() => Code::Refused,
         _ if with_events && error.is_transient() => Code::Stopped,
         _ => Code::Unavailable,
@@ -85,12 +86,16 @@ fn kind(error: &Error) -> &'static str {
         Error::Item(_) => "item",
         Error::Link { .. } => "link",
         Error::Cursor { .. } => "cursor",
+        Error::Store { .. } => "token store",
         _ => "other",
     }
 }
 
 fn advice(error: &Error) -> Option<String> {
     let advice = match error {
+        _ if error.is_auth() && is_of_renewal(error) => {
+            "check the client id and secret, or authorize again and put the new refresh token into the file of --oauth-store"
+        }
         _ if error.is_auth() => "get a new token: this one is wrong, expired or revoked",
         _ if error.is_beyond_retention() => "use a later --from, or get the Pro Pack",
         _ if error.is_forbidden() => {
@@ -103,9 +108,15 @@ fn advice(error: &Error) -> Option<String> {
         Error::Link { .. } => {
             "the service's paging is broken: run it again, or with a narrower --from and --to"
         }
+        Error::Store { .. } => "make room, or let the file of --oauth-store and its folder be written",
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+/// Whether it was a new token that was refused, and not the token itself.
+fn is_of_renewal(error: &Error) -> bool {
+    error.to_string().starts_with("the access token couldn't be renewed")
 }
 
 /// What helps against an error that passes.

@@ -15,6 +15,7 @@ use crate::{
 
 mod args;
 mod connect;
+mod doctor;
 mod export;
 mod failure;
 mod get;
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         })?;
         match cli.command {
             Command::Export(export) => export::run(export, cli.log_format, stop).await,
+            Command::Doctor(doctor) => doctor::run(*doctor, cli.log_format, stop).await,
             Command::Get(get) => get::run(*get, stop).await,
             Command::Sandbox(sandbox) => serve::run(*sandbox, stop).await,
             Command::Completions { .. } => Ok(()),

@@ -2,7 +2,13 @@
 
 pub(super) const TOKEN: &str = "\
 The access token is read from the environment variable WEBEX_ACCESS_TOKEN, or with --token-file from a \
-file. It is never an argument, since those can be seen by every user of the machine.";
+file, again for each request, so that it can be replaced while the program runs.
+
+With --oauth-store it is renewed by itself. The file holds the refresh token at first, alone on a line or \
+as {\"refresh_token\": \"…\"}, and is replaced with each renewal. The client's secret is read from \
+WEBEX_CLIENT_SECRET, or with --client-secret-file from a file.
+
+No secret is ever an argument, since those can be seen by every user of the machine.";
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -10,7 +16,7 @@ Exit codes:
     2  usage: wrong arguments
    69  unavailable: the service can't be reached, fails, or answers what can't
        be used
-   74  output: it can't be written
+   74  output: it can't be written, nor can the file of --oauth-store
    75  stopped: the service failed for now, with a part of the events already
        written; run it again
    77  refused: the service refuses the token, or what it asks for (401, 403)
@@ -35,3 +41,13 @@ pub(super) const SANDBOX: &str = "\
 It serves until it is interrupted, on this machine alone, and prints what a client needs. The same \
 options give the same events, byte for byte if --from and --to are dates or RFC 3339 times; faults \
 come at the same requests.";
+
+pub(super) const DOCTOR: &str = "\
+It tries, in this order: the settings, the way to the service, the token, what the token may do, this \
+machine's clock against the service's, how far back lists reach, and the rate limit; with -o also the \
+folder: whether it can be written, brings files to disk, renames and locks them, and has room. That takes \
+a few requests for one event each, and leaves nothing behind.
+
+Each line of stdout is what one check found: ok, warn, fail, or skip where an earlier failure stands in \
+the way, and what to do. With --log-format json it is a JSON object with check, outcome, found and \
+advice. The exit code is that of the first failure.";

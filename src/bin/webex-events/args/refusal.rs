@@ -24,7 +24,9 @@ fn one_line(rendered: &str, subcommand: &str) -> String {
         .collect::<Vec<_>>()
         .join("; ");
     let help = match subcommand {
-        "export" | "get" | "sandbox" | "completions" => format!("webex-events {subcommand} --help"),
+        "doctor" | "export" | "get" | "sandbox" | "completions" => {
+            format!("webex-events {subcommand} --help")
+        }
         _ => "webex-events --help".to_owned(),
     };
     format!("{}; see `{help}`", parts.strip_prefix("error: ").unwrap_or(&parts))

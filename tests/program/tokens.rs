@@ -1,0 +1,342 @@
+//! Where tokens come from: files that are replaced, and tokens that renew themselves.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use webex_events::sandbox::{Answer, Sandbox, When};
+
+use crate::{
+    stub::page,
+    support::{Ended, Running, Service, TOKEN, folder, names, program, run},
+};
+
+/// A service that answers the request of each number, from 0, as `answer` says, and tells the tokens.
+fn serve(mut answer: impl FnMut(usize) -> (u16, String) + Send + 'static) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (sender, tokens) = mpsc::channel();
+    thread::spawn(move || {
+        for (number, connection) in listener.incoming().enumerate() {
+            let mut connection = connection.unwrap();
+            let head = BufReader::new(&connection).lines().map_while(Result::ok);
+            let head: Vec<_> = head.take_while(|line| !line.is_empty()).collect();
+            let token =
+                head.iter().find_map(|line| line.split_once("Bearer ").or(line.split_once("bearer ")));
+            let _ = sender.send(token.unwrap().1.to_owned());
+            let (status, rest) = answer(number);
+            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n");
+            let _ = connection.write_all((head + &rest).as_bytes());
+        }
+    });
+    (base_url, tokens)
+}
+
+/// The page of this number, of so many.
+fn paged(number: usize, count: usize) -> (u16, String) {
+    let body = page(&[&format!("event-{number}")]);
+    let link = if number + 1 < count {
+        format!("link: </v1/events?cursor={number}>; rel=\"next\"\r\n")
+    } else {
+        String::new()
+    };
+    (200, format!("{link}content-length: {}\r\n\r\n{body}", body.len()))
+}
+
+fn refusal() -> (u16, String) {
+    (401, "content-length: 2\r\n\r\n{}".to_owned())
+}
+
+fn token_file() -> (TempDir, PathBuf) {
+    let folder = folder();
+    let path = folder.path().join("token");
+    fs::write(&path, "token-0\n").unwrap();
+    (folder, path)
+}
+
+fn export(base_url: &str, options: &[&str]) -> Command {
+    let mut command = program(["export", "--from", "1d", "--prefetch", "0", "--base-url", base_url]);
+    command.args(options);
+    command
+}
+
+fn export_by_file(base_url: &str, path: &std::path::Path) -> Ended {
+    run(export(base_url, &["--token-file", path.to_str().unwrap()]))
+}
+
+#[test]
+fn each_request_has_the_token_that_is_in_the_file_then() {
+    let (_folder, path) = token_file();
+    let file = path.clone();
+    let (base_url, tokens) = serve(move |number| {
+        fs::write(&file, format!("token-{}\n", number + 1)).unwrap();
+        paged(number, 3)
+    });
+    let ended = export_by_file(&base_url, &path);
+    ended.success();
+    assert_eq!(ended.stdout.lines().count(), 3);
+    assert_eq!(tokens.try_iter().collect::<Vec<_>>(), ["token-0", "token-1", "token-2"]);
+}
+
+#[test]
+fn a_rejected_token_is_looked_up_again() {
+    let (_folder, path) = token_file();
+    let file = path.clone();
+    let (base_url, tokens) = serve(move |number| {
+        fs::write(&file, "token-1").unwrap();
+        if number == 0 { refusal() } else { paged(number, 0) }
+    });
+    export_by_file(&base_url, &path).success();
+    assert_eq!(tokens.try_iter().collect::<Vec<_>>(), ["token-0", "token-1"]);
+}
+
+#[test]
+fn the_same_token_is_tried_once_more_and_no_more() {
+    let (_folder, path) = token_file();
+    let (base_url, tokens) = serve(|_| refusal());
+    let ended = export_by_file(&base_url, &path);
+    assert!(ended.code == 77 && ended.stderr.contains("get a new token"), "{}", ended.stderr);
+    assert_eq!(tokens.try_iter().count(), 2);
+}
+
+#[test]
+fn a_token_file_that_is_gone_for_a_moment_does_not_matter() {
+    let (_folder, path) = token_file();
+    let file = path.clone();
+    let (base_url, tokens) = serve(move |number| {
+        match number {
+            0 => fs::remove_file(&file).unwrap(),
+            1 => fs::write(&file, "").unwrap(),
+            _ => fs::write(&file, "token-1").unwrap(),
+        }
+        paged(number, 4)
+    });
+    let ended = export_by_file(&base_url, &path);
+    ended.success();
+    assert_eq!(tokens.try_iter().collect::<Vec<_>>(), ["token-0", "token-0", "token-0", "token-1"]);
+    let warnings = ended.stderr.lines().filter(|line| line.contains("going on with the token")).count();
+    assert_eq!(warnings, 1, "{}", ended.stderr);
+}
+
+#[test]
+fn a_rejected_token_whose_file_is_gone_says_so() {
+    let (_folder, path) = token_file();
+    let file = path.clone();
+    let (base_url, _tokens) = serve(move |_| {
+        let _ = fs::remove_file(&file);
+        refusal()
+    });
+    let ended = export_by_file(&base_url, &path);
+    assert_eq!(ended.code, 78, "{}", ended.stderr);
+    assert!(ended.stderr.contains(path.to_str().unwrap()) && ended.stderr.contains("can't be read"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_can_come_through_a_pipe() {
+    let (base_url, tokens) = serve(|number| paged(number, 2));
+    let mut command = export(&base_url, &["--token-file", "/dev/stdin"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"token-0\n").unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(tokens.try_iter().collect::<Vec<_>>(), ["token-0", "token-0"]);
+}
+
+/// A client of the sandbox that has its refresh token in a file.
+struct Integration {
+    service: Service,
+    folder: TempDir,
+}
+
+impl Integration {
+    fn start(builder: webex_events::sandbox::SandboxBuilder) -> Self {
+        let service = Service::start(builder);
+        let this = Self { service, folder: folder() };
+        fs::write(this.store(), this.service.refresh_token().unwrap()).unwrap();
+        this
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("store.json")
+    }
+
+    fn stored(&self) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.store()).unwrap()).unwrap()
+    }
+
+    /// A command with all that it needs.
+    fn command(&self, name: &str, options: &[&str]) -> Command {
+        let store = self.store();
+        let mut command = program([name, "--base-url", self.service.base_url()]);
+        command.args(["--oauth-store", store.to_str().unwrap(), "--client-id", &self.service.client_id()]);
+        command.args(options).env("WEBEX_CLIENT_SECRET", self.service.client_secret());
+        command
+    }
+
+    /// How it ends. No secret may be in what it says.
+    fn run(&self, command: Command) -> Ended {
+        let secrets = [self.service.client_secret(), self.service.refresh_token().unwrap_or_default()];
+        let ended = run(command);
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{}", ended.stderr);
+        }
+        ended
+    }
+}
+
+#[test]
+fn a_refresh_token_is_enough() {
+    let integration = Integration::start(Sandbox::builder().events(100).rotate_refresh_tokens(true));
+    for renewals in [1, 1] {
+        let ended = integration.run(integration.command("export", &[]));
+        ended.success();
+        assert!(ended.stdout == integration.service.lines());
+        assert_eq!(
+            integration.service.counts().refreshes,
+            renewals,
+            "the second run has its token from the first"
+        );
+        assert_eq!(integration.stored()["refresh_token"], integration.service.refresh_token().unwrap());
+    }
+}
+
+#[test]
+fn a_token_that_is_rejected_in_mid_walk_is_renewed() {
+    let builder = Sandbox::builder().events(100).fail(When::every(3), Answer::status(401));
+    let integration = Integration::start(builder.rotate_refresh_tokens(true));
+    let ended = integration.run(integration.command("export", &["--page-size", "10"]));
+    ended.success();
+    assert!(ended.stdout == integration.service.lines());
+    assert!(integration.service.counts().refreshes > 3);
+}
+
+#[test]
+fn the_command_that_the_sandbox_prints_works() {
+    if cfg!(unix) {
+        let folder = folder();
+        let mut running = Running::start(program(["sandbox", "--events", "150", "--oauth"]));
+        let lines: Vec<_> = (0..10).map(|_| running.line()).collect();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &lines[8..].concat()]).current_dir(folder.path()).stderr(Stdio::piped());
+        run(shell).success();
+        let text = fs::read_to_string(folder.path().join("events.ndjson")).unwrap();
+        assert_eq!(text.lines().count(), 150);
+    }
+}
+
+#[test]
+fn the_client_comes_from_files_and_variables_alike() {
+    let integration = Integration::start(Sandbox::builder().events(10));
+    let secret = integration.folder.path().join("secret");
+    fs::write(&secret, integration.service.client_secret() + "\n").unwrap();
+    let store = integration.store();
+    let mut command = export(integration.service.base_url(), &["--oauth-store", store.to_str().unwrap()]);
+    command.args(["--client-secret-file", secret.to_str().unwrap()]);
+    // Neither of these is meant.
+    command.env("WEBEX_CLIENT_SECRET", "wrong").env("WEBEX_ACCESS_TOKEN", TOKEN);
+    command.env("WEBEX_CLIENT_ID", integration.service.client_id());
+    integration.run(command).success();
+    assert_eq!(integration.service.counts().refreshes, 1);
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_ways_to_give_it() {
+    let (folder, path) = token_file();
+    let store = path.to_str().unwrap();
+    let missing = folder.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    let base = ["--oauth-store", store];
+    for (options, secret, words) in [
+        (base.as_slice(), true, ["WEBEX_CLIENT_ID", "--client-id"]),
+        (
+            &[&base[..], &["--client-id", "c"]].concat(),
+            false,
+            ["WEBEX_CLIENT_SECRET", "--client-secret-file"],
+        ),
+        (
+            &[&base[..], &["--client-id", "c", "--client-secret-file", missing]].concat(),
+            false,
+            [missing, "--client-secret-file"],
+        ),
+        (&["--oauth-store", missing, "--client-id", "c"], true, [missing, "refresh token"]),
+    ] {
+        for name in ["export", "doctor"] {
+            let mut command = program([name]);
+            command.args(options);
+            if secret {
+                command.env("WEBEX_CLIENT_SECRET", "s");
+            }
+            let ended = run(command);
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            assert_eq!(ended.code, 78, "{said}");
+            assert!(words.iter().all(|word| said.contains(word)), "{words:?} aren't in {said}");
+        }
+    }
+}
+
+#[test]
+fn contradictions_are_usage_errors() {
+    for (options, word) in [
+        (["--oauth-store", "a", "--token-file", "b"].as_slice(), "--token-file"),
+        (&["--client-id", "c"], "--oauth-store"),
+        (&["--client-secret-file", "c"], "--oauth-store"),
+        (&["--sandbox", "--oauth-store", "a"], "--oauth-store"),
+        (&["--client-secret", TOKEN], "--client-secret-file"),
+        (&["--oauth-store", "a", "--client-id", ""], "--client-id"),
+    ] {
+        for name in ["export", "doctor"] {
+            let mut command = program([name]);
+            command.args(options);
+            let ended = run(command);
+            let (code, line) = ended.failure();
+            assert!(code == 2 && line.contains(word), "{options:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_renewal_that_is_refused_says_what_to_do() {
+    let integration = Integration::start(Sandbox::builder().events(10));
+    let mut command = integration.command("export", &[]);
+    command.env("WEBEX_CLIENT_SECRET", "wrong");
+    let ended = integration.run(command);
+    assert!(ended.code == 77 && ended.stderr.contains("check the client id and secret"), "{}", ended.stderr);
+    integration.service.revoke_refresh_token();
+    let ended = integration.run(integration.command("export", &[]));
+    assert!(ended.code == 77 && ended.stderr.contains("authorize again"), "{}", ended.stderr);
+    let ended = integration.run(integration.command("doctor", &[]));
+    assert_eq!(ended.failure(), (77, "error: 1 of 7 checks failed: token"));
+    let line = ended.stdout.lines().find(|line| line.starts_with("fail  token")).unwrap();
+    assert!(line.contains("renewed") && line.contains("store.json"), "{line}");
+}
+
+#[test]
+fn a_store_that_can_not_be_written_is_an_output_error() {
+    let integration = Integration::start(Sandbox::builder().events(10));
+    fs::create_dir(integration.folder.path().join("store.json.lock")).unwrap();
+    let before = names(&integration.folder);
+    let ended = integration.run(integration.command("export", &[]));
+    assert!(ended.code == 74 && ended.stderr.contains("--oauth-store"), "{}", ended.stderr);
+    assert_eq!((names(&integration.folder), integration.service.counts().refreshes), (before, 0));
+    let ended = integration.run(integration.command("doctor", &[]));
+    assert_eq!(ended.failure(), (74, "error: 1 of 7 checks failed: token"));
+}
+
+#[test]
+fn the_doctor_knows_when_the_token_expires() {
+    let integration = Integration::start(Sandbox::builder().events(10));
+    let ended = integration.run(integration.command("doctor", &[]));
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    let expiry = integration.stored()["expires_at"].as_str().unwrap().replace('T', " ");
+    let line = ended.stdout.lines().find(|line| line.starts_with("ok    token")).unwrap();
+    assert!(line.contains(&expiry[..16]), "{line} {expiry}");
+    assert!(ended.stdout.contains("which renews it"), "{}", ended.stdout);
+}
