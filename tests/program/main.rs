@@ -12,6 +12,7 @@ mod commands;
 mod doctor;
 mod input;
 mod malformed;
+mod metrics;
 mod output;
 mod query;
 mod sandbox;

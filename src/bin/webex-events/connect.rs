@@ -19,7 +19,7 @@ const LONGEST_FILE: u64 = 16 << 20;
 const WEBEX: &str = "https://webexapis.com/v1";
 
 /// The way to the service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) base_url: String,
@@ -52,16 +52,6 @@ pub(crate) fn sandbox(sandbox: &Sandbox, connection: &Connection) -> Result<Conn
     let builder = common(connection)?.base_url(sandbox.base_url()).token(sandbox.token());
     let client = builder.build().map_err(|error| Failure::of(&error, None))?;
     Ok(Connected { client, base_url: sandbox.base_url().to_owned(), origin: Origin::Sandbox })
-}
-
-/// A client of the service.
-pub(crate) fn to_service(connection: &Connection) -> Result<Client, Failure> {
-    service(connection).map(|connected| connected.client)
-}
-
-/// A client of a sandbox.
-pub(crate) fn to_sandbox(there: &Sandbox, connection: &Connection) -> Result<Client, Failure> {
-    sandbox(there, connection).map(|connected| connected.client)
 }
 
 fn common(connection: &Connection) -> Result<ClientBuilder, Failure> {

@@ -1,5 +1,6 @@
 //! `doctor`: tries what an export needs, one thing after another, and says what to do.
 
+use chrono::Utc;
 use std::{env, num::NonZeroU32};
 
 use crate::{
@@ -34,20 +35,20 @@ pub(crate) async fn run(doctor: Doctor, format: LogFormat, mut stop: Stop) -> Re
 async fn examine(mut doctor: Doctor, mut report: Report) -> Result<(), Failure> {
     // What takes a second attempt is worth a line of its own.
     doctor.connection.attempts = NonZeroU32::MIN;
-    let sandbox = if doctor.sandbox { Some(serve::plain(EVENTS).await?) } else { None };
+    let sandbox = if doctor.sandbox { Some(serve::plain(EVENTS, Utc::now()).await?) } else { None };
     let connected = match &sandbox {
         Some(sandbox) => connect::sandbox(sandbox, &doctor.connection),
         None => connect::service(&doctor.connection),
     };
     match connected {
         Ok(connected) => {
-            report.add("settings", settings(&connected));
+            report.add("settings", &settings(&connected));
             service::examine(&connected, &mut report).await;
         }
         Err(failure) => {
-            report.add("settings", Verdict::fail(failure.code, failure.message));
+            report.add("settings", &Verdict::fail(failure.code, failure.message));
             for check in service::CHECKS {
-                report.add(check, Verdict::skip("there is nothing to try it with"));
+                report.add(check, &Verdict::skip("there is nothing to try it with"));
             }
         }
     }

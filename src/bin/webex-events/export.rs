@@ -1,13 +1,14 @@
 //! `export`: a list of events, written as NDJSON.
 
 use chrono::{DateTime, Utc};
-use webex_events::{Client, ListEvents, sandbox::Sandbox};
+use webex_events::{ListEvents, sandbox::Sandbox};
 
 use crate::{
     args::{Export, LogFormat},
-    connect,
+    connect::{self, Connected},
     export::{asked::Range, outcome::Outcome},
     failure::{Code, Failure},
+    metrics::Metrics,
     output::Output,
     serve,
     signal::Stop,
@@ -49,7 +50,8 @@ pub(crate) async fn run(export: Box<Export>, format: LogFormat, stop: Stop) -> R
 
 /// The service that an export is from.
 struct Service {
-    client: Client,
+    connected: Connected,
+    metrics: Metrics,
     is_sandbox: bool,
     _sandbox: Option<Sandbox>,
 }
@@ -61,16 +63,17 @@ impl Service {
             Some(events) => Some(serve::plain(events, until).await?),
             None => None,
         };
-        let client = match &sandbox {
-            Some(sandbox) => connect::to_sandbox(sandbox, &export.connection)?,
-            None => connect::to_service(&export.connection)?,
+        let connected = match &sandbox {
+            Some(sandbox) => connect::sandbox(sandbox, &export.connection)?,
+            None => connect::service(&export.connection)?,
         };
-        Ok(Self { client, is_sandbox: sandbox.is_some(), _sandbox: sandbox })
+        let metrics = Metrics::start(&export.watch).await?;
+        Ok(Self { connected, metrics, is_sandbox: sandbox.is_some(), _sandbox: sandbox })
     }
 
     /// What time it is by the service's clock, found out by asking for one event.
     async fn now(&self, filters: &ListEvents, stop: &mut Stop) -> Result<DateTime<Utc>, Failure> {
-        let mut page = self.client.list(filters.clone()).take(1).pages();
+        let mut page = self.connected.client.list(filters.clone()).take(1).pages();
         tokio::select! {
             biased;
             code = stop.wait() => return Err(Failure::new(code, "stopped before anything came")),
@@ -80,7 +83,7 @@ impl Service {
                 }
             }
         }
-        self.client.service_time().ok_or_else(|| {
+        self.connected.client.service_time().ok_or_else(|| {
             Failure::new(
                 Code::Unavailable,
                 "the service doesn't say what time it is: give --from and --to as RFC 3339 times",

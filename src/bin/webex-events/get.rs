@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(crate) async fn run(get: Get, mut stop: Stop) -> Result<(), Failure> {
-    let client = connect::to_service(&get.connection)?;
+    let client = connect::service(&get.connection)?.client;
     let event = tokio::select! {
         biased;
         code = stop.wait() => return Err(Failure::new(code, "stopped before the event came")),

@@ -9,19 +9,27 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use webex_events::Stats;
 
-use crate::{args::LogFormat, say};
+use crate::{
+    args::LogFormat,
+    connect::Connected,
+    metrics::{Metrics, Reading},
+    say,
+};
 
 pub(crate) mod covered;
 
 use covered::Covered;
 
-/// A line on the terminal, if there is one, that tells how an export goes.
+/// How an export goes, on the terminal and for those who ask by `--metrics`.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
     last_page: Instant,
     created: Option<DateTime<Utc>>,
+    /// Events that came again and were dropped.
+    pub(crate) duplicates: u64,
+    watched: Option<(Metrics, Connected)>,
 }
 
 impl Progress {
@@ -37,7 +45,12 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         let now = Instant::now();
-        Self { bar, started: now, last_page: now, created: None }
+        Self { bar, started: now, last_page: now, created: None, duplicates: 0, watched: None }
+    }
+
+    /// The same, told by these metrics too.
+    pub(crate) fn watched(self, metrics: &Metrics, connected: &Connected) -> Self {
+        Self { watched: Some((metrics.clone(), connected.clone())), ..self }
     }
 
     /// A page was written, the last event of which was created then.
@@ -52,6 +65,7 @@ impl Progress {
         if !self.bar.is_hidden() {
             self.bar.set_message(text(stats, self.started.elapsed(), self.last_page.elapsed(), self.created));
         }
+        self.tell(stats, 0);
     }
 
     /// How slices get on.
@@ -60,6 +74,14 @@ impl Progress {
         let remaining = covered.remaining(now);
         if !self.bar.is_hidden() {
             self.bar.set_message(slices_text(stats, covered, open, remaining, self.started.elapsed()));
+        }
+        self.tell(stats, open);
+    }
+
+    fn tell(&self, stats: &Stats, open_slices: usize) {
+        if let Some((metrics, connected)) = &self.watched {
+            let duplicates = self.duplicates;
+            metrics.update(|| Reading { duplicates, open_slices, ..Reading::of(connected, *stats) });
         }
     }
 

@@ -15,11 +15,11 @@ pub(crate) struct Credentials {
     #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
     pub(crate) oauth_store: Option<PathBuf>,
 
-    /// The client id that the refresh token is for; or set WEBEX_CLIENT_ID
+    #[arg(help = "The client id that the refresh token is for; or set WEBEX_CLIENT_ID")]
     #[arg(long, value_name = "ID", requires = "oauth_store", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) client_id: Option<String>,
 
-    /// Read the client secret from a file; or set WEBEX_CLIENT_SECRET
+    #[arg(help = "Read the client secret from a file; or set WEBEX_CLIENT_SECRET")]
     #[arg(long, value_name = "FILE", requires = "oauth_store")]
     pub(crate) client_secret_file: Option<PathBuf>,
 }

@@ -7,7 +7,7 @@ use webex_events::{EventType, ListEvents, Resource};
 
 use crate::{
     args::{
-        Connection,
+        Connection, Watch,
         help::{EXIT_CODES, EXPORT, TOKEN},
         open::Open,
     },
@@ -60,8 +60,11 @@ pub(crate) struct Export {
     /// Export from a simulated service of so many events, with no account: 10000, unless it says
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000")]
     #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
-    #[arg(conflicts_with_all = ["token_file", "proxy"])]
+    #[arg(conflicts_with_all = ["token_file", "oauth_store", "proxy"])]
     pub(crate) sandbox: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) watch: Watch,
 
     #[command(flatten)]
     pub(crate) connection: Connection,

@@ -27,14 +27,14 @@ pub(super) fn examine(path: &Path, report: &mut Report) {
         Ok(Place::Folder(folder)) => folder,
         Ok(Place::Stream) => {
             let found = format!("{} is a stream: it's written as it is", path.display());
-            return report.add("output", Verdict::ok(found));
+            return report.add("output", &Verdict::ok(found));
         }
-        Err(verdict) => return report.add("output", verdict),
+        Err(verdict) => return report.add("output", &verdict),
     };
     let scratch = folder.join(format!(".webex-events-doctor-{}", process::id()));
     if let Err(error) = fs::create_dir(&scratch) {
         let found = format!("{} can't be written: {error}", folder.display());
-        return report.add("output", Verdict::fail(Code::Output, found).advise(ELSEWHERE));
+        return report.add("output", &Verdict::fail(Code::Output, found).advise(ELSEWHERE));
     }
     let steps = [
         ("output", written(&scratch, &folder)),
@@ -45,11 +45,11 @@ pub(super) fn examine(path: &Path, report: &mut Report) {
     ];
     let removed = fs::remove_dir_all(&scratch);
     for (check, verdict) in steps {
-        report.add(check, verdict);
+        report.add(check, &verdict);
     }
     if let Err(error) = removed {
         let found = format!("{} can't be removed: {error}", scratch.display());
-        report.add("traces", Verdict::ok(found).warn("remove it by hand"));
+        report.add("traces", &Verdict::ok(found).warn("remove it by hand"));
     }
 }
 

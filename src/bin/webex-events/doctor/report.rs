@@ -93,7 +93,7 @@ impl Report {
         Self { format, checks: 0, failures: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, check: &'static str, verdict: Verdict) {
+    pub(super) fn add(&mut self, check: &'static str, verdict: &Verdict) {
         self.checks += 1;
         if let Outcome::Fail(code) = verdict.outcome {
             self.failures.push((check, code));
@@ -134,10 +134,10 @@ mod tests {
     #[test]
     fn the_first_failure_gives_the_exit_code() {
         let mut report = Report::new(LogFormat::Text);
-        report.add("settings", Verdict::ok("good").warn("but"));
-        report.add("token", Verdict::fail(Code::Refused, "bad"));
-        report.add("access", Verdict::skip("no"));
-        report.add("output", Verdict::fail(Code::Output, "full"));
+        report.add("settings", &Verdict::ok("good").warn("but"));
+        report.add("token", &Verdict::fail(Code::Refused, "bad"));
+        report.add("access", &Verdict::skip("no"));
+        report.add("output", &Verdict::fail(Code::Output, "full"));
         let failure = report.end().unwrap_err();
         assert_eq!(failure, Failure::new(Code::Refused, "2 of 4 checks failed: token, output"));
         assert_eq!(Report::new(LogFormat::Text).end(), Ok(()));

@@ -38,20 +38,20 @@ pub(super) async fn examine(connected: &Connected, report: &mut Report) {
 
     let service = service(&connected.base_url, &first, took);
     let is_there = !service.is_failure();
-    report.add("service", service);
+    report.add("service", &service);
     let token = if is_there { token(&first, connected) } else { skipped() };
-    report.add("token", token);
+    report.add("token", &token);
     let access = if is_there { access(&first) } else { skipped() };
-    report.add("access", access);
+    report.add("access", &access);
     let clock = match time {
         Some(time) => clock::judge(now, time),
         None => Verdict::skip("the service hasn't told the time"),
     };
-    report.add("clock", clock);
+    report.add("clock", &clock);
     let reach =
         if first.is_ok() { reach(client, client.service_time().unwrap_or(now)).await } else { skipped() };
-    report.add("reach", reach);
-    report.add("rate-limit", rate_limit(client, &first));
+    report.add("reach", &reach);
+    report.add("rate-limit", &rate_limit(client, &first));
 }
 
 fn skipped() -> Verdict {

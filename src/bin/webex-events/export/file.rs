@@ -95,13 +95,14 @@ async fn walk(
     // With its last page behind it, all that is left is to give it its name.
     let is_read = earlier.as_ref().is_some_and(|entry| entry.pages > 0 && entry.cursor.is_none());
     let is_enough = export.take.is_some_and(|take| taken >= take && earlier.is_some());
-    let mut progress = Progress::start(job.format, sink.is_stdout());
+    let mut progress =
+        Progress::start(job.format, sink.is_stdout()).watched(&service.metrics, &service.connected);
     let mut tally = Tally { is_complete: is_read, ..Tally::default() };
     let ended = if is_read || is_enough {
         Ok(())
     } else {
         let walk = Walk {
-            client: &service.client,
+            client: &service.connected.client,
             filters: export.filters.query(),
             range,
             is_relative: matches!(export.from, Some(When::Ago(_))) && earlier.is_none(),

@@ -110,10 +110,10 @@ async fn read(
     let writer = Writer::start(store, job.export.commits.commit_every);
     let mut reading = Reading {
         codec: job.export.commits.compress.unwrap_or_default(),
-        slices: service.client.list_slices(Vec::new(), job.export.concurrency),
+        slices: service.connected.client.list_slices(Vec::new(), job.export.concurrency),
         stats: Stats::default(),
         covered: Covered::new(slices, closed, range.from.zip(range.to)),
-        progress: Progress::start(job.format, false),
+        progress: Progress::start(job.format, false).watched(&service.metrics, &service.connected),
         plan,
         writer,
     };
@@ -178,7 +178,7 @@ impl Reading {
 
     async fn run(&mut self, job: &mut Job, service: &Service) -> Result<(), Halt> {
         let concurrency = job.export.concurrency;
-        self.slices = service.client.list_slices(self.plan.rest(), concurrency);
+        self.slices = service.connected.client.list_slices(self.plan.rest(), concurrency);
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         loop {
             let item = tokio::select! {
@@ -196,7 +196,7 @@ impl Reading {
                 Some(Ok(item)) => self.item(item).await?,
                 Some(Err(error)) => {
                     self.start_over(error)?;
-                    self.slices = service.client.list_slices(self.plan.rest(), concurrency);
+                    self.slices = service.connected.client.list_slices(self.plan.rest(), concurrency);
                 }
             }
             self.tick();
@@ -256,6 +256,7 @@ impl Reading {
 
     fn tick(&mut self) {
         let (stats, open) = (self.stats(), self.slices.open());
+        self.progress.duplicates = self.writer.totals().duplicates;
         self.progress.slices(&stats, &mut self.covered, open);
     }
 }

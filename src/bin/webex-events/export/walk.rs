@@ -152,6 +152,7 @@ impl Walk<'_> {
         at.is_brought = false;
         let created = page.items.iter().rev().find_map(|item| item.as_ref().ok()).map(Event::created);
         sink.page(page, at.pages.stats().pages, std::mem::take(&mut at.is_anew)).await?;
+        progress.duplicates = sink.totals().duplicates;
         progress.page(&at.pages.stats(), created);
         Ok(true)
     }

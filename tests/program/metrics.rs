@@ -1,0 +1,137 @@
+//! `--metrics`, while an export goes on.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use webex_events::sandbox::{Sandbox, When};
+
+use crate::{
+    stub::{NEXT, Reply, Stub, answer, page},
+    support::{Service, TOKEN, export_from, folder, names, run, run_alone},
+};
+
+/// An export that goes on, and where it tells how.
+struct Watched {
+    child: Child,
+    address: String,
+}
+
+impl Watched {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.args(["--metrics", "0", "--from", "1d"]).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("metrics: http://").expect(&line);
+        let address = address.strip_suffix("/metrics\n").expect(&line).to_owned();
+        Self { child, address }
+    }
+
+    /// The head and the body that it gives.
+    fn ask(&self, path: &str) -> (String, String) {
+        let mut connection = TcpStream::connect(&self.address).unwrap();
+        write!(connection, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address).unwrap();
+        let mut text = String::new();
+        connection.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    /// The metrics, once this line is among them.
+    fn metrics_with(&self, line: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (head, body) = self.ask("/metrics");
+            assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/plain; version=0.0.4"), "{head}");
+            if body.lines().any(|found| found == line) {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "{line} isn't in\n{body}");
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A service that falls silent after a page.
+fn silent() -> Stub {
+    Stub::start(vec![
+        answer(503, "retry-after: 0\r\n", ""),
+        answer(200, NEXT, page(&["a", "b", "c"])),
+        Reply::Silence,
+    ])
+}
+
+#[test]
+fn an_export_tells_how_far_it_is() {
+    let stub = silent();
+    let watched = Watched::start(export_from(&stub.base_url, [] as [&str; 0]));
+    let metrics = watched.metrics_with("webex_events_events_total 3");
+    for line in [
+        "webex_events_pages_total 1",
+        "webex_events_retries_total 1",
+        r#"webex_events_requests_total{status="200"} 1"#,
+        r#"webex_events_requests_total{status="503"} 1"#,
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} isn't in\n{metrics}");
+    }
+    assert!(!metrics.contains(TOKEN));
+    let (head, body) = watched.ask("/healthz");
+    assert!(head.starts_with("HTTP/1.1 200") && body == "ok\n", "{head}");
+}
+
+#[test]
+fn health_fails_where_nothing_comes() {
+    let stub = silent();
+    let watched = Watched::start(export_from(&stub.base_url, ["--max-lag", "1h"]));
+    assert!(watched.ask("/healthz").0.starts_with("HTTP/1.1 200"));
+    let watched = Watched::start(export_from(&stub.base_url, ["--max-lag", "0s"]));
+    let (head, body) = watched.ask("/healthz");
+    assert!(head.starts_with("HTTP/1.1 503") && body.contains("no page has come"), "{head} {body}");
+}
+
+#[cfg(unix)]
+#[test]
+fn clients_that_hang_do_not_hold_an_export_back() {
+    // Time to connect in, before the first answer.
+    let slow = Sandbox::builder().events(500).latency(When::next(1), Duration::from_millis(500));
+    let service = Service::start(slow);
+    let mut watched = Watched::start(service.export(["--page-size", "10", "-o", "/dev/null"]));
+    let hanging: Vec<_> = (0..20).map(|_| TcpStream::connect(&watched.address).unwrap()).collect();
+    assert!(watched.child.wait().unwrap().success());
+    drop(hanging);
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_setting_that_can_not_be() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = folder();
+    let path = folder.path().join("f");
+    let address = listener.local_addr().unwrap().to_string();
+    let ended = run_alone(["export", "--sandbox", "10", "-o", path.to_str().unwrap(), "--metrics", &address]);
+    let (code, line) = ended.failure();
+    assert!(code == 78 && line.contains(&address) && line.contains("--metrics"), "{line}");
+    assert!(names(&folder).is_empty());
+}
+
+#[test]
+fn an_address_or_a_limit_that_can_not_be_is_a_usage_error() {
+    for (options, word) in [
+        (["--metrics", "somewhere"].as_slice(), "IP:PORT"),
+        (&["--metrics", "70000"], "--metrics"),
+        (&["--max-lag", "5m"], "--metrics"),
+        (&["--metrics", "0", "--max-lag", "soon"], "--max-lag"),
+    ] {
+        let ended = run(crate::support::program([&["export", "--sandbox", "10"], options].concat()));
+        let (code, line) = ended.failure();
+        assert!(code == 2 && line.contains(word), "{line}");
+    }
+}
