@@ -50,6 +50,15 @@ fn where_all_is_well_every_check_says_so() {
 }
 
 #[test]
+fn the_environment_does_not_disturb_a_sandbox() {
+    let mut command = program(["doctor", "--sandbox"]);
+    command.env("WEBEX_BASE_URL", "http://127.0.0.1:1/v1").env("WEBEX_ACCESS_TOKEN", "");
+    let ended = run(command);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    found(&ended, "settings", "ok", &["sandbox"]);
+}
+
+#[test]
 fn it_takes_few_requests() {
     let (ended, requests) = with(Sandbox::builder().events(10));
     assert_eq!((ended.code, requests), (0, 3));

@@ -10,6 +10,7 @@
 
 mod commands;
 mod doctor;
+mod help;
 mod input;
 mod malformed;
 mod metrics;

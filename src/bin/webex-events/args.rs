@@ -93,9 +93,6 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "URL", env = "WEBEX_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 
-    #[command(flatten)]
-    pub(crate) credentials: Credentials,
-
     /// Send at most so many requests: 300 (by the minute), 300/m or 10/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) rate_limit: Option<Rate>,
@@ -115,6 +112,9 @@ pub(crate) struct Connection {
     /// Trust these root certificates too, in PEM form
     #[arg(long, value_name = "FILE")]
     pub(crate) root_certificate: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
 }
 
 /// Why there is nothing to run.

@@ -11,6 +11,7 @@ use crate::args::{
 
 #[derive(Args, Debug)]
 #[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"))]
+#[command(mut_arg("attempts", |arg| arg.hide(true)), mut_arg("max_wait", |arg| arg.hide(true)))]
 #[command(after_long_help = format!("{DOCTOR}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
 pub(crate) struct Doctor {
     /// Where an export would go: try that folder, or that of the file, too

@@ -99,6 +99,8 @@ fn way(found: &str) -> &'static str {
         "its name isn't known here: check --base-url and the name server, or give a --proxy"
     } else if says(&["certificate", "unknownissuer"]) {
         "where a network inspects TLS, give its certificate with --root-certificate"
+    } else if says(&["corrupt message", "handshake", "alert"]) {
+        "something that doesn't speak TLS as it should: check --base-url and --proxy"
     } else if says(&["tunnel", "proxy"]) {
         "check --proxy, or the proxy in the environment"
     } else if says(&["refused"]) {
@@ -191,6 +193,7 @@ mod tests {
         for (found, word) in [
             ("error sending request: client error (Connect): dns error: failed to lookup", "name server"),
             ("client error (Connect): invalid peer certificate: UnknownIssuer", "--root-certificate"),
+            ("client error (Connect): received corrupt message of type InvalidContentType", "speak TLS"),
             ("client error (Connect): tunnel error: unsuccessful", "environment"),
             ("tcp connect error: Connection refused (os error 111)", "nothing listens"),
             ("operation timed out", "firewall"),
