@@ -48,8 +48,10 @@ pub use kind::{EventType, Resource, UnknownName};
 #[derive(Clone)]
 pub struct Event {
     batch: Arc<Batch>,
-    /// Of an item of the batch that isn't malformed.
-    index: usize,
+    /// Which of the batch's events it is.
+    place: u32,
+    /// Which of the batch's items.
+    index: u32,
 }
 
 /// Why the service couldn't give a field of an event, which may then hold ciphertext.
@@ -67,11 +69,14 @@ pub struct FieldError {
 impl Event {
     /// The item at `index`, which must be in the batch, or what is wrong with it.
     pub(crate) fn of(batch: &Arc<Batch>, index: usize) -> Result<Self> {
-        let envelope = batch.envelope(index);
-        match envelope.fault {
-            None => Ok(Self { batch: Arc::clone(batch), index }),
-            Some(fault) => Err(MalformedItem::new(envelope.raw(batch), index, fault.to_string()).into()),
+        // No batch has more items than bytes, nor more bytes than 32 bits can count.
+        let short = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        if let Some(place) = batch.place(index) {
+            return Ok(Self { batch: Arc::clone(batch), place: short(place), index: short(index) });
         }
+        let envelope = batch.envelope(index);
+        let fault = envelope.fault.map(|fault| fault.to_string()).unwrap_or_default();
+        Err(MalformedItem::new(envelope.raw(batch), index, fault).into())
     }
 
     /// Reads an event from its JSON text, such as a line that an exporter wrote.
@@ -138,6 +143,9 @@ impl Event {
     /// surrogate pair. The rest of the event can be read all the same.
     pub fn data(&self) -> Result<EventData> {
         let Some(text) = self.envelope().data(&self.batch) else { return Ok(EventData::default()) };
+        if let Some(data) = EventData::scan(text) {
+            return Ok(data);
+        }
         serde_json::from_str(text).map_err(|error| self.unreadable("data", &error))
     }
 
@@ -174,14 +182,18 @@ impl Event {
     }
 
     fn envelope(&self) -> &Envelope {
-        self.batch.envelope(self.index)
+        self.batch.event(self.place as usize)
     }
 
     fn unreadable(&self, key: &str, error: &serde_json::Error) -> Error {
         // Its own words can repeat what stands there.
         let (line, column) = (error.line(), error.column());
-        MalformedItem::new(self.raw(), self.index, format!("`{key}` can't be decoded at its {line}:{column}"))
-            .into()
+        MalformedItem::new(
+            self.raw(),
+            self.index as usize,
+            format!("`{key}` can't be decoded at its {line}:{column}"),
+        )
+        .into()
     }
 }
 

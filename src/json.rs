@@ -10,7 +10,14 @@ use std::{borrow::Cow, fmt, ops::Range};
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// The block that was looked through last for the ends of strings, counted in [`BLOCK`]s.
+    block: usize,
+    /// Its bytes that can't stand for themselves in a string.
+    specials: u64,
 }
+
+/// So many bytes are looked through at once.
+const BLOCK: usize = u64::BITS as usize;
 
 /// Text that isn't JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +46,26 @@ pub(crate) struct Quoted<'a> {
 
 impl<'a> Quoted<'a> {
     /// What the string says, or nothing if an escape stands for half a surrogate pair.
+    #[inline]
     pub(crate) fn value(&self) -> Option<Cow<'a, str>> {
-        let inner = self.text.get(self.inner.clone())?;
-        if !self.escaped {
-            return Some(Cow::Borrowed(inner));
+        if self.escaped {
+            return self.unescaped();
         }
-        let quoted = self.text.get(self.inner.start - 1..=self.inner.end)?;
-        serde_json::from_str(quoted).ok().map(Cow::Owned)
+        self.text.get(self.inner.clone()).map(Cow::Borrowed)
+    }
+
+    #[cold]
+    fn unescaped(&self) -> Option<Cow<'a, str>> {
+        let mut rest = self.text.get(self.inner.clone())?;
+        let mut value = String::with_capacity(rest.len());
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            let (char, behind) = unescape(escape)?;
+            value.push_str(plain);
+            value.push(char);
+            rest = behind;
+        }
+        value.push_str(rest);
+        Some(Cow::Owned(value))
     }
 
     /// Whether it stands for itself, without escapes.
@@ -67,12 +87,17 @@ pub(crate) enum Kind {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, block: usize::MAX, specials: 0 }
     }
 
     /// Where the next byte to be read stands.
     pub(crate) fn position(&self) -> usize {
         self.at
+    }
+
+    /// The text at `range`.
+    pub(crate) fn slice(&self, range: Range<usize>) -> &'a str {
+        self.text.get(range).unwrap_or_default()
     }
 
     /// Steps over white space to the next value and tells what it seems to be.
@@ -87,10 +112,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads an object: `member` gets each key and must read its value.
-    pub(crate) fn object(
+    pub(crate) fn object<E: From<SyntaxError>>(
         &mut self,
-        mut member: impl FnMut(&mut Self, Quoted<'a>) -> Result<()>,
-    ) -> Result<()> {
+        mut member: impl FnMut(&mut Self, Quoted<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.expect(b'{', "expected an object")?;
         if self.next_byte()? == b'}' {
             self.at += 1;
@@ -106,13 +131,16 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     return Ok(());
                 }
-                _ => return Err(self.error("expected `,` or `}`")),
+                _ => return Err(self.error("expected `,` or `}`").into()),
             }
         }
     }
 
     /// Reads an array: `item` must read each item.
-    pub(crate) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    pub(crate) fn array<E: From<SyntaxError>>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.expect(b'[', "expected an array")?;
         if self.next_byte()? == b']' {
             self.at += 1;
@@ -126,31 +154,37 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     return Ok(());
                 }
-                _ => return Err(self.error("expected `,` or `]`")),
+                _ => return Err(self.error("expected `,` or `]`").into()),
             }
         }
     }
 
     /// Reads a string.
+    #[inline]
     pub(crate) fn string(&mut self) -> Result<Quoted<'a>> {
         self.expect(b'"', "expected a string")?;
         let start = self.at;
-        let mut escaped = false;
+        self.at = self.special();
+        let escaped = self.byte() != Some(b'"');
+        if escaped {
+            self.rest_of_string()?;
+        }
+        let inner = start..self.at;
+        self.at += 1;
+        Ok(Quoted { inner, text: self.text, escaped })
+    }
+
+    /// Steps on to the quote that ends a string.
+    #[cold]
+    fn rest_of_string(&mut self) -> Result<()> {
         loop {
-            self.at += plain_len(self.text.as_bytes().get(self.at..).unwrap_or_default());
             match self.byte() {
-                Some(b'"') => {
-                    let inner = start..self.at;
-                    self.at += 1;
-                    return Ok(Quoted { inner, text: self.text, escaped });
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => self.escape()?,
                 Some(_) => return Err(self.error("a control character in a string")),
                 None => return Err(self.error("the text ends in a string")),
             }
+            self.at = self.special();
         }
     }
 
@@ -207,6 +241,37 @@ impl<'a> Scanner<'a> {
     pub(crate) fn end(&mut self) -> Result<()> {
         self.skip_space();
         if self.at == self.text.len() { Ok(()) } else { Err(self.error("text after the end")) }
+    }
+
+    /// Where the next byte stands that can't stand for itself in a string, or the end of the text.
+    #[inline]
+    fn special(&mut self) -> usize {
+        let mut at = self.at;
+        loop {
+            if at / BLOCK != self.block {
+                self.look_through(at / BLOCK);
+            }
+            let rest = self.specials >> (at % BLOCK);
+            if rest != 0 {
+                return at + rest.trailing_zeros() as usize;
+            }
+            at = (self.block + 1) * BLOCK;
+        }
+    }
+
+    #[inline(never)]
+    fn look_through(&mut self, block: usize) {
+        let rest = self.text.as_bytes().get(block * BLOCK..).unwrap_or_default();
+        self.block = block;
+        self.specials = match rest.first_chunk() {
+            Some(whole) => specials(whole),
+            None => {
+                // Padded with zeros, which are special.
+                let mut padded = [0; BLOCK];
+                padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                specials(&padded)
+            }
+        };
     }
 
     /// Steps into an object or array, or over it if it is empty.
@@ -322,30 +387,48 @@ impl<'a> Scanner<'a> {
         Err(self.error(what))
     }
 
+    #[cold]
     fn error(&self, what: &'static str) -> SyntaxError {
         SyntaxError { what, at: self.at }
     }
 }
 
-/// How many bytes at the start of `bytes` are no quote, no backslash and no control character.
-fn plain_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let (words, _) = bytes.as_chunks::<8>();
-    let mut at = 0;
-    for &word in words {
-        let word = u64::from_le_bytes(word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let special =
-            zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\'))) | control;
-        if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
+/// What the escape stands for that goes on with `text` behind its backslash, and what follows it.
+fn unescape(text: &str) -> Option<(char, &str)> {
+    let (kind, rest) = text.split_at_checked(1)?;
+    let char = match kind {
+        "b" => '\u{8}',
+        "f" => '\u{c}',
+        "n" => '\n',
+        "r" => '\r',
+        "t" => '\t',
+        "u" => return unescape_utf16(rest),
+        itself => itself.chars().next()?,
+    };
+    Some((char, rest))
+}
+
+/// The same for `\u`: four digits, or twice that for the two halves of a surrogate pair.
+fn unescape_utf16(text: &str) -> Option<(char, &str)> {
+    let unit = |text: &'_ str| u16::from_str_radix(text.get(..4)?, 16).ok();
+    let (first, rest) = (unit(text)?, text.get(4..)?);
+    if let Some(char) = char::from_u32(first.into()) {
+        return Some((char, rest));
     }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    let rest = rest.strip_prefix("\\u")?;
+    let char = char::decode_utf16([first, unit(rest)?]).next()?.ok()?;
+    Some((char, rest.get(4..)?))
+}
+
+/// Which of these bytes are a quote, a backslash or a control character: one bit each, the lowest for
+/// the first.
+fn specials(block: &[u8; BLOCK]) -> u64 {
+    // Moves the lowest bits of eight bytes side by side into the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let marks = block.map(|byte| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\'));
+    let (words, _) = marks.as_chunks();
+    let bytes = words.iter().map(|&word| u64::from_le_bytes(word).wrapping_mul(GATHER) >> 56);
+    bytes.rev().fold(0, |bits, byte| bits << 8 | byte)
 }
 
 /// Which of the open brackets are braces: one bit a level, on the heap only from the 65th on.

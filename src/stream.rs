@@ -410,7 +410,7 @@ fn walk(
         let mut empty_pages = 0;
         loop {
             empty_pages = if page.batch.len() == 0 { empty_pages + 1 } else { 0 };
-            seen += (taken..page.batch.len()).filter(|&index| page.batch.id(index).is_some()).count() as u64;
+            seen += page.batch.events_from(taken) as u64;
             page.next = page.next.and_then(|next| {
                 next.map(|next| trail.follow(&next).and_then(|()| progress(empty_pages)).map(|()| next)).transpose()
             });

@@ -1,6 +1,6 @@
 //! The text of a page with the envelopes of its events: what all events of a page share.
 
-use std::{fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use chrono::{DateTime, Utc};
 
@@ -16,7 +16,19 @@ pub(crate) const LONGEST: usize = (u32::MAX / 2) as usize;
 pub(crate) struct Batch {
     /// As received, and behind that the envelope's strings that had escapes.
     text: String,
+    /// Of the items that are events.
     envelopes: Vec<Envelope>,
+    /// The other items, in order.
+    misfits: Vec<Misfit>,
+}
+
+/// An item that isn't an event. A page can be nothing but such items, so as little as can be is kept:
+/// what is wrong with it is found by reading it once more.
+#[derive(Debug)]
+struct Misfit {
+    index: u32,
+    raw: Span,
+    is_utf8: bool,
 }
 
 /// A part of a batch's text. Absent if it is empty at 0, where no string can stand.
@@ -27,7 +39,7 @@ struct Span {
 }
 
 /// What is read of an event when it arrives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     raw: Span,
     id: Span,
@@ -86,60 +98,107 @@ impl Batch {
     /// Reads a page: an object with an array `items`. `spoiled` are the places, in order, where
     /// something stands that wasn't UTF-8.
     pub(crate) fn page(text: String, spoiled: &[usize]) -> Result<Self, Rejected> {
-        Self::read(text, |scanner, reader| {
-            let mut envelopes = reader.page(scanner)?;
-            for &at in spoiled {
-                let after = envelopes.partition_point(|envelope| envelope.raw.range().end <= at);
-                let item = envelopes.get_mut(after).filter(|envelope| envelope.raw.range().contains(&at));
-                item.ok_or(NotAPage::NotUtf8(at))?.fault = Some(Fault::NotUtf8);
-            }
-            Ok(envelopes)
+        Self::read(text, spoiled, |scanner, reader| {
+            reader.page(scanner)?;
+            let stray = reader.stray.or(reader.spoiled.first().copied());
+            stray.map_or(Ok(()), |at| Err(NotAPage::NotUtf8(at)))
         })
     }
 
     /// Reads one item that stands alone.
     pub(crate) fn item(text: String) -> Result<Self, Rejected> {
-        Self::read(text, |scanner, reader| {
-            let envelope = reader.envelope(scanner)?;
-            scanner.end()?;
-            Ok(vec![envelope])
+        Self::read(text, &[], |scanner, reader| {
+            reader.item(scanner)?;
+            Ok(scanner.end()?)
         })
     }
 
     fn read(
         text: String,
-        read: impl for<'a> Fn(&mut Scanner<'a>, &mut Reader<'a>) -> Result<Vec<Envelope>, NotAPage>,
+        spoiled: &[usize],
+        read: impl for<'a> Fn(&mut Scanner<'a>, &mut Reader<'a>) -> Result<(), NotAPage>,
     ) -> Result<Self, Rejected> {
         if text.len() > LONGEST {
             return Err((text, NotAPage::TooLong));
         }
-        let mut reader = Reader { text: &text, unescaped: String::new() };
-        let envelopes = read(&mut Scanner::new(&text), &mut reader);
-        let unescaped = reader.unescaped;
-        match envelopes {
-            Ok(envelopes) => Ok(Self { text: text + &unescaped, envelopes }),
+        let mut reader = Reader::new(&text, spoiled);
+        let read = read(&mut Scanner::new(&text), &mut reader);
+        let Reader { unescaped, envelopes, misfits, .. } = reader;
+        match read {
+            Ok(()) => Ok(Self { text: text + &unescaped, envelopes, misfits }),
             Err(error) => Err((text, error)),
         }
     }
 
     /// How many items there are, malformed ones included.
     pub(crate) fn len(&self) -> usize {
-        self.envelopes.len()
+        self.envelopes.len() + self.misfits.len()
     }
 
     /// The item at `index`, which must be less than [`len`](Self::len).
-    pub(crate) fn envelope(&self, index: usize) -> &Envelope {
-        &self.envelopes[index]
+    pub(crate) fn envelope(&self, index: usize) -> Cow<'_, Envelope> {
+        match self.find(index) {
+            Ok(place) => Cow::Borrowed(self.event(place)),
+            Err(misfit) => Cow::Owned(self.misread(misfit)),
+        }
+    }
+
+    /// The event at `place` among the events, which must have come from [`find`](Self::find).
+    pub(crate) fn event(&self, place: usize) -> &Envelope {
+        &self.envelopes[place]
+    }
+
+    /// Which of the events the item at `index` is, if it is one.
+    pub(crate) fn place(&self, index: usize) -> Option<usize> {
+        self.find(index).ok()
     }
 
     /// The id of an item that isn't malformed.
     pub(crate) fn id(&self, index: usize) -> Option<&str> {
-        let envelope = self.envelopes.get(index).filter(|envelope| envelope.fault.is_none())?;
-        self.slice(envelope.id)
+        self.slice(self.envelopes.get(self.place(index)?)?.id)
+    }
+
+    /// How many events there are from the item at `index` on.
+    pub(crate) fn events_from(&self, index: usize) -> usize {
+        let misfits = self.misfits.partition_point(|misfit| (misfit.index as usize) < index);
+        self.len() - index - (self.misfits.len() - misfits)
+    }
+
+    fn find(&self, index: usize) -> Result<usize, &Misfit> {
+        match self.misfits.binary_search_by_key(&index, |misfit| misfit.index as usize) {
+            Ok(at) => Err(&self.misfits[at]),
+            Err(misfits_before) => Ok(index - misfits_before),
+        }
+    }
+
+    /// What could be read of an item that isn't an event.
+    fn misread(&self, misfit: &Misfit) -> Envelope {
+        let raw = self.slice(misfit.raw).unwrap_or_default();
+        let read = Reader::new(raw, &[]).envelope(&mut Scanner::new(raw));
+        let fault = read.ok().and_then(|envelope| envelope.fault).filter(|_| misfit.is_utf8);
+        Envelope { raw: misfit.raw, fault: fault.or(Some(Fault::NotUtf8)), ..Envelope::default() }
     }
 
     fn slice(&self, span: Span) -> Option<&str> {
         if span.end == 0 { None } else { self.text.get(span.range()) }
+    }
+}
+
+impl Default for Envelope {
+    fn default() -> Self {
+        Self {
+            raw: Span::default(),
+            id: Span::default(),
+            actor_id: Span::default(),
+            org_id: Span::default(),
+            app_id: Span::default(),
+            data: Span::default(),
+            errors: Span::default(),
+            created: DateTime::UNIX_EPOCH,
+            resource: Resource::Messages,
+            event_type: EventType::Created,
+            fault: None,
+        }
     }
 }
 
@@ -191,58 +250,82 @@ impl From<Range<usize>> for Span {
 struct Reader<'a> {
     text: &'a str,
     unescaped: String,
+    envelopes: Vec<Envelope>,
+    misfits: Vec<Misfit>,
+    /// Where something stands that wasn't UTF-8, from the next item on.
+    spoiled: &'a [usize],
+    /// The first of those places that is in no item.
+    stray: Option<usize>,
 }
 
 impl<'a> Reader<'a> {
+    fn new(text: &'a str, spoiled: &'a [usize]) -> Self {
+        Self {
+            text,
+            unescaped: String::new(),
+            envelopes: Vec::new(),
+            misfits: Vec::new(),
+            spoiled,
+            stray: None,
+        }
+    }
+
     /// Reads the page at which `scanner` stands, to the end of the text.
-    fn page(&mut self, scanner: &mut Scanner<'a>) -> Result<Vec<Envelope>, NotAPage> {
+    fn page(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NotAPage> {
         if scanner.peek()? != Kind::Object {
             return Err(scanner.value().err().map_or(NotAPage::NotAnObject, NotAPage::Syntax));
         }
-        let mut items = None;
+        let mut found = false;
         let mut fault = None;
         scanner.object(|scanner, key| {
             if key.value().as_deref() != Some("items") {
                 return scanner.value().map(drop);
             }
-            if items.is_some() {
+            if found {
                 fault = Some(NotAPage::ItemsTwice);
             }
             if scanner.peek()? != Kind::Array {
                 fault = fault.or(Some(NotAPage::NoItems));
                 return scanner.value().map(drop);
             }
-            let mut envelopes = Vec::new();
-            scanner.array(|scanner| {
-                envelopes.push(self.envelope(scanner)?);
-                Ok(())
-            })?;
-            items = Some(envelopes);
-            Ok(())
+            found = true;
+            scanner.array(|scanner| self.item(scanner))
         })?;
         scanner.end()?;
         match fault {
             Some(fault) => Err(fault),
-            None => items.ok_or(NotAPage::NoItems),
+            None if found => Ok(()),
+            None => Err(NotAPage::NoItems),
         }
+    }
+
+    /// Reads the item at which `scanner` stands.
+    fn item(&mut self, scanner: &mut Scanner<'a>) -> Result<(), SyntaxError> {
+        let envelope = self.envelope(scanner)?;
+        let is_utf8 = self.spoiled.is_empty() || !self.is_spoiled(&envelope.raw.range());
+        if envelope.fault.is_none() && is_utf8 {
+            self.envelopes.push(envelope);
+        } else {
+            // No more items than bytes.
+            let index = u32::try_from(self.envelopes.len() + self.misfits.len()).unwrap_or(u32::MAX);
+            self.misfits.push(Misfit { index, raw: envelope.raw, is_utf8 });
+        }
+        Ok(())
+    }
+
+    /// Whether something in the next item wasn't UTF-8.
+    fn is_spoiled(&mut self, item: &Range<usize>) -> bool {
+        let (before, rest) = self.spoiled.split_at(self.spoiled.partition_point(|&at| at < item.start));
+        let (inside, rest) = rest.split_at(rest.partition_point(|&at| at < item.end));
+        self.stray = self.stray.or(before.first().copied());
+        self.spoiled = rest;
+        !inside.is_empty()
     }
 
     /// Reads the item at which `scanner` stands. Where a key stands twice the last one counts, as in
     /// [`serde_json::Value`].
     fn envelope(&mut self, scanner: &mut Scanner<'a>) -> Result<Envelope, SyntaxError> {
-        let mut envelope = Envelope {
-            raw: Span::default(),
-            id: Span::default(),
-            actor_id: Span::default(),
-            org_id: Span::default(),
-            app_id: Span::default(),
-            data: Span::default(),
-            errors: Span::default(),
-            created: DateTime::UNIX_EPOCH,
-            resource: Resource::Messages,
-            event_type: EventType::Created,
-            fault: None,
-        };
+        let mut envelope = Envelope::default();
         if scanner.peek()? != Kind::Object {
             envelope.raw = scanner.value()?.into();
             envelope.fault = Some(Fault::NotAnObject);
@@ -404,6 +487,28 @@ mod tests {
     }
 
     #[test]
+    fn an_item_keeps_its_index_whatever_stands_before_it() {
+        let other = EVENT.replacen("\"a\"", "\"b\"", 1);
+        let batch = page(&format!("{{\"items\":[1,{EVENT},null,[],{other},{{}}]}}")).unwrap();
+        let ids: Vec<_> = (0..batch.len()).map(|index| batch.id(index)).collect();
+        assert_eq!(ids, [None, Some("a"), None, None, Some("b"), None]);
+        let raws: Vec<_> =
+            (0..batch.len()).map(|index| batch.envelope(index).raw(&batch).to_owned()).collect();
+        assert_eq!(raws, ["1", EVENT, "null", "[]", &other, "{}"]);
+        let left: Vec<_> = (0..=batch.len()).map(|index| batch.events_from(index)).collect();
+        assert_eq!(left, [2, 2, 1, 1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_page_of_nothing_but_malformed_items_takes_a_small_multiple_of_its_text() {
+        let items = 100_000;
+        let batch = page(&format!("{{\"items\":[{}1]}}", "1,".repeat(items - 1))).unwrap();
+        assert_eq!((batch.len(), batch.events_from(0), batch.envelopes.capacity()), (items, 0, 0));
+        assert!(batch.misfits.capacity() * size_of::<Misfit>() <= 16 * batch.text.len());
+        assert_eq!(batch.envelope(items - 1).fault, Some(Fault::NotAnObject));
+    }
+
+    #[test]
     fn a_spoiled_byte_spoils_its_item_only() {
         let text = format!("{{\"items\":[{EVENT},{EVENT},{EVENT}],\"x\":\"?\"}}");
         let second = text.find(EVENT).unwrap() + EVENT.len() + 5;
@@ -412,5 +517,18 @@ mod tests {
         assert_eq!(faults, [None, Some(Fault::NotUtf8), None]);
         let outside = text.find('?').unwrap();
         assert_eq!(Batch::page(text, &[outside]).unwrap_err().1, NotAPage::NotUtf8(outside));
+    }
+
+    #[test]
+    fn a_spoiled_byte_between_items_spoils_the_page() {
+        let text = format!("{{\"?\":1,\"items\":[{EVENT},{EVENT}]}}");
+        let (first, inside) = (text.find('?').unwrap(), text.rfind("\"a\"").unwrap());
+        for spoiled in [&[first][..], &[first, inside]] {
+            let (_, error) = Batch::page(text.clone(), spoiled).unwrap_err();
+            assert_eq!(error, NotAPage::NotUtf8(first));
+        }
+        let batch = Batch::page(text, &[inside, inside + 1]).unwrap();
+        assert_eq!((batch.envelope(0).fault, batch.envelope(1).fault), (None, Some(Fault::NotUtf8)));
+        assert_eq!(batch.envelope(1).raw(&batch), EVENT);
     }
 }

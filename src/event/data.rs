@@ -2,6 +2,7 @@
 
 mod json;
 mod record;
+mod scan;
 mod wire;
 
 use std::fmt;
@@ -17,8 +18,10 @@ use serde_json::{Map, Value};
 use self::{
     json::Json,
     record::{Record, pick, record, stream},
+    scan::Unusual,
     wire::{Reading, Written, settle_alias, take},
 };
+use crate::json::Scanner;
 
 record! {
     /// The `data` of an event: the message, membership, call and so on that it is about, as it was

@@ -20,7 +20,7 @@ pub(super) struct Json(pub(super) Value);
 
 /// With `serde_json`'s feature `arbitrary_precision`, which any crate of a build can turn on, a number
 /// comes as a map from this key to its digits.
-const NUMBER: &str = "$serde_json::private::Number";
+pub(super) const NUMBER: &str = "$serde_json::private::Number";
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

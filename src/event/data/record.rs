@@ -52,12 +52,48 @@ macro_rules! record {
     };
 }
 
-/// Reads key by key, so that a fitting scalar goes straight from the input into its field.
+/// Reads key by key, so that a fitting scalar goes straight from the input into its field: by the
+/// crate's own scanner, and from whatever `serde` reads.
 macro_rules! stream {
     (
         $name:ident { $($field:ident: $type:ty = $key:literal,)+ }
         aliases { $($alias:ident = $alias_key:literal for $target:ident = $target_key:literal,)* }
     ) => {
+        impl $name {
+            /// Every key that has a field.
+            #[cfg(test)]
+            pub(crate) const KEYS: &[&str] = &[$($key,)+ $($alias_key,)*];
+
+            /// Reads JSON text the short way. What gives nothing here is for `serde_json` to read or
+            /// refuse.
+            pub(crate) fn scan(text: &str) -> Option<Self> {
+                let mut record = Self::default();
+                $(let mut $alias = None;)*
+                let mut scanner = Scanner::new(text);
+                let read: Result<(), Unusual> = scanner.object(|scanner, key| {
+                    let key = key.value().ok_or(Unusual)?;
+                    match &*key {
+                        $($key => scan::reading::<$type>(scanner)?
+                            .settle($key, &mut record.$field, &mut record.extra),)+
+                        $($alias_key => scan::reading(scanner)?
+                            .settle($alias_key, &mut $alias, &mut record.extra),)*
+                        _ => {
+                            record.extra.insert(key.into_owned(), scan::value(scanner)?);
+                        }
+                    }
+                    Ok(())
+                });
+                read.ok()?;
+                scanner.end().ok()?;
+                $(settle_alias(
+                    ($alias_key, $alias),
+                    ($target_key, &mut record.$target),
+                    &mut record.extra,
+                );)*
+                Some(record)
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 #[expect(non_camel_case_types, reason = "named as the fields are")]

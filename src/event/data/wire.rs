@@ -54,7 +54,9 @@ impl<T> Reading<T> {
         match self.0 {
             Ok(value) => {
                 *field = value;
-                extra.remove(key);
+                if !extra.is_empty() {
+                    extra.remove(key);
+                }
             }
             Err(misfit) => {
                 *field = None;

@@ -1,0 +1,66 @@
+//! Memory that is kept from one page to the next.
+
+use std::sync::{Mutex, PoisonError};
+
+/// So many buffers are kept, for a page that is read while another is being fetched.
+const BUFFERS: usize = 2;
+
+/// None longer than this. A page of 1,000 events has about a megabyte.
+const LONGEST: usize = 4 << 20;
+
+/// Buffers of pages that are gone, for those to come.
+///
+/// Without it the body of each page is given back to the system and asked for again, and the system
+/// clears it each time: at pages of 100 that takes longer than to decode them.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Mutex<Vec<Vec<u8>>>);
+
+impl Spare {
+    /// An empty buffer with room for so many bytes.
+    pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        buffer.reserve_exact(bytes);
+        buffer
+    }
+
+    /// Keeps a buffer that is no longer needed, if there is room for it.
+    pub(crate) fn give(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > LONGEST {
+            return;
+        }
+        buffer.clear();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < BUFFERS {
+            kept.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_empty_and_with_its_room() {
+        let spare = Spare::default();
+        let mut buffer = spare.take(100);
+        buffer.extend_from_slice(&[1; 100]);
+        let room = (buffer.as_ptr(), buffer.capacity());
+        spare.give(buffer);
+        let again = spare.take(50);
+        assert_eq!((again.as_ptr(), again.capacity(), again.len()), (room.0, room.1, 0));
+        assert!(spare.take(50).capacity() >= 50);
+    }
+
+    #[test]
+    fn little_is_kept() {
+        let spare = Spare::default();
+        spare.give(Vec::with_capacity(LONGEST + 1));
+        assert_eq!(spare.take(0).capacity(), 0);
+        for _ in 0..=BUFFERS {
+            spare.give(Vec::with_capacity(10));
+        }
+        let kept = (0..=BUFFERS).filter(|_| spare.take(0).capacity() > 0).count();
+        assert_eq!(kept, BUFFERS);
+    }
+}
