@@ -80,7 +80,8 @@ impl Core {
         let links = link::links(headers, &answer.url, &self.origins);
         let tracking_id = answer.tracking_id();
         meter.body(answer.body.len());
-        let batch = decoded(answer, &token, page::decode)?;
+        let decode = |body| Ok(page::decode(body)?.returning(&self.transport.spare));
+        let batch = decoded(answer, &token, decode)?;
         let (next, previous) = match links {
             Ok(links) => (Ok(links.next), links.prev),
             Err(error) => (Err(error), None),

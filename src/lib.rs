@@ -18,6 +18,7 @@ mod query;
 mod rate;
 mod retry;
 mod slice;
+mod spare;
 mod stats;
 mod stream;
 mod token;

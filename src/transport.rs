@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,7 @@ use url::Url;
 use crate::{
     clock::Clock,
     error::{DecodeError, Error, Result, TransportError},
+    spare::Spare,
     token::Token,
 };
 
@@ -72,6 +74,8 @@ impl fmt::Debug for Settings {
 pub(crate) struct Transport {
     http: reqwest::Client,
     max_page_bytes: usize,
+    /// Where the buffers of bodies come from.
+    pub(crate) spare: Arc<Spare>,
 }
 
 /// A whole answer, of whatever status.
@@ -120,7 +124,7 @@ impl Transport {
         let http = http.build().map_err(|error| {
             Error::config(format!("the HTTP client can't be set up: {}", error.without_url()))
         })?;
-        Ok(Self { http, max_page_bytes: settings.max_page_bytes })
+        Ok(Self { http, max_page_bytes: settings.max_page_bytes, spare: Arc::default() })
     }
 
     /// Sends one GET and reads the whole answer. Nothing is tried again here.
@@ -158,7 +162,7 @@ impl Transport {
         let status = response.status().as_u16();
         let limit = if status == 200 { self.max_page_bytes } else { ERROR_BODY };
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut body = Vec::with_capacity(expected.min(limit));
+        let mut body = self.spare.take(expected.min(limit));
         loop {
             match response.chunk().await {
                 Ok(None) => break,
@@ -172,6 +176,10 @@ impl Transport {
                 Err(_) if status != 200 => break,
                 Err(error) => return Err(failed(error)),
             }
+        }
+        // An event that is kept keeps it.
+        if body.capacity() / 4 > body.len() {
+            body.shrink_to_fit();
         }
         let url = response.url().clone();
         Ok(Answer { status, url, headers: std::mem::take(response.headers_mut()), body, sent, took })

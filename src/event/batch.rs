@@ -1,11 +1,14 @@
 //! The text of a page with the envelopes of its events: what all events of a page share.
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, fmt, mem, ops::Range, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
 use super::{EventType, Resource, time::parse_time};
-use crate::json::{Kind, Quoted, Scanner, SyntaxError};
+use crate::{
+    json::{Kind, Quoted, Scanner, SyntaxError},
+    spare::Spare,
+};
 
 /// The longest text that can be read: spans are 32 bits wide, and unescaped strings stand behind
 /// the text, where they take less room than in it.
@@ -20,6 +23,8 @@ pub(crate) struct Batch {
     envelopes: Vec<Envelope>,
     /// The other items, in order.
     misfits: Vec<Misfit>,
+    /// Where the text's buffer goes when no event needs it any more.
+    spare: Option<Arc<Spare>>,
 }
 
 /// An item that isn't an event. A page can be nothing but such items, so as little as can be is kept:
@@ -125,9 +130,15 @@ impl Batch {
         let read = read(&mut Scanner::new(&text), &mut reader);
         let Reader { unescaped, envelopes, misfits, .. } = reader;
         match read {
-            Ok(()) => Ok(Self { text: text + &unescaped, envelopes, misfits }),
+            Ok(()) => Ok(Self { text: text + &unescaped, envelopes, misfits, spare: None }),
             Err(error) => Err((text, error)),
         }
+    }
+
+    /// The same, but its buffer is given back when it is no longer needed.
+    pub(crate) fn returning(mut self, spare: &Arc<Spare>) -> Self {
+        self.spare = Some(Arc::clone(spare));
+        self
     }
 
     /// How many items there are, malformed ones included.
@@ -181,6 +192,14 @@ impl Batch {
 
     fn slice(&self, span: Span) -> Option<&str> {
         if span.end == 0 { None } else { self.text.get(span.range()) }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if let Some(spare) = &self.spare {
+            spare.give(mem::take(&mut self.text).into_bytes());
+        }
     }
 }
 
@@ -304,6 +323,11 @@ impl<'a> Reader<'a> {
         let envelope = self.envelope(scanner)?;
         let is_utf8 = self.spoiled.is_empty() || !self.is_spoiled(&envelope.raw.range());
         if envelope.fault.is_none() && is_utf8 {
+            if self.envelopes.is_empty() {
+                // As many as there can be if the others are like this one.
+                let Range { start, end } = envelope.raw.range();
+                self.envelopes.reserve_exact((self.text.len() - start) / (end - start).max(1));
+            }
             self.envelopes.push(envelope);
         } else {
             // No more items than bytes.
