@@ -1,39 +1,40 @@
-//! The whole way over loopback, side by side with two baselines in the same run: only downloading the
-//! pages, and a hand-written loop of reqwest and `serde_json` into plain structs.
+//! The whole way over loopback, side by side with baselines in the same run: only downloading the
+//! pages, and a hand-written loop of reqwest and `serde_json` into plain structs, owned or borrowed.
 //!
-//! Prints medians and their ratios to the hand-written loop. The sandbox has a thread of its own.
+//! Prints medians, and the medians of the ratios to the hand-written loop in the same round. The sandbox
+//! has a thread of its own.
 
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and may fail by panicking"
+    reason = "a benchmark prints and may panic"
 )]
 
-use std::{hint::black_box, sync::mpsc, thread, time::Instant};
+use std::{hint::black_box, time::Instant};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use tokio::runtime::Builder;
 use webex_events::{Client, ListEvents, sandbox::Sandbox};
 
 mod support;
 
-use support::PlainPage;
+use support::{BorrowedPage, PlainPage, Service, compare, print};
 
 const EVENTS: usize = 100_000;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 11;
 
-struct Place {
-    url: String,
-    token: String,
+/// The clients of one walk, new for each, so that none finds what another left.
+struct Place<'a> {
+    service: &'a Service,
     client: Client,
     http: reqwest::Client,
 }
 
-impl Place {
+impl Place<'_> {
     async fn get(&self, url: &str) -> (Option<String>, Vec<u8>) {
-        let answer =
-            self.http.get(url).bearer_auth(&self.token).send().await.unwrap().error_for_status().unwrap();
+        let request = self.http.get(url).bearer_auth(&self.service.token);
+        let answer = request.send().await.unwrap().error_for_status().unwrap();
         let next = answer.headers().get("link").map(|link| {
             let link = link.to_str().unwrap();
             link[link.find('<').unwrap() + 1..link.find('>').unwrap()].to_owned()
@@ -41,103 +42,83 @@ impl Place {
         (next, answer.bytes().await.unwrap().into())
     }
 
-    async fn download(&self, size: u16) -> usize {
-        let mut next = Some(format!("{}/events?max={size}", self.url));
-        let mut bytes = 0;
-        while let Some(url) = next {
-            let (link, body) = self.get(&url).await;
-            bytes += body.len();
-            next = link;
-        }
-        assert!(bytes > EVENTS);
-        EVENTS
-    }
-
-    async fn by_hand(&self, size: u16) -> usize {
-        let mut next = Some(format!("{}/events?max={size}", self.url));
+    /// Gets all pages, and counts the events that `read` finds in them.
+    async fn pages(&self, size: u16, read: impl Fn(&[u8]) -> usize) -> usize {
+        let mut next = Some(format!("{}/events?max={size}", self.service.url));
         let mut events = 0;
         while let Some(url) = next {
             let (link, body) = self.get(&url).await;
-            let page: PlainPage = serde_json::from_slice(&body).unwrap();
-            for event in page.items {
-                events += usize::from(!black_box(event).id.is_empty());
-            }
+            events += read(&body);
             next = link;
         }
         events
     }
 
+    async fn by_hand(&self, size: u16) -> usize {
+        let read = |body: &[u8]| {
+            let page: PlainPage = serde_json::from_slice(body).unwrap();
+            page.items.into_iter().filter(|event| !black_box(event).id.is_empty()).count()
+        };
+        self.pages(size, read).await
+    }
+
+    async fn by_hand_borrowed(&self, size: u16) -> usize {
+        let read = |body: &[u8]| {
+            let page: BorrowedPage<'_> = serde_json::from_slice(body).unwrap();
+            page.items.into_iter().filter(|event| !black_box(event).id.is_empty()).count()
+        };
+        self.pages(size, read).await
+    }
+
     async fn events(&self, size: u16) -> usize {
-        let events = self.client.list(ListEvents::new().page_size(size));
-        events
-            .try_fold(0, async |n, event| {
-                black_box(event.raw());
-                Ok(n + 1)
-            })
-            .await
-            .unwrap()
+        let mut events = self.client.list(ListEvents::new().page_size(size));
+        let mut seen = 0;
+        while let Some(event) = events.try_next().await.unwrap() {
+            black_box((event.id(), event.resource(), event.created(), event.raw()));
+            seen += 1;
+        }
+        seen
     }
 
     async fn data(&self, size: u16) -> usize {
-        let events = self.client.list(ListEvents::new().page_size(size));
-        events
-            .map(|event| event?.data())
-            .try_fold(0, async |n, data| {
-                black_box(data);
-                Ok(n + 1)
-            })
-            .await
-            .unwrap()
+        let mut events = self.client.list(ListEvents::new().page_size(size));
+        let mut seen = 0;
+        while let Some(event) = events.try_next().await.unwrap() {
+            black_box((event.id(), event.data().unwrap(), event.raw()));
+            seen += 1;
+        }
+        seen
     }
 }
 
 fn main() {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let sandbox = Sandbox::builder().events(EVENTS).start().await.unwrap();
-            sender.send((sandbox.base_url().to_owned(), sandbox.token().to_owned())).unwrap();
-            std::future::pending::<()>().await;
-        });
-    });
-    let (url, token) = receiver.recv().unwrap();
-    let client = Client::builder().base_url(&url).token(token.as_str()).build().unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let place = Place { url, token, client, http };
-
+    let service = Service::start(Sandbox::builder().events(EVENTS));
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    println!(
-        "{EVENTS} events over loopback, median of {ROUNDS} rounds, and the ratio to the hand-written loop"
-    );
-    for size in [100, 1_000] {
-        let mut times: [Vec<f64>; 4] = Default::default();
-        for round in 0..=ROUNDS {
-            for (way, times) in times.iter_mut().enumerate() {
-                let start = Instant::now();
-                let events = runtime.block_on(async {
-                    match way {
-                        0 => place.download(size).await,
-                        1 => place.by_hand(size).await,
-                        2 => place.events(size).await,
-                        _ => place.data(size).await,
-                    }
-                });
-                assert_eq!(events, EVENTS);
-                if round > 0 {
-                    times.push(start.elapsed().as_secs_f64());
+    println!("{EVENTS} events over loopback, medians of {ROUNDS} rounds, ratios to the hand-written loop");
+    for (size, targets) in [(100, [0.60, 0.90]), (1_000, [0.33, 0.60])] {
+        let time = |way| {
+            let http = reqwest::Client::builder().no_proxy().build().unwrap();
+            let place = Place { service: &service, client: service.client(), http };
+            let start = Instant::now();
+            let events = runtime.block_on(async {
+                match way {
+                    0 => place.pages(size, |body| usize::from(size) * usize::from(!body.is_empty())).await,
+                    1 => place.by_hand(size).await,
+                    2 => place.by_hand_borrowed(size).await,
+                    3 => place.events(size).await,
+                    _ => place.data(size).await,
                 }
-            }
-        }
-        let medians = times.map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        });
+            });
+            let seconds = start.elapsed().as_secs_f64();
+            assert_eq!(events, EVENTS);
+            seconds
+        };
+        let [download, by_hand, borrowed, events, data] = compare(ROUNDS, 1, time);
         println!("pages of {size}");
-        let names =
-            ["only downloading", "hand-written loop", "events: envelope and raw", "events: with data"];
-        for (name, median) in names.iter().zip(medians) {
-            println!("  {name:<26} {median:6.3} s  {:5.2}", median / medians[1]);
-        }
+        print("only downloading", download, None);
+        print("hand-written loop", by_hand, None);
+        print("hand-written loop, borrowed", borrowed, None);
+        print("events: envelope and raw", events, Some(targets[0]));
+        print("events: with data", data, Some(targets[1]));
     }
 }
