@@ -11,11 +11,13 @@
 mod commands;
 mod doctor;
 mod help;
+mod folder;
 mod input;
 mod malformed;
 mod metrics;
 mod output;
 mod query;
+mod resume;
 mod sandbox;
 mod service;
 #[cfg(unix)]

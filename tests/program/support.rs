@@ -9,7 +9,7 @@ use std::{
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -88,6 +88,12 @@ impl Running {
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Ends it as nothing else does: without a word to it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits for its end.
@@ -194,4 +200,29 @@ pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(name).collect();
     names.sort();
     names
+}
+
+/// Waits until something is so, which takes a moment in another process.
+#[track_caller]
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < DEADLINE, "{what}: it never was");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The lines of all files of events in a folder, in the order of the files' names.
+pub(crate) fn exported(folder: impl AsRef<Path>) -> Vec<String> {
+    let is_of_events = |name: &String| name.ends_with(".ndjson");
+    let files = names(&folder).into_iter().filter(is_of_events);
+    let text = |name: String| fs::read_to_string(folder.as_ref().join(name)).unwrap();
+    files.flat_map(|name| text(name).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// The same lines in an order that is always the same.
+pub(crate) fn sorted(lines: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+    let mut lines: Vec<String> = lines.into_iter().map(Into::into).collect();
+    lines.sort();
+    lines
 }

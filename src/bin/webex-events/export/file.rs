@@ -111,10 +111,9 @@ async fn walk(
             taken,
             prefetch: export.prefetch.into(),
         };
-        let (pages, ended) = walk.run(&mut sink, &mut progress, &mut job.stop).await;
-        tally.stats = pages.stats();
-        tally.is_complete = ended.is_ok() && pages.cursor().is_none();
-        ended
+        let walked = walk.run(&mut sink, &mut progress, &mut job.stop).await;
+        (tally.stats, tally.is_complete) = (walked.stats, walked.is_whole);
+        walked.result
     };
     log::stop();
     progress.end();

@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 use futures_core::Stream;
 use serde_json::Map;
 use webex_events::{
-    Client, Cursor, Error, Event, LinkErrorKind, ListEvents, Page, Pages, Result as ListResult,
+    Client, Cursor, Error, Event, LinkErrorKind, ListEvents, Page, Pages, Result as ListResult, Stats,
 };
 
 use crate::{
@@ -63,22 +63,35 @@ struct Position {
     /// Whether what was written before is to be replaced by what comes.
     is_anew: bool,
     restarts: u32,
+    /// What walks did that were given up.
+    given_up: Stats,
+}
+
+/// How a walk went.
+#[derive(Debug)]
+pub(super) struct Walked {
+    pub(super) stats: Stats,
+    /// Whether it came to the end of the list.
+    pub(super) is_whole: bool,
+    pub(super) result: Result<(), Halt>,
+}
+
+impl Position {
+    fn stats(&self) -> Stats {
+        self.given_up + self.pages.stats()
+    }
 }
 
 impl Walk<'_> {
-    /// Walks to the end. Returns the stream of pages, which knows what was done and where it ended.
-    pub(super) async fn run(
-        mut self,
-        sink: &mut Sink,
-        progress: &mut Progress,
-        stop: &mut Stop,
-    ) -> (Pages, Result<(), Halt>) {
+    /// Walks to the end.
+    pub(super) async fn run(mut self, sink: &mut Sink, progress: &mut Progress, stop: &mut Stop) -> Walked {
         let cursor = self.cursor.take();
         let mut at = Position {
             is_brought: cursor.is_some(),
             pages: self.pages(cursor.as_ref()),
             is_anew: false,
             restarts: 0,
+            given_up: Stats::default(),
         };
         let result = loop {
             match self.step(&mut at, sink, progress, stop).await {
@@ -87,7 +100,7 @@ impl Walk<'_> {
                 Err(halt) => break Err(halt),
             }
         };
-        (at.pages, result)
+        Walked { stats: at.stats(), is_whole: result.is_ok() && at.pages.cursor().is_none(), result }
     }
 
     fn pages(&self, cursor: Option<&Cursor>) -> Pages {
@@ -117,7 +130,7 @@ impl Walk<'_> {
             Some(page) => page,
             None => {
                 sink.idle()?;
-                wait(&mut at.pages, sink, progress, stop).await?
+                wait(at, sink, progress, stop).await?
             }
         };
         let page = match page {
@@ -151,14 +164,15 @@ impl Walk<'_> {
         }
         at.is_brought = false;
         let created = page.items.iter().rev().find_map(|item| item.as_ref().ok()).map(Event::created);
-        sink.page(page, at.pages.stats().pages, std::mem::take(&mut at.is_anew)).await?;
+        sink.page(page, at.stats().pages, std::mem::take(&mut at.is_anew)).await?;
         progress.duplicates = sink.totals().duplicates;
-        progress.page(&at.pages.stats(), created);
+        progress.page(&at.stats(), created);
         Ok(true)
     }
 
     fn begin_anew(&mut self, at: &mut Position) {
         self.taken = 0;
+        at.given_up = at.stats();
         at.pages = self.pages(None);
         (at.is_brought, at.is_anew) = (false, true);
     }
@@ -197,7 +211,7 @@ async fn ready(pages: &mut Pages) -> Option<Option<ListResult<Page>>> {
 
 /// The next page, unless a signal comes before it.
 async fn wait(
-    pages: &mut Pages,
+    at: &mut Position,
     sink: &mut Sink,
     progress: &Progress,
     stop: &mut Stop,
@@ -207,9 +221,9 @@ async fn wait(
         tokio::select! {
             biased;
             code = stop.wait() => return Err(Halt::Signal(code)),
-            page = next(pages) => return Ok(page),
+            page = next(&mut at.pages) => return Ok(page),
             _ = seconds.tick() => sink.tick(),
         }
-        progress.tick(&pages.stats());
+        progress.tick(&at.stats());
     }
 }
