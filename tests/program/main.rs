@@ -10,8 +10,8 @@
 
 mod commands;
 mod doctor;
-mod help;
 mod folder;
+mod help;
 mod input;
 mod malformed;
 mod metrics;
@@ -26,3 +26,4 @@ mod stderr;
 mod stub;
 mod support;
 mod tokens;
+mod verify;

@@ -20,13 +20,15 @@ mod export;
 mod help;
 mod open;
 mod refusal;
+mod runs;
 mod sandbox;
 mod watch;
 
 pub(crate) use self::{
     credentials::Credentials,
     doctor::Doctor,
-    export::{Commits, Export, Filters},
+    export::{Export, Filters},
+    runs::{Plan, Verify},
     sandbox::Sandbox,
     watch::Watch,
 };
@@ -61,6 +63,10 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Write events as NDJSON, one a line
     Export(Box<Export>),
+    /// Show the slices of an export into a folder, and how many requests they need; sends nothing
+    Plan(Plan),
+    /// Check an exported folder against its ledger, and against the service
+    Verify(Box<Verify>),
     /// Write one event by its id
     Get(Box<Get>),
     /// Find out whether an export would work, and what to do if not
@@ -130,7 +136,9 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
     let matches = Cli::command().try_get_matches_from(arguments).map_err(refuse)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
     let source = matches.subcommand().and_then(|(name, matches)| {
-        matches!(name, "doctor" | "export" | "get").then(|| matches.value_source("base_url")).flatten()
+        matches!(name, "doctor" | "export" | "get" | "verify")
+            .then(|| matches.value_source("base_url"))
+            .flatten()
     });
     settle(&mut cli.command, source).map_err(Unparsed::Refused)?;
     Ok(cli)
@@ -145,6 +153,7 @@ fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Fa
         }
         Command::Get(get) => (&mut get.connection, false),
         Command::Doctor(doctor) => (&mut doctor.connection, doctor.sandbox),
+        Command::Verify(verify) => (&mut verify.connection, false),
         _ => return Ok(()),
     };
     let from_environment = base_url == Some(ValueSource::EnvVariable);

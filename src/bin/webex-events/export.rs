@@ -9,6 +9,7 @@ use crate::{
     export::{asked::Range, outcome::Outcome},
     failure::{Code, Failure},
     metrics::Metrics,
+    next::next,
     output::Output,
     serve,
     signal::Stop,
@@ -77,7 +78,7 @@ impl Service {
         tokio::select! {
             biased;
             code = stop.wait() => return Err(Failure::new(code, "stopped before anything came")),
-            page = walk::next(&mut page) => {
+            page = next(&mut page) => {
                 if let Some(Err(error)) = page {
                     return Err(Failure::of(&error, None));
                 }

@@ -21,13 +21,16 @@ mod failure;
 mod get;
 mod log;
 mod metrics;
+mod next;
 mod output;
+mod plan;
 mod progress;
 mod say;
 mod serve;
 mod signal;
 mod store;
 mod summary;
+mod verify;
 mod when;
 mod writer;
 
@@ -54,6 +57,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Completions { shell } = cli.command {
         return completions(shell);
     }
+    if let Command::Plan(plan) = &cli.command {
+        return plan::run(plan);
+    }
     log::start(cli.log_format);
     let runtime = runtime().map_err(|error| {
         Failure::new(Code::Unavailable, format!("the system has no room for the program: {error}"))
@@ -67,7 +73,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Doctor(doctor) => doctor::run(*doctor, cli.log_format, stop).await,
             Command::Get(get) => get::run(*get, stop).await,
             Command::Sandbox(sandbox) => serve::run(*sandbox, stop).await,
-            Command::Completions { .. } => Ok(()),
+            Command::Verify(verify) => verify::run(*verify, stop).await,
+            Command::Plan(_) | Command::Completions { .. } => Ok(()),
         }
     });
     // What still goes on, such as looking up a name, is of no use any more.

@@ -56,6 +56,8 @@ pub(crate) use self::{
     draft::{Form, framed, kept, malformed_path},
     growing::read,
     place::Place,
+    recover::foreign,
+    seen::Seen,
     state::{About, Entry, Kind, Stage, State, hex},
 };
 
@@ -272,11 +274,6 @@ impl Store {
         draft.forget();
         self.write()?;
         self.draft(file)?.empty()
-    }
-
-    /// Whether a commit would change anything.
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.is_dirty
     }
 
     /// Brings everything to disk, and gives the files that are done their names.

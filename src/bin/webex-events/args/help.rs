@@ -16,9 +16,11 @@ Exit codes:
     2  usage: wrong arguments
    69  unavailable: the service can't be reached, fails, or answers what can't
        be used
-   74  output: it can't be written, nor can the file of --oauth-store
+   74  output: it can't be written, what is there is damaged, or the file of
+       --oauth-store can't be written
    75  stopped: the service failed for now, with a part of the events already
-       written; run it again
+       written, another process is writing there, or what was verified isn't
+       complete; run it again
    77  refused: the service refuses the token, or what it asks for (401, 403)
    78  settings: no token, one that can't be, or a setting that can't be
   130  interrupted (SIGINT)
@@ -28,10 +30,18 @@ pub(super) const EXPORT: &str = "\
 Each line is one event, byte for byte as the service sent it; only line breaks between the tokens of \
 its JSON become spaces. Nothing but events is written there.
 
--o FILE is written as FILE.part, which replaces FILE once the list is complete and on disk. Whatever \
-goes wrong, FILE is either as it was or complete. After a failure FILE.part has the events that came, \
-unless there were none; the next run starts over and replaces it. Devices and pipes are written as \
-they are.
+-o FILE is written as FILE.part, with its place in FILE.cursor, and replaces FILE once the list is \
+complete and on disk. Whatever goes wrong, FILE is either as it was or complete. Stopped in any way, \
+the same command goes on behind the last commit. Devices and pipes are written as they are.
+
+-o FOLDER with --from gets a file for each slice of the time, named by its range, and ledger.json, \
+which says what is complete, with counts and SHA-256. Stopped in any way, the same command goes on: \
+with the range that it had, however relative the words. One that asks for anything else is refused, \
+as is a second process. `verify` checks the folder.
+
+An event is written once, even if the service gives it twice: of one file the last 200,000 ids are \
+remembered, of a slice all. If the service doesn't know a place any more, that slice, or the one \
+file, begins anew.
 
 Items of the list that aren't events don't end an export, and count as complete: they are written to \
 FILE.malformed, one JSON object a line with page, index, error and raw text; without a FILE to stderr. \
@@ -51,3 +61,11 @@ a few requests for one event each, and leaves nothing behind.
 Each line of stdout is what one check found: ok, warn, fail, or skip where an earlier failure stands in \
 the way, and what to do. With --log-format json it is a JSON object with check, outcome, found and \
 advice. The exit code is that of the first failure.";
+
+pub(super) const VERIFY: &str = "\
+Every file that the ledger names is read: its length, its SHA-256, that each line is an event from \
+the file's range, and that no id is there twice. What is wrong is named, each in a line.
+
+With --against-service each slice is listed again, by the filters that are in the ledger, and ids \
+are compared both ways. Events that came late, after the export, are named as lacking; those that \
+the service has dropped since, as not given any more.";

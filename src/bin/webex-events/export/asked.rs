@@ -42,8 +42,14 @@ pub(crate) fn of_all(filters: &Filters, compress: Option<Codec>, connection: &Co
     add("--type", filters.event_type.as_ref().map(ToString::to_string));
     add("--actor-id", filters.actor_id.clone());
     add("--compress", compress.map(|codec| codec.name().to_owned()));
-    add("--base-url", connection.base_url.as_deref().map(service));
+    asked.extend(of_connection(connection));
     asked
+}
+
+/// Which service is asked.
+pub(crate) fn of_connection(connection: &Connection) -> Asked {
+    let service = connection.base_url.as_deref().map(service);
+    service.map(|service| ("--base-url".to_owned(), service)).into_iter().collect()
 }
 
 /// A service by its name. One on this machine, such as a tunnel, may be at another port each time.
@@ -121,6 +127,11 @@ impl Range {
 /// Rounded down, so that names of files are short and nothing is left out.
 pub(crate) fn seconds(instant: DateTime<Utc>) -> DateTime<Utc> {
     instant.duration_trunc(TimeDelta::seconds(1)).unwrap_or(instant)
+}
+
+/// The beginning of the hour.
+pub(crate) fn hour(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    instant.duration_trunc(TimeDelta::hours(1)).ok()
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! A file a slice, several slices at once, into a folder with a ledger.
 
-use std::{future::poll_fn, path::PathBuf, pin::Pin, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use futures_core::Stream;
 use serde_json::Map;
-use webex_events::{Error, LinkErrorKind, Result as ListResult, SliceItem, SliceStream, Stats};
+use webex_events::{Error, LinkErrorKind, SliceItem, SliceStream, Stats};
 
 use crate::{
     export::{
@@ -19,6 +18,7 @@ use crate::{
     },
     failure::Failure,
     log,
+    next::next,
     progress::{Progress, covered::Covered},
     say,
     store::{About, Codec, Entry, Form, Found, Kind, Place, Stage, Store},
@@ -259,8 +259,4 @@ impl Reading {
         self.progress.duplicates = self.writer.totals().duplicates;
         self.progress.slices(&stats, &mut self.covered, open);
     }
-}
-
-async fn next(slices: &mut SliceStream) -> Option<ListResult<SliceItem>> {
-    poll_fn(|cx| Pin::new(&mut *slices).poll_next(cx)).await
 }

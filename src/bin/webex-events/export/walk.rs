@@ -1,9 +1,8 @@
 //! One walk through a list, from page to page, into a stream or a file.
 
-use std::{future::poll_fn, io, pin::Pin, task::Poll, time::Duration};
+use std::{io, time::Duration};
 
 use chrono::{TimeDelta, Utc};
-use futures_core::Stream;
 use serde_json::Map;
 use webex_events::{
     Client, Cursor, Error, Event, LinkErrorKind, ListEvents, Page, Pages, Result as ListResult, Stats,
@@ -12,6 +11,7 @@ use webex_events::{
 use crate::{
     export::{asked::Range, sink::Sink},
     failure::Code,
+    next::{next, ready},
     progress::Progress,
     say,
     signal::Stop,
@@ -193,20 +193,6 @@ fn is_stale(error: &Error, at: &Position) -> bool {
         Error::Api(answer) => at.pages.stats().pages > 0 && matches!(answer.status(), 400 | 404 | 410),
         _ => false,
     }
-}
-
-/// The next page.
-pub(super) async fn next(pages: &mut Pages) -> Option<ListResult<Page>> {
-    poll_fn(|cx| Pin::new(&mut *pages).poll_next(cx)).await
-}
-
-/// The next page, if there need be no waiting for it.
-async fn ready(pages: &mut Pages) -> Option<Option<ListResult<Page>>> {
-    poll_fn(|cx| match Pin::new(&mut *pages).poll_next(cx) {
-        Poll::Ready(page) => Poll::Ready(Some(page)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }
 
 /// The next page, unless a signal comes before it.

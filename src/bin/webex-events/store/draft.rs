@@ -246,7 +246,8 @@ impl Draft {
         self.text.bytes()
     }
 
-    pub(super) fn path(&self) -> &Path {
+    #[cfg(test)]
+    fn path(&self) -> &Path {
         self.text.path()
     }
 

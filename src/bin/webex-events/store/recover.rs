@@ -1,6 +1,6 @@
 //! What an earlier run has left, made into a store again. `store.rs` tells what there can be.
 
-use std::{fs::File, io, path::Path};
+use std::{collections::HashSet, fs::File, io, path::Path};
 
 use super::{
     disk,
@@ -101,13 +101,8 @@ fn has_length(path: &Path, bytes: u64) -> io::Result<()> {
 
 /// Refuses a folder with files under final names that its ledger knows nothing of.
 pub(super) fn refuse_foreign(place: &Place, known: &[Entry]) -> Result<(), Failure> {
-    let names = place.names().map_err(|error| place.unwritable(&error))?;
-    let is_known = |name: &str| {
-        let name = name.strip_suffix(".malformed").unwrap_or(name);
-        known.iter().any(|entry| entry.name == name && entry.stage != Stage::Open)
-    };
-    let foreign = names.iter().find(|name| !name.ends_with(".part") && !is_known(name));
-    foreign.map_or(Ok(()), |name| {
+    let foreign = foreign(place, known).map_err(|error| place.unwritable(&error))?;
+    foreign.first().map_or(Ok(()), |name| {
         Err(Failure::new(
             Code::Output,
             format!(
@@ -117,6 +112,15 @@ pub(super) fn refuse_foreign(place: &Place, known: &[Entry]) -> Result<(), Failu
             ),
         ))
     })
+}
+
+/// The files under final names that no entry knows.
+pub(crate) fn foreign(place: &Place, known: &[Entry]) -> io::Result<Vec<String>> {
+    let known: HashSet<_> =
+        known.iter().filter(|entry| entry.is_whole()).map(|entry| entry.name.as_str()).collect();
+    let is_known = |name: &str| known.contains(name.strip_suffix(".malformed").unwrap_or(name));
+    let names = place.names()?.into_iter();
+    Ok(names.filter(|name| !name.ends_with(".part") && !is_known(name)).collect())
 }
 
 /// Removes drafts of which nothing was committed.

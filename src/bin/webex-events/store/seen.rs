@@ -11,7 +11,7 @@ use std::{
 /// With a limit it remembers at least so many of the last ids, and at most twice as many, in two
 /// generations: when the young one is full, the old one is forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     keys: [RandomState; 2],
     young: HashSet<u128>,
     old: HashSet<u128>,
@@ -24,7 +24,7 @@ impl Seen {
     }
 
     /// Whether `id` is new, which it is no longer.
-    pub(super) fn insert(&mut self, id: &str) -> bool {
+    pub(crate) fn insert(&mut self, id: &str) -> bool {
         let [first, second] = self.keys.each_ref().map(|key| u128::from(key.hash_one(id)));
         let hash = first << 64 | second;
         if self.old.contains(&hash) || !self.young.insert(hash) {

@@ -140,6 +140,11 @@ impl Entry {
         }
     }
 
+    /// Whether it has all that belongs into it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
     pub(crate) fn malformed_items(&self) -> u64 {
         self.malformed.as_ref().map_or(0, |malformed| malformed.items)
     }

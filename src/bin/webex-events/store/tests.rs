@@ -106,7 +106,7 @@ fn goes_on(place: &Place, path: &Path) {
     drop(store);
     assert_eq!(names(folder), ["events_a.ndjson", "events_a.ndjson.malformed", "ledger.json"]);
     let store = open(place);
-    assert_eq!((store.closed().len(), store.open().count(), store.is_dirty()), (1, 0, false));
+    assert_eq!((store.closed().len(), store.open().count(), store.is_dirty), (1, 0, false));
     assert_eq!((store.totals().events, store.totals().malformed), (2, 1));
 }
 
@@ -169,7 +169,7 @@ fn killed_behind_the_commit_of_a_file_that_is_done() {
             fs::rename(draft::part(path), path).unwrap();
         }
         let mut store = open(&place);
-        assert_eq!((store.closed().len(), store.is_dirty()), (1, true), "{renamed} renamed");
+        assert_eq!((store.closed().len(), store.is_dirty), (1, true), "{renamed} renamed");
         store.end().unwrap();
         drop(store);
         assert_eq!(ids(&path), ["1", "2"]);
@@ -184,7 +184,7 @@ fn killed_between_the_name_and_the_next_commit() {
     let mut store = open(&place);
     store.finish(&a()).unwrap();
     store.commit().unwrap();
-    assert!(path.exists() && store.is_dirty());
+    assert!(path.exists() && store.is_dirty);
     drop(store);
     let store = open(&place);
     assert_eq!((store.closed().len(), store.totals().events), (1, 1));
