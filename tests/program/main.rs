@@ -11,6 +11,7 @@
 mod commands;
 mod doctor;
 mod folder;
+mod follow;
 mod help;
 mod input;
 mod malformed;

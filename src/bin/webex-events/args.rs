@@ -17,6 +17,7 @@ use crate::{
 mod credentials;
 mod doctor;
 mod export;
+mod follow;
 mod help;
 mod open;
 mod refusal;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     credentials::Credentials,
     doctor::Doctor,
     export::{Export, Filters},
+    follow::Follow,
     runs::{Plan, Verify},
     sandbox::Sandbox,
     watch::Watch,
@@ -63,6 +65,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Write events as NDJSON, one a line
     Export(Box<Export>),
+    /// Write events as they come, by the hour into a folder, or to stdout
+    Follow(Box<Follow>),
     /// Show the slices of an export into a folder, and how many requests they need; sends nothing
     Plan(Plan),
     /// Check an exported folder against its ledger, and against the service
@@ -136,7 +140,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
     let matches = Cli::command().try_get_matches_from(arguments).map_err(refuse)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
     let source = matches.subcommand().and_then(|(name, matches)| {
-        matches!(name, "doctor" | "export" | "get" | "verify")
+        matches!(name, "doctor" | "export" | "follow" | "get" | "verify")
             .then(|| matches.value_source("base_url"))
             .flatten()
     });
@@ -150,6 +154,10 @@ fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Fa
         Command::Export(export) => {
             export.filters.check()?;
             (&mut export.connection, export.sandbox.is_some())
+        }
+        Command::Follow(follow) => {
+            follow.filters.check()?;
+            (&mut follow.connection, false)
         }
         Command::Get(get) => (&mut get.connection, false),
         Command::Doctor(doctor) => (&mut doctor.connection, doctor.sandbox),

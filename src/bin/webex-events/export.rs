@@ -1,15 +1,14 @@
 //! `export`: a list of events, written as NDJSON.
 
 use chrono::{DateTime, Utc};
-use webex_events::{ListEvents, sandbox::Sandbox};
+use webex_events::sandbox::Sandbox;
 
 use crate::{
     args::{Export, LogFormat},
     connect::{self, Connected},
     export::{asked::Range, outcome::Outcome},
-    failure::{Code, Failure},
+    failure::Failure,
     metrics::Metrics,
-    next::next,
     output::Output,
     serve,
     signal::Stop,
@@ -19,13 +18,13 @@ use crate::{
 pub(crate) mod asked;
 mod file;
 mod folder;
-mod lines;
+pub(crate) mod lines;
 pub(crate) mod names;
-mod outcome;
+pub(crate) mod outcome;
 mod plan;
 mod sink;
 mod tally;
-mod walk;
+pub(crate) mod walk;
 
 /// What it takes to run an export.
 struct Job {
@@ -70,25 +69,5 @@ impl Service {
         };
         let metrics = Metrics::start(&export.watch).await?;
         Ok(Self { connected, metrics, is_sandbox: sandbox.is_some(), _sandbox: sandbox })
-    }
-
-    /// What time it is by the service's clock, found out by asking for one event.
-    async fn now(&self, filters: &ListEvents, stop: &mut Stop) -> Result<DateTime<Utc>, Failure> {
-        let mut page = self.connected.client.list(filters.clone()).take(1).pages();
-        tokio::select! {
-            biased;
-            code = stop.wait() => return Err(Failure::new(code, "stopped before anything came")),
-            page = next(&mut page) => {
-                if let Some(Err(error)) = page {
-                    return Err(Failure::of(&error, None));
-                }
-            }
-        }
-        self.connected.client.service_time().ok_or_else(|| {
-            Failure::new(
-                Code::Unavailable,
-                "the service doesn't say what time it is: give --from and --to as RFC 3339 times",
-            )
-        })
     }
 }

@@ -18,6 +18,7 @@ mod connect;
 mod doctor;
 mod export;
 mod failure;
+mod follow;
 mod get;
 mod log;
 mod metrics;
@@ -73,6 +74,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Doctor(doctor) => doctor::run(*doctor, cli.log_format, stop).await,
             Command::Get(get) => get::run(*get, stop).await,
             Command::Sandbox(sandbox) => serve::run(*sandbox, stop).await,
+            Command::Follow(follow) => follow::run(follow, cli.log_format, stop).await,
             Command::Verify(verify) => verify::run(*verify, stop).await,
             Command::Plan(_) | Command::Completions { .. } => Ok(()),
         }

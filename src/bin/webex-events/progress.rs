@@ -78,6 +78,18 @@ impl Progress {
         self.tell(stats, open);
     }
 
+    /// How a follower gets on.
+    pub(crate) fn follows(&self, stats: &Stats, lag: Duration, is_caught_up: bool) {
+        if !self.bar.is_hidden() {
+            let how = if is_caught_up { "caught up" } else { "catching up" };
+            let events = counted(stats.events, "event");
+            self.bar.set_message(format!("{how}, {} s behind, {events}, {}", lag.as_secs(), retries(stats)));
+        }
+        if let Some((metrics, connected)) = &self.watched {
+            metrics.update(|| Reading { lag: Some(lag), ..Reading::of(connected, *stats) });
+        }
+    }
+
     fn tell(&self, stats: &Stats, open_slices: usize) {
         if let Some((metrics, connected)) = &self.watched {
             let duplicates = self.duplicates;

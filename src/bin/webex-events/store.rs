@@ -353,6 +353,9 @@ impl Store {
 
     fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {
         if !self.drafts.contains_key(&file.name) {
+            if self.closed.iter().any(|closed| closed.name == file.name) {
+                return Err(io::Error::other(format!("{} is closed, and more has come for it", file.name)));
+            }
             let of_file = matches!(self.place, Place::File(_));
             let open = if of_file { self.lock.take() } else { None };
             let draft = Draft::begin(&self.place.path(&file.name), open, file.clone(), self.form)?;

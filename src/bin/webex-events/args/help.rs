@@ -69,3 +69,15 @@ the file's range, and that no id is there twice. What is wrong is named, each in
 With --against-service each slice is listed again, by the filters that are in the ledger, and ids \
 are compared both ways. Events that came late, after the export, are named as lacking; those that \
 the service has dropped since, as not given any more.";
+
+pub(super) const FOLLOW: &str = "\
+-o FOLDER gets a file for each hour in which events were created, named by its range. A file gets its \
+name once no more events can come for it: --settle behind the end of its hour. ledger.json has the \
+place, which moves on with the files in one step: stopped in any way, the same command goes on, and \
+each event is in the files once.
+
+-o - writes to stdout, and with --checkpoint FILE keeps its place there, behind what was written: \
+after a kill some events come again, and none is lost.
+
+Errors that can pass don't end it: it waits for 30 s, and twice as long each time up to 5 min. A \
+refusal does (77), such as a token that was revoked, or a place that lies further back than lists reach.";

@@ -24,7 +24,7 @@ fn one_line(rendered: &str, subcommand: &str) -> String {
         .collect::<Vec<_>>()
         .join("; ");
     let help = match subcommand {
-        "doctor" | "export" | "get" | "plan" | "verify" | "sandbox" | "completions" => {
+        "doctor" | "export" | "follow" | "get" | "plan" | "verify" | "sandbox" | "completions" => {
             format!("webex-events {subcommand} --help")
         }
         _ => "webex-events --help".to_owned(),

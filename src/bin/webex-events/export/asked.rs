@@ -8,7 +8,10 @@ use webex_events::ListEvents;
 
 use crate::{
     args::{Connection, Export, Filters},
-    failure::Failure,
+    connect::Connected,
+    failure::{Code, Failure},
+    next::next,
+    signal::Stop,
     store::{Codec, Place},
     when::{When, words},
 };
@@ -83,6 +86,30 @@ pub(crate) fn must_fit(place: &Place, was: &Asked, is: &Asked) -> Result<(), Fai
         place.display(),
         differences.join(", ")
     )))
+}
+
+/// What time it is by the service's clock, found out by asking for one event.
+pub(crate) async fn service_now(
+    connected: &Connected,
+    filters: &ListEvents,
+    stop: &mut Stop,
+) -> Result<DateTime<Utc>, Failure> {
+    let mut page = connected.client.list(filters.clone()).take(1).pages();
+    tokio::select! {
+        biased;
+        code = stop.wait() => return Err(Failure::new(code, "stopped before anything came")),
+        page = next(&mut page) => {
+            if let Some(Err(error)) = page {
+                return Err(Failure::of(&error, None));
+            }
+        }
+    }
+    connected.client.service_time().ok_or_else(|| {
+        Failure::new(
+            Code::Unavailable,
+            "the service doesn't say what time it is, and without that no relative time can be told",
+        )
+    })
 }
 
 /// A time range, as far as it is bounded.

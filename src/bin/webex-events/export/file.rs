@@ -74,7 +74,9 @@ async fn range(job: &mut Job, service: &Service) -> Result<Range, Failure> {
         say::note("note: without --from the service chooses where the list begins", Map::new());
     }
     let now = match export.to {
-        Some(When::Ago(_)) => service.now(&export.filters.query(), &mut job.stop).await?,
+        Some(When::Ago(_)) => {
+            asked::service_now(&service.connected, &export.filters.query(), &mut job.stop).await?
+        }
         _ => Utc::now(),
     };
     Range::at(now, export.from, export.to)

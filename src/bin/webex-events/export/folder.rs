@@ -74,7 +74,7 @@ pub(super) async fn to_folder(job: &mut Job, path: PathBuf) -> Result<Outcome, F
 /// What the words mean now, by the service's clock.
 async fn range(job: &mut Job, service: &Service) -> Result<Range, Failure> {
     let filters = job.export.filters.query();
-    let now = service.now(&filters, &mut job.stop).await?;
+    let now = asked::service_now(&service.connected, &filters, &mut job.stop).await?;
     let range = Range::at(now, job.export.from, job.export.to)?;
     let range = Range { to: Some(range.to.unwrap_or(seconds(now))), ..range };
     if let (Some(from), Some(to)) = (range.from, range.to) {

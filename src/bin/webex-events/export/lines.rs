@@ -13,7 +13,7 @@ const CHUNK: usize = 256 << 10;
 
 /// A buffered writer that knows which lines have got through whole.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     file: File,
     buffer: Vec<u8>,
     buffered: u64,
@@ -22,12 +22,12 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         Self { file, buffer: Vec::with_capacity(CHUNK + CHUNK / 4), buffered: 0, written: 0, bytes: 0 }
     }
 
     /// Adds JSON text as a line.
-    pub(super) fn push(&mut self, json: &str) -> io::Result<()> {
+    pub(crate) fn push(&mut self, json: &str) -> io::Result<()> {
         self.buffer.extend_from_slice(framed(json).as_bytes());
         self.buffer.push(b'\n');
         self.buffered += 1;
@@ -35,7 +35,7 @@ impl Lines {
     }
 
     /// Writes what is buffered. What can't be written is given up.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         let lines = mem::take(&mut self.buffered);
         let result = self.file.write_all(&self.buffer);
         if result.is_ok() {
@@ -47,16 +47,16 @@ impl Lines {
     }
 
     /// How many lines have got through.
-    pub(super) const fn written(&self) -> u64 {
+    pub(crate) const fn written(&self) -> u64 {
         self.written
     }
 
     /// How many bytes these have.
-    pub(super) const fn bytes(&self) -> u64 {
+    pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) const fn file(&self) -> &File {
+    pub(crate) const fn file(&self) -> &File {
         &self.file
     }
 }

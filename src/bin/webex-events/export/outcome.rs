@@ -15,7 +15,7 @@ pub(super) struct Outcome {
 }
 
 /// What to do to go on.
-pub(super) const AGAIN: &str = "give the same command again to go on";
+pub(crate) const AGAIN: &str = "give the same command again to go on";
 
 /// Why an export that halted fails, if that is a failure.
 pub(super) fn failure(halt: Halt, tally: &Tally, can_go_on: bool) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use std::{
 use super::{
     disk,
     draft::{malformed_path, part},
-    state::{self, Entry, State},
+    state::{Entry, State},
 };
 use crate::failure::{Code, Failure};
 
@@ -86,27 +86,16 @@ impl Place {
 
     /// What the state file says, if there is one.
     pub(crate) fn read(&self) -> Result<Option<State>, Failure> {
-        let path = self.state();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(Failure::new(Code::Output, format!("{} can't be read: {error}", path.display())));
+        let cure = match self {
+            Self::File(file) => {
+                format!("restore it, or remove it and {} to start anew", part(file).display())
+            }
+            Self::Folder(_) => {
+                "restore it from a copy, or choose another folder; the files in this one are untouched"
+                    .to_owned()
             }
         };
-        state::read(&text).map(Some).map_err(|damage| {
-            let cure = match self {
-                Self::File(file) => format!(
-                    "restore it, or remove it and {} to start anew",
-                    part(file).display()
-                ),
-                Self::Folder(_) => {
-                    "restore it from a copy, or export anew into another folder; the files in this one are untouched"
-                        .to_owned()
-                }
-            };
-            Failure::new(Code::Output, format!("{} is damaged: {damage}; {cure}", path.display()))
-        })
+        State::at(&self.state(), &cure)
     }
 
     /// Gives a file that is done its name, and the one beside it. Does what is left of that, if some of

@@ -3,7 +3,7 @@
 //! It is JSON with a line for each file, and ends with a checksum of all that stands before, so that one
 //! that was cut or edited is noticed.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, fs, io, path::Path};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use webex_events::Cursor;
 
-use super::codec::Codec;
+use super::{codec::Codec, disk::replace};
+use crate::failure::{Code, Failure};
 
 /// The version of the format that this program writes, and the only one that it reads.
 const FORMAT: u32 = 1;
@@ -121,6 +122,26 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+impl State {
+    /// What the file at `path` says, if there is one; `cure` is what to do if it is damaged.
+    pub(crate) fn at(path: &Path, cure: &str) -> Result<Option<Self>, Failure> {
+        let shown = path.display();
+        match fs::read(path) {
+            Ok(text) => read(&text).map(Some).map_err(|damage| {
+                Failure::new(Code::Output, format!("{shown} is damaged: {damage}; {cure}"))
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::new(Code::Output, format!("{shown} can't be read: {error}"))),
+        }
+    }
+
+    /// Replaces the file at `path`.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        let lines = self.files.iter().map(Entry::line).collect::<Result<Vec<_>, _>>()?;
+        replace(path, text(&self.about, self.checkpoint.as_ref(), lines)?.as_bytes())
+    }
+}
+
 impl Entry {
     /// A file of which there is nothing yet.
     pub(crate) fn new(name: impl Into<String>, range: Option<(DateTime<Utc>, DateTime<Utc>)>) -> Self {
@@ -178,7 +199,7 @@ pub(super) fn text(
 }
 
 /// Reads a state file.
-pub(crate) fn read(text: &[u8]) -> Result<State, Damage> {
+fn read(text: &[u8]) -> Result<State, Damage> {
     let text = str::from_utf8(text).map_err(|_| Damage::Checksum)?;
     if let Some(version) = text.strip_prefix("{\n\"webex-events\":").and_then(|rest| rest.split(',').next())
         && let Ok(version) = version.parse::<u64>()

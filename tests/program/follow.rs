@@ -1,0 +1,249 @@
+//! `follow`: every event once, by the hour, over stops and kills.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use tempfile::TempDir;
+use webex_events::{
+    Event,
+    sandbox::{Answer, Sandbox, When},
+};
+
+use crate::{
+    resume::decompressed,
+    support::{Ended, Running, Service, TOKEN, folder, names, program, run, run_alone, sorted, until},
+};
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Events of four hours, the service's clock standing at the end of the second.
+fn service() -> Service {
+    let (start, end) = (at("2026-01-05T08:00:00Z"), at("2026-01-05T12:00:00Z"));
+    Service::start(Sandbox::builder().events(400).period(start, end).now(at("2026-01-05T10:00:00Z")))
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = folder();
+    let path = folder.path().join("out");
+    (folder, path)
+}
+
+fn follow(service: &Service, output: &Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = program(["follow", "--base-url", service.base_url(), "-o", output.to_str().unwrap()]);
+    command.args(["--every", "0s", "--commit-every", "0s", "--from", "2026-01-05"]).args(arguments);
+    command.env("WEBEX_ACCESS_TOKEN", TOKEN);
+    command
+}
+
+/// Everything that is in the folder, under final and temporary names.
+fn written(folder: &Path) -> Vec<String> {
+    let files =
+        names(folder).into_iter().filter(|name| name.contains(".ndjson") && !name.contains("malformed"));
+    let text = |name: String| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    files.flat_map(|name| text(name).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+fn committed(folder: &Path) -> u64 {
+    let Ok(text) = fs::read(folder.join("ledger.json")) else { return 0 };
+    let ledger: Value = serde_json::from_slice(&text).unwrap();
+    let files = ledger["files"].as_array().unwrap();
+    files.iter().map(|file| file["events"].as_u64().unwrap()).sum()
+}
+
+fn count(service: &Service) -> u64 {
+    service.event_ids().len() as u64
+}
+
+#[track_caller]
+fn has_all(service: &Service, folder: &Path) {
+    assert!(sorted(written(folder)) == sorted(service.lines().lines()), "each event once, as it came");
+    let ended = run_alone(["verify", folder.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+}
+
+#[cfg(unix)]
+fn stop(running: Running) -> Ended {
+    running.signal("TERM");
+    running.end()
+}
+
+#[cfg(unix)]
+#[test]
+fn events_go_into_the_file_of_their_hour_as_they_come() {
+    let service = service();
+    let (_folder, out) = place();
+    let running = Running::start(follow(&service, &out, &[]));
+    until("the first two hours", || committed(&out) == count(&service));
+    service.set_now(at("2026-01-05T11:30:00Z"));
+    until("another hour and a half", || committed(&out) == count(&service));
+    // One that comes late, though not later than five minutes.
+    service.push(at("2026-01-05T11:26:00Z"));
+    until("the late one", || committed(&out) == count(&service));
+    let ended = stop(running);
+    assert_eq!(ended.code, 143);
+    assert!(ended.stderr.contains("to go on"), "{}", ended.stderr);
+    has_all(&service, &out);
+    let hours = names(&out);
+    assert_eq!(hours[0], "events_20260105T080000Z_20260105T090000Z.ndjson");
+    assert!(hours[2].ends_with("T110000Z.ndjson"), "it is over: {hours:?}");
+    assert!(hours[3].ends_with("T120000Z.ndjson.part"), "it isn't: {hours:?}");
+    for name in &hours[..4] {
+        let text = fs::read_to_string(out.join(name)).unwrap();
+        let start = at(&format!("2026-01-05T{}:00:00Z", &name[16..18]));
+        let range = start..start + TimeDelta::hours(1);
+        assert!(
+            text.lines().all(|line| range.contains(&Event::from_json(line).unwrap().created())),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn killed_again_and_again_each_event_is_there_once() {
+    let service = service();
+    let (_folder, out) = place();
+    for minute in (0..120).step_by(10) {
+        service.set_now(at("2026-01-05T10:00:00Z") + TimeDelta::minutes(minute));
+        let running = Running::start(follow(&service, &out, &["--page-size", "7"]));
+        // In the middle of what there is to come, more or less.
+        let enough = committed(&out) + 1 + u64::try_from(minute).unwrap() % 7;
+        until("some of it", || committed(&out) >= enough.min(count(&service)));
+        running.kill();
+    }
+    let running = Running::start(follow(&service, &out, &[]));
+    until("all of it", || committed(&out) == count(&service));
+    running.kill();
+    has_all(&service, &out);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_quiet_stretch_moves_the_mark_and_closes_hours() {
+    let service = Service::start(
+        Sandbox::builder()
+            .events(50)
+            .period(at("2026-01-05T08:00:00Z"), at("2026-01-05T08:30:00Z"))
+            .now(at("2026-01-05T09:00:00Z")),
+    );
+    let (_folder, out) = place();
+    let running = Running::start(follow(&service, &out, &["--compress", "zstd"]));
+    until("all", || committed(&out) == 50);
+    assert!(!out.join("events_20260105T080000Z_20260105T090000Z.ndjson.zst").exists());
+    service.set_now(at("2026-01-05T15:00:00Z"));
+    let file = out.join("events_20260105T080000Z_20260105T090000Z.ndjson.zst");
+    until("the name", || file.exists());
+    let ended = stop(running);
+    assert!(ended.stderr.contains("followed up to 2026-01-05T14:5"), "{}", ended.stderr);
+    assert_eq!(decompressed("zstd", &fs::read(file).unwrap()).lines().count(), 50);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fault_that_passes_is_waited_out_and_a_refusal_ends_it() {
+    let service = service();
+    let (_folder, out) = place();
+    let running = Running::start(follow(&service, &out, &["--attempts", "1"]));
+    until("all", || committed(&out) == count(&service));
+    service.fail(When::next(1), Answer::status(503).retry_after(0));
+    // A signal ends the wait.
+    until("a fault", || service.requests().iter().any(|request| request.status == Some(503)));
+    let ended = stop(running);
+    assert_eq!(ended.code, 143, "{}", ended.stderr);
+
+    service.set_token("another");
+    let ended = run(follow(&service, &out, &[]));
+    assert_eq!(ended.code, 77, "{}", ended.stderr);
+    assert!(ended.stderr.contains("get a new token"), "{}", ended.stderr);
+    service.set_token(TOKEN);
+    service.set_now(at("2026-01-05T11:00:00Z"));
+    let running = Running::start(follow(&service, &out, &[]));
+    until("all", || committed(&out) == count(&service));
+    stop(running);
+    has_all(&service, &out);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_service_has_what_a_follower_has() {
+    let service = service();
+    let (_folder, out) = place();
+    let running = Running::start(follow(&service, &out, &[]));
+    until("all", || committed(&out) == count(&service));
+    stop(running);
+    let against = || {
+        let mut command = program(["verify", out.to_str().unwrap(), "--against-service"]);
+        command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
+        run(command)
+    };
+    let ended = against();
+    assert!(ended.code == 0 && ended.stdout.contains("the same that the service has"), "{}", ended.stderr);
+    // One that came far too late.
+    let late = service.push(at("2026-01-05T08:10:00Z"));
+    let ended = against();
+    assert!(ended.code == 74 && ended.stderr.contains(&late), "{}", ended.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn stdout_keeps_its_place_in_a_file() {
+    let service = service();
+    let folder = folder();
+    let checkpoint = folder.path().join("place.json");
+    let keeping = ["--checkpoint", checkpoint.to_str().unwrap()];
+    let mut lines = Vec::new();
+    for now in ["2026-01-05T10:00:00Z", "2026-01-05T11:00:00Z"] {
+        service.set_now(at(now));
+        let expected = service.event_ids().len();
+        let mut running = Running::start(follow(&service, Path::new("-"), &keeping));
+        while lines.len() < expected {
+            lines.push(running.line().trim_end().to_owned());
+        }
+        // What is read is flushed, and then its place is kept.
+        let kept = || fs::read_to_string(&checkpoint).unwrap();
+        let last = Event::from_json(lines.last().unwrap().as_str()).unwrap();
+        until("the place behind it", || kept().contains(last.id()));
+        assert_eq!(stop(running).code, 143);
+    }
+    assert!(sorted(lines) == sorted(service.lines().lines()));
+    let text = fs::read_to_string(&checkpoint).unwrap();
+    fs::write(&checkpoint, &text[..text.len() / 2]).unwrap();
+    let ended = run(follow(&service, Path::new("-"), &keeping));
+    let (code, line) = ended.failure();
+    assert!(code == 74 && line.contains("place.json is damaged") && line.contains("restore it"), "{line}");
+}
+
+#[test]
+fn what_can_not_be_followed_is_refused() {
+    let service = service();
+    let (folder, out) = place();
+    let file = folder.path().join("f");
+    fs::write(&file, "").unwrap();
+    for (output, arguments, word) in [
+        (file.as_path(), [].as_slice(), "is a file"),
+        (&out, &["--checkpoint", "c"], "--checkpoint is for stdout"),
+        (Path::new("-"), &["--compress", "zstd"], "--compress needs a folder"),
+        (&out, &["--to", "1d"], "--to"),
+        (&out, &["--resource", "whiteboards"], "whiteboards"),
+    ] {
+        let ended = run(follow(&service, output, arguments));
+        let (code, line) = ended.failure();
+        assert!(code == 2 && line.contains(word), "{line}");
+    }
+    assert_eq!(names(&folder), ["f"]);
+    let running = Running::start(follow(&service, &out, &[]));
+    until("all", || committed(&out) == count(&service));
+    let ended = run(follow(&service, &out, &[]));
+    assert!(ended.failure().0 == 75 && ended.stderr.contains("another process"), "{}", ended.stderr);
+    running.kill();
+    let ended = run(follow(&service, &out, &["--resource", "rooms"]));
+    assert!(ended.failure().0 == 2 && ended.stderr.contains("--resource rooms is new"), "{}", ended.stderr);
+    let export = ["-o", out.to_str().unwrap(), "--from", "2026-01-05", "--to", "2026-01-06"];
+    let ended = run(service.export(export));
+    assert!(ended.failure().0 == 2 && ended.stderr.contains("another command"), "{}", ended.stderr);
+}
