@@ -70,7 +70,7 @@ fn a_follower_holds_little_however_far_behind_it_begins_and_however_long_it_runs
 #[ignore = "a month at 100,000 events a day: the sandbox takes 4 GB, and a debug build minutes"]
 fn a_follower_holds_no_more_over_a_busy_month() {
     let most = most_at_once_over_a_month_of(3_000_000);
-    println!("{:.1} MiB at once", f64::from(u32::try_from(most).unwrap()) / f64::from(1 << 20));
+
     assert!(most < 32 << 20, "{most} bytes at once");
 }
 
