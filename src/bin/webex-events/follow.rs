@@ -93,7 +93,7 @@ impl Following {
         log::stop();
         self.progress.end();
         let halt = match (halt, self.sink.end().await) {
-            (Halt::Broken, Err(error)) | (Halt::Signal(_), Err(error)) => Halt::Output(error),
+            (Halt::Broken | Halt::Signal(_), Err(error)) => Halt::Output(error),
             (halt, _) => halt,
         };
         self.conclude(halt)
