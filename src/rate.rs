@@ -65,9 +65,9 @@ pub(crate) struct Pacer {
     pause: Mutex<Option<Pause>>,
     limit: Option<RateLimit>,
     learned: Mutex<Learned>,
-    /// When the next request is due at an even pace. Waiters queue up for it in order, so that one
-    /// that is dropped while it waits has taken nothing.
-    due: tokio::sync::Mutex<Option<Instant>>,
+    /// When the next request is due at an even pace. It is taken by the first to be there then, not
+    /// queued up for: a stream that waits and isn't polled, or is dropped, must hold up no other.
+    due: Mutex<Option<Instant>>,
 }
 
 /// A wait that the service asked for.
@@ -105,25 +105,29 @@ impl Pacer {
     /// Returns when a request may be sent, and how long that took.
     pub(crate) async fn ready(&self, clock: &dyn Clock) -> Duration {
         let start = clock.now();
-        self.paused(clock).await;
-        if self.pace(start).is_some() {
-            let mut due = self.due.lock().await;
-            loop {
-                self.paused(clock).await;
-                let now = clock.now();
-                let Some((period, tolerance)) = self.pace(now) else { break };
-                let next = due.unwrap_or(now).max(now);
-                let wait = next.saturating_duration_since(now).saturating_sub(tolerance);
-                if wait.is_zero() {
-                    *due = next.checked_add(period);
-                    break;
-                }
-                clock.sleep(wait).await;
+        loop {
+            self.paused(clock).await;
+            let wait = self.take(clock.now());
+            if wait.is_zero() {
+                break;
             }
+            clock.sleep(wait).await;
         }
         let now = clock.now();
         self.learned().send(now);
         now.saturating_duration_since(start)
+    }
+
+    /// Takes the right to send now, or says how long to wait before trying again.
+    fn take(&self, now: Instant) -> Duration {
+        let Some((period, tolerance)) = self.pace(now) else { return Duration::ZERO };
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = due.unwrap_or(now).max(now);
+        let wait = next.saturating_duration_since(now).saturating_sub(tolerance);
+        if wait.is_zero() {
+            *due = next.checked_add(period);
+        }
+        wait
     }
 
     /// The time from one request to the next, and how far one may run ahead of it: as set, or slower where

@@ -162,3 +162,19 @@ async fn a_stream_that_is_dropped_while_it_waits_for_the_pace_takes_no_place() {
     assert_eq!(arrivals.len(), 2);
     assert!(arrivals[1] - arrivals[0] < Duration::from_secs(5), "the dropped ones still count");
 }
+
+#[tokio::test]
+async fn a_stream_that_nobody_polls_while_it_waits_for_the_pace_holds_up_no_other() {
+    let service = Service::walk(&["a"]).await;
+    let limit = RateLimit::per_second(NonZeroU32::new(10).unwrap());
+    let client = builder(&service.url()).rate_limit(limit).build().unwrap();
+    assert_eq!(within(client.get("a")).await.unwrap().id(), "a");
+    let mut left: Vec<_> = (0..3).map(|_| client.list(ListEvents::new())).collect();
+    for stream in &mut left {
+        assert!(poll!(stream.next()).is_pending());
+    }
+    assert_eq!(within(client.get("b")).await.unwrap().id(), "b");
+    for stream in &mut left {
+        assert_eq!(labels("a"), read(stream).await);
+    }
+}
