@@ -116,8 +116,9 @@ impl fmt::Debug for Token {
 ///
 /// # Cancel safety
 ///
-/// The future is dropped where its stream is. Work that must not be lost on the way, such as the storing of
-/// a new token, belongs in a task of its own. It must not wait for the client that asks.
+/// The future is dropped with the last stream that waits for it, and goes on with any of them that is polled.
+/// Work that must not be lost on the way, such as the storing of a new token, belongs in a task of its own. It
+/// must not wait for the client that asks.
 ///
 /// ```
 /// use std::{path::PathBuf, sync::Mutex};

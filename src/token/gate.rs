@@ -2,13 +2,11 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Mutex;
+use futures_core::future::BoxFuture;
+use futures_util::future::{FutureExt, Shared, WeakShared};
 
 use super::{Token, TokenSource};
 use crate::error::{Error, Result};
@@ -45,10 +43,16 @@ impl fmt::Debug for Access {
 #[derive(Debug)]
 pub(crate) struct Gate {
     access: Access,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// How many times the source has answered a rejection.
-    generation: AtomicU64,
-    /// Held while the source is asked for another token.
-    latest: Mutex<Option<Renewal>>,
+    generation: u64,
+    latest: Option<Renewal>,
+    /// The question under way, which is dropped with the last who waits for it.
+    question: Option<(Token, WeakShared<Question>)>,
 }
 
 /// The latest answer of the source to a rejection.
@@ -57,6 +61,12 @@ struct Renewal {
     rejected: Token,
     token: Token,
 }
+
+/// It goes on with whoever is polled: a stream that isn't must hold up no other.
+type Question = BoxFuture<'static, Result<Token, Failure>>;
+
+/// For the first who takes it; the others ask again.
+type Failure = Arc<Mutex<Option<Error>>>;
 
 /// A token for one attempt.
 #[derive(Debug)]
@@ -68,13 +78,13 @@ pub(crate) struct Pass {
 
 impl Gate {
     pub(crate) fn new(access: Access) -> Self {
-        Self { access, generation: AtomicU64::new(0), latest: Mutex::default() }
+        Self { access, state: Arc::default() }
     }
 
     /// The token for an attempt.
     pub(crate) async fn pass(&self) -> Result<Pass> {
         // Noted first: a renewal from here on is one that the token may have missed.
-        let generation = self.generation.load(SeqCst);
+        let generation = lock(&self.state).generation;
         let token = match &self.access {
             Access::Fixed(token) => token.clone(),
             Access::Source(source) => checked(source.token(None).await)?,
@@ -86,18 +96,63 @@ impl Gate {
     /// there is no other to be had.
     pub(crate) async fn renew(&self, pass: &Pass) -> Result<Option<Token>> {
         let Access::Source(source) = &self.access else { return Ok(None) };
-        let mut latest = self.latest.lock().await;
-        if let Some(renewal) = &*latest
-            && self.generation.load(SeqCst) > pass.generation
-            && renewal.rejected == pass.token
-        {
-            return Ok(Some(renewal.token.clone()));
+        loop {
+            let (rejected, question) = {
+                let mut state = lock(&self.state);
+                if let Some(token) = state.answer(pass) {
+                    return Ok(Some(token));
+                }
+                state.under_way().unwrap_or_else(|| {
+                    let question = self.question(Arc::clone(source), pass.token.clone());
+                    state.question = question.downgrade().map(|question| (pass.token.clone(), question));
+                    (pass.token.clone(), question)
+                })
+            };
+            match question.await {
+                Ok(token) if rejected == pass.token => return Ok(Some(token)),
+                // It was about another token.
+                Ok(_) => {}
+                Err(failure) => {
+                    if let Some(error) = lock(&failure).take() {
+                        return Err(error);
+                    }
+                }
+            }
         }
-        let token = checked(source.token(Some(&pass.token)).await)?;
-        *latest = Some(Renewal { rejected: pass.token.clone(), token: token.clone() });
-        self.generation.fetch_add(1, SeqCst);
-        Ok(Some(token))
     }
+
+    /// Asks the source for another token than `rejected`.
+    fn question(&self, source: Arc<dyn TokenSource>, rejected: Token) -> Shared<Question> {
+        let state = Arc::clone(&self.state);
+        let question = async move {
+            let answer = checked(source.token(Some(&rejected)).await);
+            let mut state = lock(&state);
+            state.question = None;
+            let token = answer.map_err(|error| Arc::new(Mutex::new(Some(error))))?;
+            state.latest = Some(Renewal { rejected, token: token.clone() });
+            state.generation += 1;
+            Ok(token)
+        };
+        question.boxed().shared()
+    }
+}
+
+impl State {
+    /// The source's answer to the rejection of the token of `pass`, if it has been given since.
+    fn answer(&self, pass: &Pass) -> Option<Token> {
+        let is_since = self.generation > pass.generation;
+        let renewal = self.latest.as_ref().filter(|latest| is_since && latest.rejected == pass.token);
+        renewal.map(|renewal| renewal.token.clone())
+    }
+
+    fn under_way(&self) -> Option<(Token, Shared<Question>)> {
+        let (rejected, question) = self.question.as_ref()?;
+        Some((rejected.clone(), question.upgrade()?))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn checked(answer: Result<Token>) -> Result<Token> {
@@ -196,6 +251,18 @@ mod tests {
         assert!(gate.renew(&pass).await.is_err());
         assert_eq!(gate.renew(&pass).await.unwrap(), Some("b".into()));
         assert_eq!(asked(&source).len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_nobody_polls_holds_up_no_other() {
+        let (source, gate) = scripted([Ok("b".into())]);
+        let passes = [gate.pass().await.unwrap(), gate.pass().await.unwrap()];
+        let mut left = Box::pin(gate.renew(&passes[0]));
+        assert!((&mut left).now_or_never().is_none());
+        source.answers.add_permits(1);
+        assert_eq!(gate.renew(&passes[1]).now_or_never().unwrap().unwrap(), Some("b".into()));
+        assert_eq!(left.await.unwrap(), Some("b".into()));
+        assert_eq!(asked(&source), ["a".into()]);
     }
 
     #[tokio::test]
