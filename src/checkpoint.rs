@@ -1,6 +1,6 @@
 //! `Checkpoint`: how far a follower has got.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 /// It covers what was handed out and nothing else: stored after an event was processed, it makes the next
 /// follower begin behind that event. It holds an instant, and the ids of the events that were handed
 /// out of the time that is still read again, since events come late: with the default of five minutes and
-/// 100,000 events a day that is some 350 ids. It holds no token and no URL.
+/// 100,000 events a day that is some 350 ids. Of a malformed item, which has none, it holds the text for as
+/// long as it is listed. It holds no token and no URL.
 ///
 /// It is stored in any format of serde. What doesn't read as one is an error, and never taken for the
 /// beginning.
@@ -30,9 +31,11 @@ pub struct Checkpoint {
     /// What was created before this has been handed out, as far as it had arrived.
     mark: DateTime<Utc>,
     settled: DateTime<Utc>,
-    /// What was handed out of the time from `settled` on. An event stands under the instant of its
-    /// creation, a malformed item under the end of the round that had it.
+    /// The events that were handed out of the time from `settled` on, by the instants of their creation.
     seen: BTreeSet<(DateTime<Utc>, Box<str>)>,
+    /// The malformed items that were handed out, and up to where the latest round with them was read.
+    /// Nobody knows when they were created.
+    malformed: BTreeMap<Box<str>, DateTime<Utc>>,
 }
 
 impl Checkpoint {
@@ -40,7 +43,7 @@ impl Checkpoint {
     /// that was created before.
     #[must_use]
     pub fn at(instant: DateTime<Utc>) -> Self {
-        Self { mark: instant, settled: instant, seen: BTreeSet::new() }
+        Self { mark: instant, settled: instant, seen: BTreeSet::new(), malformed: BTreeMap::new() }
     }
 
     /// Where reading begins again. Nothing that was created before this is handed out any more.
@@ -53,18 +56,25 @@ impl Checkpoint {
         self.mark
     }
 
-    pub(crate) fn has(&self, instant: DateTime<Utc>, key: &str) -> bool {
-        self.seen.contains(&(instant, key.into()))
+    pub(crate) fn has(&self, created: DateTime<Utc>, id: &str) -> bool {
+        self.seen.contains(&(created, id.into()))
     }
 
-    /// Whether a malformed item was handed out, of which nobody knows when it was created.
-    pub(crate) fn has_anywhere(&self, key: &str) -> bool {
-        self.seen.iter().any(|(_, seen)| **seen == *key)
+    /// Whether the malformed item with this text was handed out.
+    pub(crate) fn has_malformed(&self, raw: &str) -> bool {
+        self.malformed.contains_key(raw)
     }
 
-    /// What stands under this key was handed out.
-    pub(crate) fn note(&mut self, instant: DateTime<Utc>, key: &str) {
-        self.seen.insert((instant, key.into()));
+    /// This event was handed out.
+    pub(crate) fn note(&mut self, created: DateTime<Utc>, id: &str) {
+        self.seen.insert((created, id.into()));
+    }
+
+    /// The malformed item with this text was handed out, in this round or before, and a round up to `end`
+    /// has it.
+    pub(crate) fn note_malformed(&mut self, raw: &str, end: DateTime<Utc>) {
+        let listed = self.malformed.entry(raw.into()).or_insert(end);
+        *listed = end.max(*listed);
     }
 
     /// Everything created before `to` has been handed out, as far as it had arrived, and what was created
@@ -78,6 +88,12 @@ impl Checkpoint {
                 self.seen = self.seen.split_off(&(settled, Box::default()));
             }
         }
+    }
+
+    /// The same at the end of a round.
+    pub(crate) fn close(&mut self, to: DateTime<Utc>, horizon: DateTime<Utc>) {
+        self.advance(to, horizon);
+        self.malformed.retain(|_, listed| *listed >= self.settled);
     }
 }
 
@@ -104,6 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_item_is_remembered_for_as_long_as_it_is_listed() {
+        let mut checkpoint = Checkpoint::at(at(0));
+        for end in [10, 20, 15] {
+            checkpoint.note_malformed("{}", at(end));
+            checkpoint.close(at(end), at(end));
+            assert!(checkpoint.has_malformed("{}") && !checkpoint.has_malformed("[]"), "{end}");
+        }
+        checkpoint.close(at(30), at(20));
+        assert!(checkpoint.has_malformed("{}"));
+        checkpoint.close(at(30), at(21));
+        assert!(!checkpoint.has_malformed("{}"));
+    }
+
+    #[test]
     fn neither_the_mark_nor_the_horizon_moves_back() {
         let mut checkpoint = Checkpoint::at(at(10));
         checkpoint.advance(at(3), at(1));
@@ -117,6 +147,7 @@ mod tests {
     fn what_is_cut_off_or_of_a_later_version_is_refused() {
         let mut checkpoint = Checkpoint::at(at(10));
         checkpoint.note(at(11), "Y2lz");
+        checkpoint.note_malformed("{\"id\":7}", at(12));
         let text = serde_json::to_string(&checkpoint).unwrap();
         assert_eq!(serde_json::from_str::<Checkpoint>(&text).unwrap(), checkpoint);
         for end in 0..text.len() {

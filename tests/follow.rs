@@ -14,10 +14,10 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, stream::FusedStream};
-use support::{Served, Service, builder, http, kind, page, refusal, within};
+use support::{Served, Service, body, builder, http, kind, page, refusal, within};
 use webex_events::{
     Checkpoint, Client, Error, Event, Follow, ListEvents, Resource, Result, RetryPolicy,
-    sandbox::{Answer, Bounds, LinkFault, Sandbox, When},
+    sandbox::{Answer, Bounds, LinkFault, Malformed, Sandbox, When},
 };
 
 const SETTLE: Duration = Duration::from_secs(300);
@@ -381,4 +381,110 @@ async fn nothing_is_sent_before_the_first_poll_and_a_dropped_wait_repeats_nothin
     assert!(follow.next().now_or_never().is_none());
     let error = within(follow.next()).await.unwrap().unwrap_err();
     assert_eq!((kind(&error).as_str(), service.count()), ("Api 500", 10));
+}
+
+/// An event created at this time, with so much text.
+fn created(id: &str, time: &str, text: usize) -> String {
+    let text = "x".repeat(text);
+    format!(
+        r#"{{"id":"{id}","resource":"messages","type":"created","created":"{time}","data":{{"text":"{text}"}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn far_behind_it_gets_on_without_a_date_too() {
+    let items: Vec<_> = (0..15)
+        .map(|hour| created(&format!("e{hour:02}"), &format!("2026-01-05T{:02}:30:00Z", hour + 9), 1 << 20))
+        .collect();
+    let service = Served::start(move |_, _| http(200, &[], body(&items))).await;
+    let mut follow = service.client().follow(ListEvents::new(), Checkpoint::at(start())).every(SETTLE);
+    let events: Vec<_> = round(&mut follow).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(ids(&events), (0..15).map(|hour| format!("e{hour:02}")).collect::<Vec<_>>());
+    assert!(service.targets().len() < 12, "{:?}", service.targets());
+}
+
+#[tokio::test]
+async fn an_event_of_the_future_moves_no_mark() {
+    for dates in [true, false] {
+        let service = Served::start(move |n, _| {
+            let date = format!("Mon, 05 Jan 2026 {:02}:10:00 GMT", 9 + n);
+            let items = ["2026-01-05T09:00:01Z", "3026-01-05T09:00:00Z"].map(|time| created(time, time, 0));
+            let dates: &[_] = if dates { &[("Date", &*date)] } else { &[] };
+            http(200, dates, body(&items))
+        })
+        .await;
+        let client = service.client();
+        let mut follow = hourly(&client, Checkpoint::at(start()));
+        assert_eq!(round(&mut follow).await.len(), 2);
+        assert!(follow.checkpoint().settled() <= Utc::now(), "nothing that is still to come is passed over");
+        within(client.get("an hour later")).await.unwrap_err();
+        assert!(!dates || follow.lag() >= Duration::from_secs(3590), "{:?}", follow.lag());
+        assert!(round(&mut hourly(&client, follow.checkpoint())).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_round_counts_from_the_earliest_of_its_dates() {
+    let date = |text: &'static str| Some(text);
+    for (first, second, settled) in [
+        (
+            date("Mon, 05 Jan 2026 09:30:00 GMT"),
+            date("Mon, 05 Jan 2026 09:10:00 GMT"),
+            "2026-01-05T09:05:00Z",
+        ),
+        (
+            date("Mon, 05 Jan 2026 09:10:00 GMT"),
+            date("Mon, 05 Jan 2026 09:30:00 GMT"),
+            "2026-01-05T09:05:00Z",
+        ),
+        // Asked for the second page, it was later than the first page can tell.
+        (None, date("Mon, 05 Jan 2026 12:00:00 GMT"), "2026-01-05T09:00:00Z"),
+        (date("Mon, 05 Jan 2026 09:10:00 GMT"), None, "2026-01-05T09:05:00Z"),
+    ] {
+        let service = Served::start(move |n, head| {
+            let link = format!("<http://{}/v1/events?cursor=2>; rel=\"next\"", head.header("host").unwrap());
+            let mut headers = Vec::new();
+            headers.extend([first, second][n].map(|date| ("Date", date)));
+            headers.extend((n == 0).then_some(("Link", &*link)));
+            http(200, &headers, page(["a", "b"][n]))
+        })
+        .await;
+        let mut follow = hourly(&service.client(), Checkpoint::at(start()));
+        assert_eq!(round(&mut follow).await.len(), 2);
+        let reached = follow.checkpoint().settled();
+        assert!(reached <= at(settled) && reached >= start(), "{first:?} {second:?}: {reached}");
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_item_is_given_once_for_as_long_as_it_is_listed() {
+    let service = Served::start(|n, _| {
+        let date = format!("Mon, 05 Jan 2026 09:{:02}:00 GMT", n + 10);
+        http(200, &[("Date", &date)], page("!7"))
+    })
+    .await;
+    let client = service.client();
+    let mut checkpoint = Checkpoint::at(start());
+    let mut given = 0;
+    for _ in 0..20 {
+        let mut follow = hourly(&client, checkpoint);
+        given += round(&mut follow).await.len();
+        checkpoint = follow.checkpoint();
+    }
+    assert_eq!(given, 1);
+}
+
+#[tokio::test]
+async fn far_behind_malformed_items_take_no_more_memory_than_events() {
+    const ITEMS: usize = 20_000;
+    let end = start() + TimeDelta::days(20);
+    let sandbox = Sandbox::builder().events(ITEMS).period(start(), end).now(end);
+    let sandbox = sandbox.malformed_every(1).malformed_as([Malformed::UnreadableCreated]);
+    let sandbox = sandbox.start().await.unwrap();
+    let mut follow = hourly(&client(&sandbox), Checkpoint::at(start()));
+    let items = round(&mut follow).await;
+    let bytes: usize = items.iter().map(|item| support::label(item).len()).sum();
+    assert!(items.len() == ITEMS && bytes > 12 << 20, "{} items of {bytes} bytes", items.len());
+    let bounded = sandbox.requests().iter().filter(|request| request.target.contains("to=")).count();
+    assert!((10..60).contains(&bounded), "{bounded}");
 }

@@ -24,7 +24,7 @@ use crate::{
     stats::Stats,
 };
 
-/// How much text of new events a round may hold. Where there is more, it covers less time.
+/// How much text of new items a round may hold. Where there is more, it covers less time.
 const ROUND_BYTES: usize = 12 << 20;
 /// The service may or may not include the instants of `from` and `to`.
 const MARGIN: TimeDelta = TimeDelta::milliseconds(1);
@@ -42,7 +42,11 @@ const MARGIN: TimeDelta = TimeDelta::milliseconds(1);
 /// A round is handed out when it has been read to its end, so that an error in its middle can neither skip
 /// nor repeat anything.
 ///
-/// A malformed item is an [`Error::Item`] ahead of its round's events, and the stream goes on. Any other
+/// The service's clock is taken at its word: so far as it is ahead, `settle` is shorter. Where answers have no
+/// `Date`, the latest event tells the time.
+///
+/// A malformed item is an [`Error::Item`] ahead of its round's events, and the stream goes on; it is known by
+/// its text, and given once for as long as rounds list it. Any other
 /// error ends it, until [`resume`](Self::resume). A checkpoint that the service won't reach back to any
 /// more is one of them: [`is_beyond_retention`](Error::is_beyond_retention).
 ///
@@ -80,6 +84,8 @@ pub struct Follow {
     settle: TimeDelta,
     /// How far behind the mark a round may reach, where that is less than up to now.
     span: Option<TimeDelta>,
+    /// Where the service doesn't say what time it is: the latest event of a round that held too much.
+    latest: Option<DateTime<Utc>>,
     state: State,
     /// Whether the latest round reached up to now.
     has_reached_now: bool,
@@ -103,10 +109,15 @@ struct Round {
     begun: Instant,
     /// Up to where, if not up to now.
     to: Option<DateTime<Utc>>,
-    /// The service's time when it was asked for the first page.
+    /// Whether there is a page.
+    is_begun: bool,
+    /// The service's time when it was asked for the first page; where the answers to further pages come from
+    /// a clock that is behind, that one's.
     asked: Option<DateTime<Utc>>,
     events: Vec<Event>,
     malformed: Vec<Error>,
+    /// Malformed items that were handed out by an earlier round.
+    again: Vec<Box<str>>,
     bytes: usize,
 }
 
@@ -131,6 +142,7 @@ impl Follow {
             every: Duration::from_secs(30),
             settle: TimeDelta::minutes(5),
             span: None,
+            latest: None,
             state: State::Due,
             has_reached_now: false,
             stats: Stats::default(),
@@ -202,11 +214,7 @@ impl Follow {
             return Err(Error::query("a follower has no end: leave `to` out"));
         }
         let from = self.checkpoint.settled();
-        // Far behind, a round ends where that is known to be the past.
-        let to = self.span.zip(self.core.service_time()).and_then(|(span, now)| {
-            let to = self.checkpoint.mark().checked_add_signed(span)?;
-            (to.checked_add_signed(MARGIN)? < now).then_some(to)
-        });
+        let to = self.bound();
         let mut query = self.query.clone().from(from.checked_sub_signed(MARGIN).unwrap_or(from));
         if let Some(to) = to {
             query = query.to(to + MARGIN);
@@ -215,11 +223,26 @@ impl Follow {
             pages: EventStream::list(Arc::clone(&self.core), query).pages(),
             begun: self.core.clock.now(),
             to,
+            is_begun: false,
             asked: None,
             events: Vec::new(),
             malformed: Vec::new(),
+            again: Vec::new(),
             bytes: 0,
         })
+    }
+
+    /// Where the next round ends, if not with what there is: where that is known to be the past.
+    fn bound(&self) -> Option<DateTime<Utc>> {
+        let now = self.core.service_time().or(self.latest)?;
+        let to = self.checkpoint.mark().max(self.checkpoint.settled()).checked_add_signed(self.span?)?;
+        (to.checked_add_signed(MARGIN)? < now).then_some(to)
+    }
+
+    /// How far a service has got, at the least, that doesn't say what time it is: up to its latest event. But an
+    /// event can say that it is of the future.
+    fn reached(&self, latest: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        latest.map(|latest| latest.min(self.core.clock.utc())).max(self.latest)
     }
 
     /// A round that holds too much is begun anew with less time to cover, unless there is none to spare.
@@ -228,12 +251,14 @@ impl Follow {
             return false;
         }
         let created = || round.events.iter().map(Event::created);
-        let Some((oldest, newest)) = created().min().zip(created().max()) else { return false };
+        let newest = created().max();
+        let Some(end) = round.to.or(round.asked).or(self.reached(newest)) else { return false };
         // If the list has an order, as much time as was covered fits; if not, half of it may.
-        let end = round.to.or(round.asked).unwrap_or(newest);
-        let covered = (newest - oldest).min(end - self.checkpoint.mark());
-        self.span = Some((covered / 2).max(MARGIN));
-        true
+        let missing = end - self.checkpoint.mark();
+        let covered = newest.zip(created().min()).map_or(missing, |(newest, oldest)| newest - oldest);
+        self.span = Some((covered.min(missing) / 2).max(MARGIN));
+        self.latest = self.reached(newest);
+        self.bound().is_some_and(|bound| round.to.is_none_or(|to| bound < to))
     }
 
     /// The round was read to its end.
@@ -242,15 +267,19 @@ impl Follow {
         if let (Some(span), true) = (self.span, round.bytes < ROUND_BYTES / 4) {
             self.span = span.checked_add(&span);
         }
-        let Round { begun, to, asked, mut events, malformed, .. } = round;
+        let Round { begun, to, asked, mut events, malformed, again, .. } = round;
         events.sort_by_key(Event::created);
-        // A service that doesn't say what time it is has got at least as far as its latest event.
-        let now = asked.or_else(|| events.last().map(Event::created)).unwrap_or(self.checkpoint.mark());
+        let reached = || self.reached(events.last().map(Event::created));
+        let now = asked.or_else(reached).unwrap_or(self.checkpoint.mark());
+        let end = to.unwrap_or(now);
+        for raw in again {
+            self.checkpoint.note_malformed(&raw, end);
+        }
         Given {
             begun,
             malformed: malformed.into_iter(),
             events: events.into_iter(),
-            end: to.unwrap_or(now),
+            end,
             horizon: now.checked_sub_signed(self.settle).unwrap_or(DateTime::<Utc>::MIN_UTC),
             reaches_now: to.is_none(),
         }
@@ -263,17 +292,17 @@ impl Follow {
         match &item {
             Some(Ok(event)) => {
                 self.checkpoint.note(event.created(), event.id());
-                self.checkpoint.advance(event.created(), given.horizon);
+                self.checkpoint.advance(event.created().min(given.end), given.horizon);
                 self.stats.events += 1;
             }
             Some(Err(Error::Item(item))) => {
-                self.checkpoint.note(given.end, item.raw());
+                self.checkpoint.note_malformed(item.raw(), given.end);
                 self.stats.malformed += 1;
             }
             _ => {}
         }
         if given.is_empty() {
-            self.checkpoint.advance(given.end, given.horizon);
+            self.checkpoint.close(given.end, given.horizon);
             self.has_reached_now = given.reaches_now;
             let passed = self.core.clock.now().saturating_duration_since(given.begun);
             let wait = self.every.saturating_sub(passed);
@@ -290,7 +319,11 @@ impl Follow {
 impl Round {
     /// Takes in what is new of a page. `checkpoint` is where the round began.
     fn add(&mut self, page: Page, checkpoint: &Checkpoint) {
-        self.asked = self.asked.or(page.asked);
+        self.asked = match (self.is_begun, self.asked, page.asked) {
+            (false, _, asked) | (true, asked, None) => asked,
+            (true, before, Some(asked)) => before.map(|before| before.min(asked)),
+        };
+        self.is_begun = true;
         let all = page.items.len();
         let mut events = Vec::new();
         for item in page {
@@ -302,8 +335,15 @@ impl Round {
                         events.push(event);
                     }
                 }
-                Err(Error::Item(item)) if checkpoint.has_anywhere(item.raw()) => {}
-                Err(error) => self.malformed.push(error),
+                Err(Error::Item(item)) if checkpoint.has_malformed(item.raw()) => {
+                    self.again.push(item.raw().into());
+                }
+                Err(error) => {
+                    if let Error::Item(item) = &error {
+                        self.bytes += item.raw().len();
+                    }
+                    self.malformed.push(error);
+                }
             }
         }
         self.bytes += events.iter().map(|event| event.raw().len()).sum::<usize>();
