@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use memchr::memchr2;
 use serde_json::{Map, Value, json};
 use webex_events::{Cursor, Error, Event, MalformedItem, Result as ListResult};
 
@@ -286,8 +287,7 @@ pub(crate) fn malformed_path(path: &Path) -> PathBuf {
 /// JSON text without line breaks. Its strings can't hold any, so that those it has are white space
 /// between tokens.
 pub(crate) fn framed(json: &str) -> Cow<'_, str> {
-    let bytes = json.as_bytes();
-    if bytes.contains(&b'\n') || bytes.contains(&b'\r') {
+    if memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
         Cow::Owned(json.replace(['\n', '\r'], " "))
     } else {
         Cow::Borrowed(json)
