@@ -89,7 +89,8 @@ pub(crate) fn decode_event(body: Vec<u8>) -> Result<Batch, Rejected> {
     }
 }
 
-/// `body` as text, with U+FFFD for what isn't UTF-8, and where that stands.
+/// `body` as text, with U+FFFD for what isn't UTF-8, and where that stands: of several side by side the
+/// first, since no item ends between them.
 fn text(body: Vec<u8>) -> (String, Vec<usize>) {
     let body = match String::from_utf8(body) {
         Ok(text) => return (text, Vec::new()),
@@ -100,7 +101,9 @@ fn text(body: Vec<u8>) -> (String, Vec<usize>) {
     for chunk in body.utf8_chunks() {
         text.push_str(chunk.valid());
         if !chunk.invalid().is_empty() {
-            spoiled.push(text.len());
+            if spoiled.is_empty() || !chunk.valid().is_empty() {
+                spoiled.push(text.len());
+            }
             text.push(char::REPLACEMENT_CHARACTER);
         }
     }
@@ -117,5 +120,10 @@ mod tests {
         let (text, spoiled) = text(b"a\xffb\xc3\xa9\xe2\x82c".to_vec());
         assert_eq!(text, "a\u{fffd}bé\u{fffd}c");
         assert!(spoiled.iter().all(|&at| text[at..].starts_with('\u{fffd}')) && spoiled.len() == 2);
+    }
+
+    #[test]
+    fn a_run_of_bytes_that_are_no_text_is_marked_once() {
+        assert_eq!(self::text(b"\xff\xff\xe2\x82a\xff\xff".to_vec()).1, [0, 10]);
     }
 }
