@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Map;
 use tokio::time::Instant;
-use webex_events::{Checkpoint, Error, Follow, Stats};
+use webex_events::{Checkpoint, Error, Event, Follow, Result as ListResult, Stats};
 
 use crate::{
     args::{self, LogFormat},
@@ -140,7 +140,7 @@ impl Following {
         if items.is_empty() && self.told.as_ref() == Some(&checkpoint) {
             return Ok(());
         }
-        let created = items.iter().flatten().map(webex_events::Event::created).last();
+        let created = items.iter().flatten().next_back().map(Event::created);
         self.sink.round(items, &checkpoint).await?;
         self.told = Some(checkpoint);
         self.progress.page(&self.events.stats(), created);
@@ -199,7 +199,7 @@ impl Following {
             "{} in this run, {}; followed up to {}",
             counted(stats.events, "event"),
             self.sink.place(),
-            (checkpoint.settled()).to_rfc3339_opts(SecondsFormat::Secs, true)
+            checkpoint.settled().to_rfc3339_opts(SecondsFormat::Secs, true)
         );
         match halt {
             Halt::Service(error) => {
@@ -224,4 +224,4 @@ fn passes(error: &Error) -> bool {
     error.is_transient() || matches!(error, Error::Decode(_) | Error::Link { .. } | Error::Cursor { .. })
 }
 
-type Item = webex_events::Result<webex_events::Event>;
+type Item = ListResult<Event>;

@@ -59,7 +59,7 @@ impl<'a> Plan<'a> {
         let mut text = String::new();
         for slice in &self.slices {
             let (start, end) = (slice.start(), slice.end());
-            text += &format!("{}  {}  {}\n", time(start), time(end), self.name(slice));
+            text.extend([&*time(start), "  ", &time(end), "  ", &self.name(slice), "\n"]);
         }
         let rate = match self.asked.rate_limit {
             Rate::PerSecond(number) => format!("{number} a second"),

@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_line_of_slices_says_how_much_of_the_time_is_covered() {
-        let at = |hour: i64| chrono::DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let at = |hour: i64| DateTime::from_timestamp(hour * 3600, 0).unwrap();
         let mut covered = Covered::new(3, 0, Some((at(0), at(3))));
         let stats = Stats::default();
         let text = |covered: &Covered, left| slices_text(&stats, covered, 2, left, Duration::from_secs(1));

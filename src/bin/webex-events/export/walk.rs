@@ -126,12 +126,11 @@ impl Walk<'_> {
         if let Some(code) = stop.asked() {
             return Err(Halt::Signal(code));
         }
-        let page = match ready(&mut at.pages).await {
-            Some(page) => page,
-            None => {
-                sink.idle()?;
-                wait(at, sink, progress, stop).await?
-            }
+        let page = if let Some(page) = ready(&mut at.pages).await {
+            page
+        } else {
+            sink.idle()?;
+            wait(at, sink, progress, stop).await?
         };
         let page = match page {
             None => return Ok(false),

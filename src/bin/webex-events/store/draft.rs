@@ -263,13 +263,12 @@ impl Draft {
     }
 
     fn malformed(&mut self) -> io::Result<&mut Growing> {
-        let growing = match self.malformed.take() {
-            Some(growing) => growing,
-            None => {
-                self.is_new = true;
-                let path = with_suffix(&self.text.path().with_extension(""), ".malformed.part");
-                Growing::begin(path, None, Codec::None, true)?
-            }
+        let growing = if let Some(growing) = self.malformed.take() {
+            growing
+        } else {
+            self.is_new = true;
+            let path = with_suffix(&self.text.path().with_extension(""), ".malformed.part");
+            Growing::begin(path, None, Codec::None, true)?
         };
         Ok(self.malformed.insert(growing))
     }

@@ -35,12 +35,17 @@ pub(super) struct Mark {
 
 impl Growing {
     /// An empty file: this one, or a new one at `path`. What there was is gone.
-    pub(super) fn begin(path: PathBuf, file: Option<File>, codec: Codec, hashed: bool) -> io::Result<Self> {
+    pub(super) fn begin(
+        path: PathBuf,
+        file: Option<File>,
+        codec: Codec,
+        with_checksum: bool,
+    ) -> io::Result<Self> {
         let file = match file {
             Some(file) => file,
             None => OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?,
         };
-        let hasher = hashed.then(Sha256::new);
+        let hasher = with_checksum.then(Sha256::new);
         let mut growing = Self { path, file, encoder: codec.encoder(), hasher, bytes: 0, is_dirty: true };
         growing.go_back(&Mark { bytes: 0, hasher: growing.hasher.clone() })?;
         Ok(growing)
@@ -52,7 +57,7 @@ impl Growing {
     pub(super) fn reopen(
         path: PathBuf,
         file: Option<File>,
-        (codec, hashed): (Codec, bool),
+        (codec, with_checksum): (Codec, bool),
         bytes: u64,
         line: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<Self> {
@@ -67,7 +72,7 @@ impl Growing {
                 format!("it has {length} bytes and should have {bytes}"),
             ));
         }
-        let mut hasher = hashed.then(Sha256::new);
+        let mut hasher = with_checksum.then(Sha256::new);
         file.seek(SeekFrom::Start(0))?;
         read(&file, codec, bytes, hasher.as_mut(), line)?;
         let mut growing = Self { path, file, encoder: codec.encoder(), hasher, bytes, is_dirty: false };
@@ -143,8 +148,8 @@ impl Growing {
 
 impl Mark {
     /// The start of a file.
-    pub(super) fn start(hashed: bool) -> Self {
-        Self { bytes: 0, hasher: hashed.then(Sha256::new) }
+    pub(super) fn start(with_checksum: bool) -> Self {
+        Self { bytes: 0, hasher: with_checksum.then(Sha256::new) }
     }
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn foreign(place: &Place, known: &[Entry]) -> io::Result<Vec<String>>
         known.iter().filter(|entry| entry.is_whole()).map(|entry| entry.name.as_str()).collect();
     let is_known = |name: &str| known.contains(name.strip_suffix(".malformed").unwrap_or(name));
     let names = place.names()?.into_iter();
-    Ok(names.filter(|name| !name.ends_with(".part") && !is_known(name)).collect())
+    Ok(names.filter(|name| name.strip_suffix(".part").is_none() && !is_known(name)).collect())
 }
 
 /// Removes drafts of which nothing was committed.

@@ -198,6 +198,14 @@ pub(super) fn text(
     Ok(text)
 }
 
+/// What is read of a state file.
+#[derive(Deserialize)]
+struct File {
+    about: About,
+    checkpoint: Option<Value>,
+    files: Vec<Entry>,
+}
+
 /// Reads a state file.
 fn read(text: &[u8]) -> Result<State, Damage> {
     let text = str::from_utf8(text).map_err(|_| Damage::Checksum)?;
@@ -211,12 +219,6 @@ fn read(text: &[u8]) -> Result<State, Damage> {
     let checksum = tail.strip_prefix('"').and_then(|tail| tail.strip_suffix("\"\n}\n")).ok_or(Damage::Cut)?;
     if checksum != hex(&Sha256::digest(body)) {
         return Err(Damage::Checksum);
-    }
-    #[derive(Deserialize)]
-    struct File {
-        about: About,
-        checkpoint: Option<Value>,
-        files: Vec<Entry>,
     }
     let File { about, checkpoint, files } = serde_json::from_str(text).map_err(|_| Damage::Content)?;
     Ok(State { about, checkpoint, files })

@@ -351,7 +351,7 @@ mod one_file {
         assert_eq!(names(folder.path()), ["f.part"]);
         goes_on(&place, &path);
 
-        let (_folder, place, path) = self::begun();
+        let (_folder, place, path) = begun();
         let mut store = open(&place);
         store.add(&file(), [event("2"), event("3")], None).unwrap();
         drop(store);
