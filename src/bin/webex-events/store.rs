@@ -2,10 +2,10 @@
 //!
 //! A *draft* is a file that grows as `NAME.part`. A *commit* brings all drafts to disk and then replaces
 //! the state file, which has their lengths, counts and cursors: so text and place move on in one step. A
-//! file goes through three stages, each of which stands in the state file before the next begins:
+//! file goes through three stages, a commit each, and each stands in the state file before the next begins:
 //!
 //! - **open**: it grows. What it has beyond its committed length counts for nothing.
-//! - **done**: it is on disk whole, and gets its name.
+//! - **done**: it is on disk whole, and gets its name with the next commit.
 //! - **closed**: it has its name. Nothing touches it any more.
 //!
 //! When the program is killed, this is what there is, and what the next run makes of it:
@@ -17,7 +17,8 @@
 //! | while the state file is written | the same, and a `.tmp` beside the state file | the same, and removes that |
 //! | behind the commit of a file that is done | a draft with all that belongs into it | gives it its name |
 //! | between giving its name to `NAME.malformed` and to `NAME` | one of them renamed | gives it to the other |
-//! | between giving the name and the next commit | a file under its name, its entry "done" | takes it as closed |
+//! | between giving the name and the commit that says so | a file under its name, its entry "done" | takes it as closed |
+//! | with the power gone before the folder was brought to disk | perhaps the draft of a file that is said to be closed | gives it its name |
 //! | while a draft is begun anew | its entry says that it is empty, or still the old | cuts it, or goes on as before |
 //! | after the last file of an export into one file got its name | the file, and a state file with its length | removes the state file |
 //!
@@ -268,7 +269,6 @@ impl Store {
 
     /// Empties a file that is open, since its cursor is of no use any more.
     pub(crate) fn start_over(&mut self, file: &Entry) -> io::Result<()> {
-        self.commit()?;
         let Some(draft) = self.drafts.get_mut(&file.name) else { return Ok(()) };
         // First the word, then the deed: a draft that is shorter than its entry would be damage.
         draft.forget();
@@ -276,23 +276,35 @@ impl Store {
         self.draft(file)?.empty()
     }
 
-    /// Brings everything to disk, and gives the files that are done their names.
+    /// Brings everything to disk.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
-        if self.is_dirty {
-            self.bring_to_disk()?;
-            self.give_names()?;
+        if self.is_dirty { self.commit_those(|_| true) } else { Ok(()) }
+    }
+
+    /// Brings the files that are done to disk. The others stay at their last commit, unless they belong
+    /// together.
+    pub(crate) fn commit_done(&mut self) -> io::Result<()> {
+        if self.checkpoint.is_some() {
+            return self.commit();
         }
+        self.commit_those(|entry| entry.stage == Stage::Done)?;
+        self.is_dirty = true;
         Ok(())
     }
 
     /// Commits what there is at the end of a run.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.commit()?;
-        if matches!(self.place, Place::File(_)) && !self.closed.is_empty() {
-            disk::remove(&self.place.state())?;
-            return disk::sync_folder(&self.place.state());
+        if matches!(self.place, Place::Folder(_)) {
+            return self.commit();
         }
-        self.commit()
+        self.give_names()?;
+        if self.closed.is_empty() {
+            return Ok(());
+        }
+        disk::sync_folder(&self.place.state())?;
+        disk::remove(&self.place.state())?;
+        disk::sync_folder(&self.place.state())
     }
 
     /// Commits what can be committed after a failure: whole pages.
@@ -304,39 +316,45 @@ impl Store {
         self.end()
     }
 
-    fn bring_to_disk(&mut self) -> io::Result<()> {
-        let mut is_new = false;
-        for draft in self.drafts.values_mut() {
-            is_new |= draft.seal()?;
+    /// A commit. It also takes those files a step further of which the last one has said that they are done.
+    fn commit_those(&mut self, which: impl Fn(&Entry) -> bool) -> io::Result<()> {
+        self.give_names()?;
+        for draft in self.drafts.values_mut().filter(|draft| which(&draft.entry)) {
+            draft.seal()?;
         }
-        if is_new {
+        if self.drafts.values().any(|draft| draft.is_new && draft.committed.is_some()) {
             disk::sync_folder(&self.place.state())?;
+            self.drafts.values_mut().for_each(|draft| draft.is_new = false);
         }
         self.write()?;
         self.is_dirty = false;
+        for draft in self.drafts.values_mut() {
+            draft.is_new = false;
+            draft.is_said = draft.committed.as_ref().is_some_and(|entry| entry.stage == Stage::Done);
+            self.is_dirty |= draft.is_said;
+        }
         Ok(())
     }
 
+    /// Gives those files their names that the state file says are done.
     fn give_names(&mut self) -> io::Result<()> {
-        let done = self.drafts.values().filter(|draft| draft.entry.stage == Stage::Done);
-        let done: Vec<_> = done.map(|draft| draft.entry.name.clone()).collect();
-        if done.is_empty() {
-            return Ok(());
+        let said = self.drafts.values().filter(|draft| draft.is_said);
+        for name in said.map(|draft| draft.entry.name.clone()).collect::<Vec<_>>() {
+            let Some(entry) = self.drafts.get(&name).map(|draft| draft.entry.clone()) else { continue };
+            self.place.publish(&entry)?;
+            self.close(Entry { stage: Stage::Closed, ..entry })?;
+            self.drafts.remove(&name);
         }
-        for draft in done.iter().filter_map(|name| self.drafts.get(name)) {
-            self.place.publish(&draft.entry)?;
-        }
-        disk::sync_folder(&self.place.state())?;
-        for draft in done.iter().filter_map(|name| self.drafts.remove(name)).collect::<Vec<_>>() {
-            self.close(Entry { stage: Stage::Closed, ..draft.entry })?;
-        }
-        // That they are closed is said with the next commit. Until then "done" is true as well.
-        self.is_dirty = true;
         Ok(())
     }
 
     fn write(&self) -> io::Result<()> {
-        let open = self.drafts.values().map(|draft| draft.entry.line()).collect::<Result<Vec<_>, _>>()?;
+        let open = self
+            .drafts
+            .values()
+            .filter_map(|draft| draft.committed.as_ref())
+            .map(Entry::line)
+            .collect::<Result<Vec<_>, _>>()?;
         let lines = self.lines.iter().chain(&open);
         let text = state::text(&self.about, self.checkpoint.as_ref(), lines)?;
         disk::replace(&self.place.state(), text.as_bytes())

@@ -99,9 +99,11 @@ fn write(
                 is_due |= apply(&mut store, command)?;
             }
             publish(&store);
-            if is_due || committed.elapsed() >= every {
+            if committed.elapsed() >= every {
                 store.commit()?;
                 committed = Instant::now();
+            } else if is_due {
+                store.commit_done()?;
             }
         }
         store.end()

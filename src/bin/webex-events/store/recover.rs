@@ -31,7 +31,9 @@ pub(super) fn recover(
     for entry in &state.files {
         let path = place.path(&entry.name);
         match entry.stage {
-            Stage::Closed => {
+            Stage::Closed
+                if disk::length(&path).is_ok_and(|length| length.is_some()) || !part(&path).exists() =>
+            {
                 has_length(&path, entry.bytes).map_err(|error| damaged(place, &path, &error))?;
                 recovered.closed.push(entry.clone());
             }
@@ -43,7 +45,7 @@ pub(super) fn recover(
                 };
                 recovered.drafts.push(draft.map_err(|error| damaged(place, &part(&path), &error))?);
             }
-            Stage::Done => {
+            Stage::Done | Stage::Closed => {
                 publish(place, &path, entry, form, file.take())
                     .map_err(|error| damaged(place, &path, &error))?;
                 recovered.closed.push(Entry { stage: Stage::Closed, cursor: None, ..entry.clone() });

@@ -162,7 +162,7 @@ fn killed_behind_the_commit_of_a_file_that_is_done() {
         let mut store = open(&place);
         store.add(&a(), [event("2")], None).unwrap();
         store.finish(&a()).unwrap();
-        store.bring_to_disk().unwrap();
+        store.commit().unwrap();
         drop(store);
         assert!(draft::part(&path).exists() && !path.exists());
         for path in [malformed_path(&path), path.clone()].iter().take(renamed) {
@@ -179,15 +179,31 @@ fn killed_behind_the_commit_of_a_file_that_is_done() {
 }
 
 #[test]
-fn killed_between_the_name_and_the_next_commit() {
+fn killed_between_the_name_and_the_commit_that_says_so() {
     let (_folder, place, path) = begun();
     let mut store = open(&place);
     store.finish(&a()).unwrap();
     store.commit().unwrap();
-    assert!(path.exists() && store.is_dirty);
+    store.give_names().unwrap();
+    assert!(path.exists());
     drop(store);
     let store = open(&place);
     assert_eq!((store.closed().len(), store.totals().events), (1, 1));
+}
+
+#[test]
+fn the_power_gone_before_a_name_was_on_disk() {
+    let (_folder, place, path) = begun();
+    let mut store = open(&place);
+    store.finish(&a()).unwrap();
+    store.end().unwrap();
+    drop(store);
+    for path in [&path, &malformed_path(&path)] {
+        fs::rename(path, draft::part(path)).unwrap();
+    }
+    let store = open(&place);
+    assert_eq!((store.closed().len(), store.totals().events), (1, 1));
+    assert!(path.exists() && malformed_path(&path).exists());
 }
 
 #[test]
@@ -225,6 +241,36 @@ fn a_draft_begun_anew_leaves_the_others_as_they_are() {
     assert_eq!(
         (ids(&path), ids(&folder.path().join("events_b.ndjson"))),
         (vec!["1".to_owned()], vec!["3".to_owned(), "4".to_owned()])
+    );
+}
+
+#[test]
+fn a_file_that_is_done_does_not_wait_for_the_others() {
+    let (folder, place, path) = begun();
+    let mut store = open(&place);
+    store.add(&b(), [event("3")], None).unwrap();
+    store.add(&a(), [event("2")], None).unwrap();
+    store.finish(&a()).unwrap();
+    store.commit_done().unwrap();
+    store.commit_done().unwrap();
+    assert_eq!(ids(&path), ["1", "2"]);
+    drop(store);
+    let store = open(&place);
+    assert_eq!((store.closed().len(), store.open().count()), (1, 0), "the other was never committed");
+    drop(store);
+    assert!(!folder.path().join("events_b.ndjson.part").exists());
+
+    // What belongs together is committed together.
+    let mut store = open(&place);
+    store.add(&b(), [event("3")], None).unwrap();
+    store.finish(&Entry::new("events_c.ndjson", None)).unwrap();
+    store.set_checkpoint(1.into());
+    store.commit_done().unwrap();
+    drop(store);
+    let store = open(&place);
+    assert_eq!(
+        (store.open().map(|entry| entry.events).sum::<u64>(), store.checkpoint()),
+        (1, Some(&1.into()))
     );
 }
 
@@ -364,13 +410,12 @@ mod one_file {
             let (folder, place, path) = begun();
             let mut store = open(&place);
             store.finish(&file()).unwrap();
-            store.bring_to_disk().unwrap();
+            store.commit().unwrap();
             if step > 0 {
-                store.place.publish(&Entry { stage: Stage::Done, ..file() }).unwrap();
+                store.give_names().unwrap();
             }
             if step > 1 {
-                store.give_names().unwrap();
-                store.commit().unwrap();
+                store.write().unwrap();
             }
             drop(store);
             let mut store = open(&place);
@@ -386,7 +431,7 @@ mod one_file {
         let (_folder, place, path) = begun();
         let mut store = open(&place);
         store.finish(&file()).unwrap();
-        store.bring_to_disk().unwrap();
+        store.commit().unwrap();
         drop(store);
         fs::remove_file(draft::part(&path)).unwrap();
         fs::write(&path, "something else").unwrap();

@@ -81,10 +81,9 @@ fn beside(place: &Place, entry: &Entry) -> PathBuf {
 fn named(path: &Path, stage: Stage) -> PathBuf {
     let part = with_suffix(path, ".part");
     match stage {
-        Stage::Closed => path.to_owned(),
         Stage::Open => part,
         Stage::Done if part.exists() => part,
-        Stage::Done => path.to_owned(),
+        Stage::Done | Stage::Closed => path.to_owned(),
     }
 }
 
