@@ -239,10 +239,11 @@ impl Follow {
         (to.checked_add_signed(MARGIN)? < now).then_some(to)
     }
 
-    /// How far a service has got, at the least, that doesn't say what time it is: up to its latest event. But an
-    /// event can say that it is of the future.
-    fn reached(&self, latest: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        latest.map(|latest| latest.min(self.core.clock.utc())).max(self.latest)
+    /// How far a service has got, at the least, that doesn't say what time it is: up to its latest event. One that
+    /// says that it is of the future says nothing.
+    fn reached(&self, events: &[Event]) -> Option<DateTime<Utc>> {
+        let now = self.core.clock.utc();
+        events.iter().map(Event::created).filter(|created| *created <= now).max().max(self.latest)
     }
 
     /// A round that holds too much is begun anew with less time to cover, unless there is none to spare.
@@ -251,13 +252,13 @@ impl Follow {
             return false;
         }
         let created = || round.events.iter().map(Event::created);
-        let newest = created().max();
-        let Some(end) = round.to.or(round.asked).or(self.reached(newest)) else { return false };
+        self.latest = self.reached(&round.events);
+        let Some(end) = round.to.or(round.asked).or(self.latest) else { return false };
         // If the list has an order, as much time as was covered fits; if not, half of it may.
         let missing = end - self.checkpoint.mark();
-        let covered = newest.zip(created().min()).map_or(missing, |(newest, oldest)| newest - oldest);
+        let covered =
+            created().max().zip(created().min()).map_or(missing, |(newest, oldest)| newest - oldest);
         self.span = Some((covered.min(missing) / 2).max(MARGIN));
-        self.latest = self.reached(newest);
         self.bound().is_some_and(|bound| round.to.is_none_or(|to| bound < to))
     }
 
@@ -269,8 +270,7 @@ impl Follow {
         }
         let Round { begun, to, asked, mut events, malformed, again, .. } = round;
         events.sort_by_key(Event::created);
-        let reached = || self.reached(events.last().map(Event::created));
-        let now = asked.or_else(reached).unwrap_or(self.checkpoint.mark());
+        let now = asked.or_else(|| self.reached(&events)).unwrap_or(self.checkpoint.mark());
         let end = to.unwrap_or(now);
         for raw in again {
             self.checkpoint.note_malformed(&raw, end);
