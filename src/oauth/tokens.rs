@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use crate::token::Token;
@@ -174,16 +174,21 @@ fn time(members: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value.as_str().unwrap_or_default(),
     };
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => Ok(Some(time.to_utc())),
-        Err(_) => Err(format!("its `{name}` isn't a time such as 2026-01-05T09:00:00Z")),
+    match DateTime::parse_from_rfc3339(text).ok().and_then(|time| writable(time.to_utc())) {
+        Some(time) => Ok(Some(time)),
+        None => Err(format!("its `{name}` isn't a time such as 2026-01-05T09:00:00Z")),
     }
 }
 
 /// So many seconds after `now`. A number that can't be says nothing.
 fn later(now: DateTime<Utc>, seconds: f64) -> Option<DateTime<Utc>> {
     let span = Duration::try_from_secs_f64(seconds).ok()?;
-    now.checked_add_signed(TimeDelta::from_std(span).ok()?)
+    now.checked_add_signed(TimeDelta::from_std(span).ok()?).and_then(writable)
+}
+
+/// None for one that RFC 3339 can't write, so that no file says what can't be read again.
+fn writable(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    Some(time).filter(|time| (0..=9999).contains(&time.year()))
 }
 
 #[cfg(test)]
@@ -326,5 +331,23 @@ mod tests {
         }
         let new = old.granted(br#"{"access_token":"b","expires_in":0}"#, at(0)).unwrap();
         assert_eq!(new.standing(at(0)), Standing::Gone);
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_again() {
+        for seconds in ["0", "0.5", "60", "251636371200", "300000000000", "8000000000000"] {
+            let reply = format!(
+                r#"{{"access_token":"b","expires_in":{seconds},"refresh_token_expires_in":{seconds}}}"#
+            );
+            let new = read("r").granted(reply.as_bytes(), at(0)).unwrap();
+            let again = Tokens::from_file(&new.to_file(), at(0)).unwrap();
+            assert!(again.same_as(&new), "{seconds}");
+        }
+        for time in ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00"] {
+            let file = format!(r#"{{"access_token":"a","refresh_token":"r","expires_at":"{time}"}}"#);
+            if let Ok(tokens) = Tokens::from_file(&file, at(0)) {
+                assert!(Tokens::from_file(&tokens.to_file(), at(0)).unwrap().same_as(&tokens), "{time}");
+            }
+        }
     }
 }
