@@ -136,6 +136,9 @@ type Outcome = Result<Token, Failure>;
 const LOCKED: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// No token lasts longer; beyond it lie times that the clock doesn't know.
+const LONGEST_REST: Duration = Duration::from_secs(365 * 86_400);
+
 impl OAuth {
     /// Reads the file at `store`. Nothing is sent.
     ///
@@ -425,7 +428,7 @@ impl State {
             self.refused = Some(failure.clone());
         }
         let times = self.resting.map_or(0, |(times, _)| times);
-        let rest = rest(times).max(failure.retry_after().unwrap_or_default());
+        let rest = rest(times).max(failure.retry_after().unwrap_or_default()).min(LONGEST_REST);
         self.resting = now.checked_add(rest).map(|until| (times.saturating_add(1), until));
         let error = failure.error();
         let source = std::error::Error::source(&error).map(ToString::to_string);

@@ -59,6 +59,8 @@ fn a_rest_is_at_least_what_the_service_asks_for_and_ends_with_a_success() {
     state.landed(&Err(refusal(503, None)), clock.now());
     clock.advance(30 * SECOND);
     assert!(!usable(&state, &clock), "it counts from the first again");
+    state.landed(&Err(refusal(429, Some(u64::MAX))), clock.now());
+    assert!(usable(&state, &clock), "however long that is");
     assert_eq!([0, 3, 4, 5, u32::MAX].map(|times| rest(times).as_secs()), [30, 240, 300, 300, 300]);
 }
 
