@@ -1,4 +1,5 @@
-//! `--summary`: what a run came to, as JSON.
+//! `--summary`: what a run came to, as JSON. Events, bytes and files are those of all runs of the export;
+//! pages, requests, retries and waits those of this one.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -67,14 +68,11 @@ fn value(started: DateTime<Utc>, report: &Report, result: &Result<(), Failure>) 
         "duplicates_dropped": totals.duplicates,
         "events_with_field_errors": totals.partial,
         "bytes": totals.bytes,
-        "this_run": {
-            "events": stats.events,
-            "pages": stats.pages,
-            "requests": stats.requests,
-            "retries": stats.retries,
-            "waited_seconds": stats.waited.as_secs_f64(),
-            "bytes_received": stats.bytes,
-        },
+        "pages": stats.pages,
+        "requests": stats.requests,
+        "retries": stats.retries,
+        "waited_seconds": stats.waited.as_secs_f64(),
+        "bytes_received": stats.bytes,
         "files": report.files.iter().map(file).collect::<Vec<_>>(),
     })
 }

@@ -77,8 +77,11 @@ fn conclude(place: &Place, state: &State, checked: &Checked, gaps: usize) -> Res
         .map_err(|error| Failure::new(Code::Output, format!("stdout can't be written: {error}")))
 }
 
+/// From one instant to another.
+type Span = (DateTime<Utc>, DateTime<Utc>);
+
 /// The parts of the range that aren't closed.
-fn gaps(state: &State) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>, Failure> {
+fn gaps(state: &State) -> Result<Vec<Span>, Failure> {
     let about = &state.about;
     let (Kind::Export, Some(seconds)) = (about.kind, about.slice_seconds) else { return Ok(Vec::new()) };
     let range = Range { from: about.from, to: about.to };
@@ -86,7 +89,7 @@ fn gaps(state: &State) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>, Failure> {
     let slices = slices.map_err(|error| Failure::of(&error, None))?;
     let closed: std::collections::HashSet<_> =
         state.files.iter().filter(|file| file.is_whole()).filter_map(|file| file.start).collect();
-    let mut gaps: Vec<(DateTime<Utc>, DateTime<Utc>)> = Vec::new();
+    let mut gaps: Vec<Span> = Vec::new();
     for slice in slices.filter(|slice| !closed.contains(&slice.start())) {
         match gaps.last_mut() {
             Some((_, end)) if *end == slice.start() => *end = slice.end(),

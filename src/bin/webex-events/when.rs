@@ -36,7 +36,7 @@ pub(crate) fn words(span: Duration) -> String {
     let seconds = span.as_secs();
     match [(24 * 3600, 'd'), (3600, 'h'), (60, 'm')]
         .iter()
-        .find(|(unit, _)| seconds > 0 && seconds % unit == 0)
+        .find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit))
     {
         Some((unit, name)) => format!("{}{name}", seconds / unit),
         None => format!("{seconds}s"),

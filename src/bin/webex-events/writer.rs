@@ -22,16 +22,29 @@ const GROUP: usize = 64;
 /// Something to be written. Commits fall between commands.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// A page of a file, and the place behind it.
-    Page { file: Entry, items: Vec<ListResult<Event>>, cursor: Option<Cursor>, anew: bool },
+    Page(Box<Piece>),
     /// A file has all that belongs into it.
-    Finish(Entry),
+    Finish(Box<Entry>),
     /// What a follower has got: items by file, files that get no more, and how far it has come.
-    Round { files: Vec<(Entry, Vec<ListResult<Event>>)>, finished: Vec<Entry>, checkpoint: Value },
+    Round {
+        files: Vec<(Entry, Vec<ListResult<Event>>)>,
+        finished: Vec<Entry>,
+        checkpoint: Value,
+    },
     /// The range begins at another instant than it was thought to. Before the first page.
     From(Option<DateTime<Utc>>),
     /// Time has passed.
     Tick,
+}
+
+/// A page of a file, and the place behind it.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) file: Entry,
+    pub(crate) items: Vec<ListResult<Event>>,
+    pub(crate) cursor: Option<Cursor>,
+    /// Whether the file begins anew with it.
+    pub(crate) anew: bool,
 }
 
 /// The way to the thread that writes.
@@ -122,7 +135,8 @@ fn write(
 /// Returns whether a commit is due.
 fn apply(store: &mut Store, command: Command) -> io::Result<bool> {
     match command {
-        Command::Page { file, items, cursor, anew } => {
+        Command::Page(piece) => {
+            let Piece { file, items, cursor, anew } = *piece;
             if anew {
                 store.start_over(&file)?;
             }

@@ -24,7 +24,7 @@ use crate::{
     store::{About, Codec, Entry, Form, Found, Kind, Place, Stage, Store},
     summary::Report,
     when::words,
-    writer::{Command, Writer},
+    writer::{Command, Piece, Writer},
 };
 
 const SLICE: Duration = Duration::from_secs(6 * 3600);
@@ -171,7 +171,7 @@ impl Reading {
     /// Gives files their names whose last page an earlier run has written.
     async fn finish_read(&mut self, read: Vec<Entry>) -> Result<(), Halt> {
         for entry in read {
-            self.writer.send(Command::Finish(entry)).await?;
+            self.writer.send(Command::Finish(Box::new(entry))).await?;
         }
         Ok(())
     }
@@ -212,13 +212,14 @@ impl Reading {
                 }
                 let file = names::entry(slice.start(), slice.end(), self.codec);
                 let cursor = page.cursor().cloned();
-                self.writer.send(Command::Page { file, items: page.items, cursor, anew }).await?;
+                let piece = Piece { file, items: page.items, cursor, anew };
+                self.writer.send(Command::Page(Box::new(piece))).await?;
             }
             SliceItem::Closed { slice, .. } => {
                 self.plan.close(&slice);
                 self.covered.close((slice.start(), slice.end()));
                 let file = names::entry(slice.start(), slice.end(), self.codec);
-                self.writer.send(Command::Finish(file)).await?;
+                self.writer.send(Command::Finish(Box::new(file))).await?;
             }
             _ => {}
         }

@@ -10,7 +10,7 @@ use crate::{
     export::{lines::Lines, walk::Halt},
     say,
     store::{Entry, Place, Store, Totals, kept, malformed_path},
-    writer::{Command, Writer},
+    writer::{Command, Piece, Writer},
 };
 
 /// A stream that is written as pages come, or a file that is whole or not there.
@@ -57,8 +57,8 @@ impl Sink {
             Self::Stream(stream) => stream.page(page, number).map_err(Halt::Output),
             Self::File(file) => {
                 let (cursor, entry) = (page.cursor().cloned(), file.entry.clone());
-                let command = Command::Page { file: entry, items: page.items, cursor, anew };
-                file.send(command).await
+                let piece = Piece { file: entry, items: page.items, cursor, anew };
+                file.send(Command::Page(Box::new(piece))).await
             }
         }
     }
@@ -107,7 +107,7 @@ impl Sink {
             }
             Self::File(file) => {
                 if is_complete {
-                    let finish = Command::Finish(file.entry.clone());
+                    let finish = Command::Finish(Box::new(file.entry.clone()));
                     // If it can't be sent, the reason comes with the end.
                     let _ = file.send(finish).await;
                 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
 /// A memory of ids, by two independent 64-bit hashes with keys of this process: two ids are taken for
@@ -13,9 +13,25 @@ use std::{
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     keys: [RandomState; 2],
-    young: HashSet<u128>,
-    old: HashSet<u128>,
+    young: Hashes,
+    old: Hashes,
     limit: Option<usize>,
+}
+
+type Hashes = HashSet<u128, BuildHasherDefault<Hashed>>;
+
+/// Takes half of a hash as the hash of it.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(0, |half| u64::from_ne_bytes(*half));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Seen {

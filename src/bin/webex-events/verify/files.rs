@@ -130,17 +130,13 @@ fn check_file(path: &Path, entry: &Entry, codec: Codec, checked: &mut Checked) {
         })
     });
     checked.events += events;
-    match whole {
-        Err(error) => faults.add(error.to_string()),
-        Ok(()) => {
-            if events != entry.events && faults.is_empty() {
-                faults.add(format!("it has {} and should have {}", events, entry.events));
-            }
-            let sha256 = hex(&hasher.finalize());
-            if entry.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
-                faults.add("it was changed: its checksum doesn't fit".to_owned());
-            }
-        }
+    let sha256 = hex(&hasher.finalize());
+    if let Err(error) = whole {
+        faults.add(error.to_string());
+    } else if faults.is_empty() && events != entry.events {
+        faults.add(format!("it has {events} events and should have {}", entry.events));
+    } else if entry.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
+        faults.add("it was changed: its checksum doesn't fit".to_owned());
     }
     if let Some(text) = faults.text() {
         problem(checked, &format!("{shown}: {text}"));

@@ -57,7 +57,7 @@ pub(super) async fn compare(
             }
             Some(SliceItem::Closed { slice, .. }) => {
                 let given = given.remove(&slice.start()).unwrap_or_default();
-                differences(&slice, files.get(&slice.start()).copied(), given, (place, state), checked)?;
+                differences(&slice, files.get(&slice.start()).copied(), &given, (place, state), checked)?;
             }
             Some(_) => {}
         }
@@ -70,7 +70,7 @@ pub(super) async fn compare(
 fn differences(
     slice: &Slice,
     file: Option<&Entry>,
-    given: Vec<(String, DateTime<Utc>)>,
+    given: &[(String, DateTime<Utc>)],
     (place, state): (&Place, &State),
     checked: &mut Checked,
 ) -> Result<(), Failure> {
