@@ -125,5 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_bytes_that_are_no_text_is_marked_once() {}
+    fn a_run_of_bytes_that_are_no_text_is_marked_once() {
+        assert_eq!(text(b"\xff\xff\xe2\x82a\xff\xff".to_vec()).1, [0, 10]);
+    }
 }

@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt};
 use tokio::runtime::{Builder, Runtime};
-use webex_events::{Checkpoint, Client, ListEvents, sandbox::Sandbox};
+use webex_events::{Checkpoint, Client, Event, ListEvents, sandbox::Sandbox};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -108,4 +108,19 @@ fn most_at_once_over_a_month_of(events: usize) -> u64 {
 
 fn start_of_month() -> DateTime<Utc> {
     "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn data_allocates_its_texts_and_nothing_else() {
+    let event = Event::from_json(
+        r#"{"id":"a","resource":"messages","type":"created","created":"2026-01-05T09:00:00Z","data":{
+            "id":"b","roomId":"c","text":"d\n\"e\"","isVoiceClip":"no","pageNumber":"7","sizeBytes":8,
+            "created":"2026-01-05T09:00:00.123Z","parentId":null}}"#,
+    )
+    .unwrap();
+    let counted = measure(|| {
+        let data = event.data().unwrap();
+        assert_eq!((data.text.as_deref(), data.size_bytes), (Some("d\n\"e\""), Some(8)));
+    });
+    assert_eq!(counted.count_total, 3);
 }

@@ -39,6 +39,8 @@ pub(crate) fn members(text: &str) -> Option<Members<'_>> {
         }
     }
 
+    // Bytes may hold control characters, JSON may not.
+    serde_json::from_str::<&RawValue>(text).ok()?;
     serde_json::from_str::<Object<'_>>(text).ok().map(|object| object.0)
 }
 
