@@ -298,7 +298,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long the service may be silent: before the head of its answer, and between parts of it.
+    /// How long the service may be silent: before the head of its answer, and between parts of it. What
+    /// has come by the time that a stream is polled again is never late, however busy its reader was.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.settings.read_timeout = timeout;
         self

@@ -11,6 +11,7 @@ use http::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use reqwest::redirect;
+use tokio::time::{self, Instant as Deadline};
 use url::Url;
 
 use crate::{
@@ -73,6 +74,8 @@ impl fmt::Debug for Settings {
 
 pub(crate) struct Transport {
     http: reqwest::Client,
+    read_timeout: Duration,
+    attempt_timeout: Duration,
     max_page_bytes: usize,
     /// Where the buffers of bodies come from.
     pub(crate) spare: Arc<Spare>,
@@ -91,6 +94,8 @@ pub(crate) struct Answer {
     pub(crate) took: Duration,
 }
 
+const TOO_LONG: &str = "the service took too long";
+
 /// Of an error's body no more than this is read.
 const ERROR_BODY: usize = 64 << 10;
 
@@ -104,8 +109,6 @@ impl Transport {
         };
         let mut http = reqwest::Client::builder()
             .connect_timeout(settings.connect_timeout)
-            .read_timeout(settings.read_timeout)
-            .timeout(settings.attempt_timeout)
             .user_agent(value("user agent", &settings.user_agent)?)
             .default_headers(headers(&settings.headers)?)
             .gzip(settings.gzip)
@@ -124,7 +127,8 @@ impl Transport {
         let http = http.build().map_err(|error| {
             Error::config(format!("the HTTP client can't be set up: {}", error.without_url()))
         })?;
-        Ok(Self { http, max_page_bytes: settings.max_page_bytes, spare: Arc::default() })
+        let Settings { read_timeout, attempt_timeout, max_page_bytes, .. } = *settings;
+        Ok(Self { http, read_timeout, attempt_timeout, max_page_bytes, spare: Arc::default() })
     }
 
     /// Sends one GET and reads the whole answer. Nothing is tried again here.
@@ -156,7 +160,8 @@ impl Transport {
         cut: impl Fn(&str) -> String + Sync,
     ) -> Result<Answer> {
         let sent = clock.now();
-        let mut response = request.header(ACCEPT, "application/json").send().await.map_err(failed)?;
+        let end = Deadline::now().checked_add(self.attempt_timeout);
+        let mut response = self.step(end, request.header(ACCEPT, "application/json").send()).await?;
         let took = clock.now().saturating_duration_since(sent);
 
         let status = response.status().as_u16();
@@ -164,7 +169,7 @@ impl Transport {
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut body = self.spare.take(expected.min(limit));
         loop {
-            match response.chunk().await {
+            match self.step(end, response.chunk()).await {
                 Ok(None) => break,
                 Ok(Some(chunk)) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
                 Ok(Some(_)) if status == 200 => return Err(self.too_long(&response, &body, cut)),
@@ -174,7 +179,7 @@ impl Transport {
                 }
                 // What an error says is worth having even if its body broke off.
                 Err(_) if status != 200 => break,
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(error),
             }
         }
         // An event that is kept keeps it.
@@ -183,6 +188,26 @@ impl Transport {
         }
         let url = response.url().clone();
         Ok(Answer { status, url, headers: std::mem::take(response.headers_mut()), body, sent, took })
+    }
+
+    /// A part of an exchange, within its time. What has come by the time that somebody looks isn't late:
+    /// the client's own timeouts would say so of a page that arrived while its reader was busy.
+    async fn step<T>(
+        &self,
+        end: Option<Deadline>,
+        step: impl Future<Output = reqwest::Result<T>> + Send,
+    ) -> Result<T> {
+        let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Deadline::now()));
+        let done = time::timeout(left.min(self.read_timeout), step).await;
+        let late = |_| {
+            let (of, limit) = if left < self.read_timeout {
+                ("an attempt", self.attempt_timeout)
+            } else {
+                ("silence", self.read_timeout)
+            };
+            TransportError::new(TOO_LONG, format!("timed out after {limit:?} of {of}"))
+        };
+        done.map_err(late)?.map_err(failed)
     }
 
     fn too_long(&self, response: &reqwest::Response, body: &[u8], cut: impl Fn(&str) -> String) -> Error {
@@ -225,7 +250,7 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
 
 fn failed(error: reqwest::Error) -> Error {
     let what = if error.is_timeout() {
-        "the service took too long"
+        TOO_LONG
     } else if error.is_connect() {
         "no connection to the service"
     } else if error.is_body() || error.is_decode() {

@@ -12,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -190,6 +190,26 @@ async fn no_page_is_asked_for_that_nobody_waits_for() {
         settle().await;
         assert_eq!(sandbox.counts().lists, pages);
     }
+}
+
+/// Looking up each event of a page takes its time, at the pace of the client.
+#[tokio::test]
+async fn what_has_arrived_meanwhile_is_not_too_late_for_a_slow_reader() {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    let sandbox = two_days(400).start().await.unwrap();
+    let client = builder(sandbox.base_url()).token(sandbox.token()).read_timeout(TIMEOUT).build().unwrap();
+    let mut stream = client.list_slices(hours(&day().page_size(40), 6), n(4));
+    let mut pages = 0;
+    while let Some(item) = within(stream.next()).await {
+        let SliceItem::Page { page, .. } = item.unwrap() else { continue };
+        let event = page.items.into_iter().next().unwrap().unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < TIMEOUT + TIMEOUT / 2 {
+            within(client.get(event.id())).await.unwrap();
+        }
+        pages += 1;
+    }
+    assert!(pages > 5 && stream.stats().retries == 0, "{:?}", stream.stats());
 }
 
 #[tokio::test]
