@@ -38,9 +38,14 @@ impl Learned {
         if self.refused.is_some() {
             (self.pace, self.refused, self.since) = (self.pace(), None, None);
         }
-        let since = self.since.filter(|since| now.saturating_duration_since(*since) < WINDOW);
-        if since.is_none() {
-            (self.since, self.granted) = (Some(now), 0);
+        let passed = self.since.map(|since| now.saturating_duration_since(since));
+        match (self.since, passed) {
+            (Some(_), Some(passed)) if passed < WINDOW => {}
+            // Half of it goes on counting, or a refusal just now would have nothing to measure.
+            (Some(since), Some(passed)) if passed < 2 * WINDOW => {
+                (self.since, self.granted) = (Some(since + passed / 2), self.granted / 2);
+            }
+            _ => (self.since, self.granted) = (Some(now), 0),
         }
     }
 
@@ -131,6 +136,17 @@ mod tests {
         burst(&mut learned, later, 10, Duration::ZERO, 1000 * MILLIS);
         assert_eq!(learned.period(later), Some(102 * MILLIS));
         assert_eq!(learned.period(later + MEMORY), None);
+    }
+
+    /// The last request of a window is no worse a witness than the first of the next.
+    #[test]
+    fn a_refusal_measures_the_same_wherever_a_window_ends() {
+        for grants in [250, 295, 300, 301, 305, 350, 599, 601] {
+            let (mut learned, begin) = (Learned::default(), Instant::now());
+            burst(&mut learned, begin, grants, 200 * MILLIS, 6000 * MILLIS);
+            let period = learned.period(begin + 200 * MILLIS * grants).unwrap_or_default();
+            assert!((200 * MILLIS..260 * MILLIS).contains(&period), "{grants}: {period:?}");
+        }
     }
 
     #[test]
