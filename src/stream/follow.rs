@@ -236,7 +236,8 @@ impl Follow {
     fn bound(&self) -> Option<DateTime<Utc>> {
         let now = self.core.service_time().or(self.latest)?;
         let to = self.checkpoint.mark().max(self.checkpoint.settled()).checked_add_signed(self.span?)?;
-        (to.checked_add_signed(MARGIN)? < now).then_some(to)
+        // What is asked for is rounded up.
+        (to.checked_add_signed(MARGIN * 2)? < now).then_some(to)
     }
 
     /// How far a service has got, at the least, that doesn't say what time it is: up to its latest event. One that
