@@ -259,8 +259,12 @@ impl Store {
         }
     }
 
-    /// A file has all that belongs into it. The next commit gives it its name.
+    /// A file has all that belongs into it. The next commit gives it its name, unless it has that already:
+    /// an earlier run may have been killed behind the last but one step.
     pub(crate) fn finish(&mut self, file: &Entry) -> io::Result<()> {
+        if self.is_closed(file) {
+            return Ok(());
+        }
         self.is_dirty = true;
         let entry = &mut self.draft(file)?.entry;
         (entry.stage, entry.cursor) = (Stage::Done, None);
@@ -369,9 +373,13 @@ impl Store {
         Ok(())
     }
 
+    fn is_closed(&self, file: &Entry) -> bool {
+        self.closed.iter().any(|closed| closed.name == file.name)
+    }
+
     fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {
         if !self.drafts.contains_key(&file.name) {
-            if self.closed.iter().any(|closed| closed.name == file.name) {
+            if self.is_closed(file) {
                 return Err(io::Error::other(format!("{} is closed, and more has come for it", file.name)));
             }
             let of_file = matches!(self.place, Place::File(_));

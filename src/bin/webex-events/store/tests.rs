@@ -420,6 +420,8 @@ mod one_file {
             drop(store);
             let mut store = open(&place);
             assert_eq!((store.closed().len(), store.totals().events), (1, 1), "step {step}");
+            // Whoever has nothing left to read says so.
+            store.finish(&file()).unwrap();
             store.end().unwrap();
             drop(store);
             assert_eq!((names(folder.path()), ids(&path)), (vec!["f".to_owned()], vec!["1".to_owned()]));
