@@ -170,6 +170,25 @@ fn a_fault_that_passes_is_waited_out_and_a_refusal_ends_it() {
 
 #[cfg(unix)]
 #[test]
+fn a_place_that_the_service_forgets_in_mid_round_does_not_end_it() {
+    for status in [400, 404, 410] {
+        let service = service();
+        let (_folder, out) = place();
+        service.fail(When::at([3]), Answer::status(status));
+        let running = Running::start(follow(&service, &out, &["--page-size", "10"]));
+        until("a fault", || service.requests().iter().any(|request| request.status == Some(status)));
+        // It waits before it reads the round anew, and a signal ends the wait.
+        let ended = stop(running);
+        assert_eq!(ended.code, 143, "{}", ended.stderr);
+        let running = Running::start(follow(&service, &out, &[]));
+        until("all", || committed(&out) == count(&service));
+        stop(running);
+        has_all(&service, &out);
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn the_service_has_what_a_follower_has() {
     let service = service();
     let (_folder, out) = place();

@@ -165,10 +165,10 @@ impl Following {
 
     /// Waits until it is worth trying again, unless it never is.
     async fn wait_out(&mut self, error: Error, stop: &mut Stop) -> Result<(), Halt> {
-        if !passes(&error) {
+        let pages = self.events.stats().pages;
+        if !passes(&error) && !is_stale(&error, pages) {
             return Err(Halt::Service(error));
         }
-        let pages = self.events.stats().pages;
         let wait = self.pause.next(pages, error.retry_after());
         say::warning(
             &format!("{}; trying again in {} s", chain(&error), wait.as_secs()),
@@ -222,6 +222,11 @@ impl Following {
 /// asked wrongly.
 fn passes(error: &Error) -> bool {
     error.is_transient() || matches!(error, Error::Decode(_) | Error::Link { .. } | Error::Cursor { .. })
+}
+
+/// Whether the service has forgotten its place in the middle of a list: the round begins anew.
+fn is_stale(error: &Error, pages: u64) -> bool {
+    matches!(error, Error::Api(answer) if pages > 0 && matches!(answer.status(), 400 | 404 | 410))
 }
 
 type Item = ListResult<Event>;
