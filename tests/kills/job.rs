@@ -1,0 +1,406 @@
+//! A command, its service, and its lives.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+use chrono::{SecondsFormat, TimeDelta};
+use fastrand::Rng;
+use tempfile::TempDir;
+
+use crate::{
+    follow,
+    moment::{Moment, Pace, Watch},
+    remains::{Committed, Remains},
+    seeds,
+    support::{Service, TOKEN, folder, program, run},
+    tally::Tally,
+    weather::{Fault, Period, Weather},
+    whole::{self, Expected},
+};
+
+/// Far more than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Folder,
+    File,
+    Follow,
+}
+
+/// How a life is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Kill,
+    Interrupt,
+    Terminate,
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// By a signal that it couldn't or didn't answer.
+    Killed(i32),
+    Ended(i32),
+}
+
+/// One command that is to end with everything, whatever happens to its processes.
+pub(crate) struct Job {
+    pub(crate) kind: Kind,
+    pub(crate) seed: u64,
+    pub(crate) rng: Rng,
+    pub(crate) weather: Weather,
+    pub(crate) service: Service,
+    pub(crate) range: Period,
+    /// What goes before the program's name, such as a limit on what it may do.
+    pub(crate) before: Option<String>,
+    /// How the files are compressed.
+    pub(crate) codec: &'static str,
+    home: TempDir,
+    arguments: Vec<String>,
+    pace: Pace,
+    committed: Committed,
+    lives: u32,
+    /// How often the refresh token was lost, so that somebody had to authorize anew.
+    pub(crate) authorized_anew: u32,
+}
+
+impl Job {
+    /// A command of this kind, as its seed says.
+    pub(crate) fn new(kind: Kind, seed: u64, weather: Weather, builder: Builder) -> Self {
+        let Builder { mut rng, service, range, codec, arguments } = builder;
+        let mut job = Self {
+            kind,
+            seed,
+            range,
+            before: None,
+            codec,
+            home: folder(),
+            arguments: Vec::new(),
+            pace: Pace::default(),
+            committed: Committed::default(),
+            lives: 0,
+            authorized_anew: 0,
+            rng: rng.fork(),
+            weather,
+            service: Service::start(service),
+        };
+        let name = if kind == Kind::Follow { "follow" } else { "export" };
+        job.arguments = [name, "--base-url", job.service.base_url(), "-o"].map(str::to_owned).into();
+        job.arguments.push(job.out().to_str().unwrap().to_owned());
+        let instant =
+            |instant: chrono::DateTime<chrono::Utc>| instant.to_rfc3339_opts(SecondsFormat::Millis, true);
+        job.arguments.extend(["--from".to_owned(), instant(job.range.0)]);
+        if kind != Kind::Follow {
+            job.arguments.extend(["--to".to_owned(), instant(job.range.1)]);
+        }
+        job.arguments.extend(arguments);
+        if job.weather.has(Fault::Tokens) {
+            let store = job.store();
+            job.arguments.extend(["--oauth-store".to_owned(), store.to_str().unwrap().to_owned()]);
+            job.arguments.extend(["--client-id".to_owned(), job.service.client_id()]);
+            fs::create_dir(store.parent().unwrap()).unwrap();
+            fs::write(store, job.service.refresh_token().unwrap()).unwrap();
+        }
+        if kind == Kind::File {
+            fs::create_dir(job.place()).unwrap();
+        }
+        job
+    }
+
+    /// The folder in which the job's files are, and nothing else.
+    pub(crate) fn place(&self) -> PathBuf {
+        self.home.path().join("out")
+    }
+
+    /// What is given with `-o`.
+    pub(crate) fn out(&self) -> PathBuf {
+        if self.kind == Kind::File { self.place().join("f") } else { self.place() }
+    }
+
+    /// The state file.
+    pub(crate) fn state(&self) -> PathBuf {
+        if self.kind == Kind::File { self.place().join("f.cursor") } else { self.place().join("ledger.json") }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.home.path().join("tokens/store.json")
+    }
+
+    fn said_path(&self) -> PathBuf {
+        self.home.path().join("said")
+    }
+
+    /// What all lives have said.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.said_path()).unwrap_or_default()
+    }
+
+    /// The command, always the same.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = program(&self.arguments);
+        if let Some(before) = &self.before {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+            shell.args(command.get_args()).stdin(std::process::Stdio::null());
+            command = shell;
+        }
+        command.env("WEBEX_ACCESS_TOKEN", TOKEN).env("WEBEX_CLIENT_SECRET", self.service.client_secret());
+        command
+    }
+
+    /// Runs it until the moment, and ends it then, unless it ends before.
+    pub(crate) fn live(&mut self, moment: Moment, signal: Signal) -> Fate {
+        let mut said = OpenOptions::new().append(true).create(true).open(self.said_path()).unwrap();
+        self.lives += 1;
+        writeln!(said, "--- life {}: {signal:?} at {moment:?}", self.lives).unwrap();
+        let mut child = spawn(self.command(), &said);
+        let served = |job: &Self| job.service.counts().requests;
+        let mut watch = Watch::new(moment, served(self), &self.place());
+        let strike = self.rng.u64(0..30);
+        let mut has_struck = false;
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            let is_over = watch.is_over(served(self), &self.state(), &self.place(), &mut self.pace);
+            if is_over || (matches!(moment, Moment::All) && self.has_all()) {
+                send(signal, &mut child);
+                break wait(&mut child);
+            }
+            if !has_struck && watch.served() >= strike {
+                has_struck = true;
+                self.strike();
+            }
+            if began.elapsed() > DEADLINE {
+                child.kill().unwrap();
+                panic!("the program didn't end");
+            }
+            if watch.is_near() {
+                thread::yield_now();
+            } else {
+                thread::sleep(Duration::from_micros(200));
+            }
+        };
+        let fate = match (status.code(), status.signal()) {
+            (Some(code), _) => Fate::Ended(code),
+            (None, signal) => Fate::Killed(signal.unwrap_or_default()),
+        };
+        writeln!(said, "--- {fate:?} behind {} requests", watch.served()).unwrap();
+        fate
+    }
+
+    /// Looks at what a life has left: what was committed must be there, and good. Returns it.
+    #[track_caller]
+    pub(crate) fn look(&mut self) -> Remains {
+        let remains = Remains::read(&self.state(), self.kind == Kind::File);
+        let committed = remains.check(&self.expected(), self.codec);
+        if self.kind == Kind::File && !remains.has_state() && !self.committed.is_empty() {
+            // It is gone with the last step, and only with that one.
+            whole::check(self);
+        } else if !self.weather.has(Fault::Cursors) {
+            committed.has_all_of(&self.committed);
+        }
+        self.committed = committed;
+        remains
+    }
+
+    /// Something that happens while the program runs, or while it doesn't.
+    pub(crate) fn strike(&mut self) {
+        self.weather.strike(&mut self.rng, &self.service);
+        if self.kind == Kind::Follow && self.service.now() < self.range.1 {
+            follow::pass_time(&mut self.rng, &self.service);
+        }
+    }
+
+    /// Whether everything is committed that there is by now.
+    fn has_all(&self) -> bool {
+        let expected = self.expected();
+        let remains = Remains::read(&self.state(), false);
+        let events: u64 = remains.entries().iter().map(|entry| entry.events).sum();
+        events == expected.events.len() as u64 && remains.has_malformed() != expected.malformed.is_empty()
+    }
+
+    /// Lets it work until it has all that there is. Returns how it ended.
+    pub(crate) fn finish(&mut self) -> Fate {
+        if self.kind != Kind::Follow {
+            return self.live(Moment::Never, Signal::Kill);
+        }
+        self.service.set_now(self.range.1 + TimeDelta::hours(1));
+        // One that waits for its service to recover is stopped too, and run again.
+        match self.live(Moment::All, Signal::Terminate) {
+            Fate::Ended(143) if self.has_all() => Fate::Ended(0),
+            Fate::Ended(143) => Fate::Ended(75),
+            fate => fate,
+        }
+    }
+
+    /// What is wrong with ending like this, if anything is. Puts it right, where the service's fault can
+    /// only be put right by a person.
+    pub(crate) fn excuse(&mut self, code: i32) -> Result<(), String> {
+        let is_excused = match code {
+            // Fifteen percent of all answers are faults, and there may be one attempt only.
+            69 | 75 => {
+                [Fault::Refusals, Fault::Breaks, Fault::Cursors].iter().any(|fault| self.weather.has(*fault))
+            }
+            77 => self.weather.has(Fault::Tokens),
+            _ => false,
+        };
+        if !is_excused {
+            return Err(format!("exit code {code}"));
+        }
+        if code == 77 {
+            let token = self.service.refresh_token().unwrap();
+            if !fs::read_to_string(self.store()).unwrap().contains(&token) {
+                // It was killed between the service's word and its own, which nobody can help.
+                self.authorized_anew += 1;
+                fs::write(self.store(), token).unwrap();
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is to be got.
+    pub(crate) fn expected(&self) -> Expected {
+        let range = (self.kind == Kind::Folder).then_some(self.range);
+        Expected::of(&self.service, range)
+    }
+
+    /// The program's own word on a folder: whether it is sound, and whether it is complete.
+    #[track_caller]
+    pub(crate) fn verify(&self, against_service: bool) -> i32 {
+        if self.kind == Kind::File {
+            return 0;
+        }
+        let mut command = program(["verify", self.place().to_str().unwrap()]);
+        if against_service {
+            command.args(["--against-service", "--base-url", self.service.base_url()]);
+            self.service.set_token(TOKEN);
+            command.env("WEBEX_ACCESS_TOKEN", TOKEN);
+        }
+        let ended = run(command);
+        assert!(matches!(ended.code, 0 | 75), "{}", ended.stderr);
+        ended.code
+    }
+
+    /// That it has ended with everything.
+    #[track_caller]
+    pub(crate) fn is_whole(&mut self) {
+        self.look();
+        whole::check(self);
+        self.service.clear_faults();
+        assert_eq!(self.verify(false), 0);
+        if !self.weather.has(Fault::Items) {
+            assert_eq!(self.verify(true), 0);
+        }
+        let said = self.said();
+        for secret in [TOKEN.to_owned(), self.service.client_secret(), self.service.refresh_token().unwrap()]
+        {
+            assert!(!said.contains(&secret), "a secret is shown");
+        }
+    }
+
+    /// Kills it up to so many times, each time in its first `span` requests, and then lets it end.
+    #[track_caller]
+    pub(crate) fn survive(&mut self, kills: usize, span: u64, tally: &mut Tally) {
+        let mut killed = 0;
+        for life in 0.. {
+            let fate = if killed < kills {
+                let moment = Moment::draw(&mut self.rng, span);
+                self.live(moment, Signal::Kill)
+            } else {
+                self.finish()
+            };
+            match fate {
+                Fate::Killed(9) => {
+                    killed += 1;
+                    let remains = self.look();
+                    if self.rng.u8(0..4) == 0 && remains.has_state() {
+                        self.verify(false);
+                    }
+                    tally.killed(&remains);
+                }
+                Fate::Ended(0) => break,
+                Fate::Ended(code) => {
+                    self.excuse(code).unwrap();
+                    self.look();
+                    tally.given_up += 1;
+                }
+                fate @ Fate::Killed(_) => panic!("{fate:?}"),
+            }
+            assert!(life < 20 * kills + 100, "it never ends");
+            self.strike();
+        }
+        self.is_whole();
+        tally.jobs += 1;
+        tally.authorized_anew += self.authorized_anew;
+    }
+}
+
+/// What a job is made of.
+pub(crate) struct Builder {
+    pub(crate) rng: Rng,
+    pub(crate) service: webex_events::sandbox::SandboxBuilder,
+    pub(crate) range: Period,
+    pub(crate) codec: &'static str,
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.home.disable_cleanup(true);
+            eprintln!(
+                "the job of seed {} failed: webex-events {}\nits weather: {:?}\nits folder: {}\nto repeat it: {}",
+                self.seed,
+                self.arguments.join(" "),
+                self.weather,
+                self.home.path().display(),
+                seeds::again(self.seed),
+            );
+        }
+    }
+}
+
+fn spawn(mut command: Command, said: &File) -> Child {
+    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
+    command.spawn().unwrap()
+}
+
+fn send(signal: Signal, child: &mut Child) {
+    let name = match signal {
+        Signal::Kill => return child.kill().unwrap(),
+        Signal::Interrupt => "-INT",
+        Signal::Terminate => "-TERM",
+    };
+    // One that has just ended is still there, since nobody has waited for it.
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+fn wait(child: &mut Child) -> std::process::ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if began.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            panic!("the program didn't end after a signal");
+        }
+        thread::sleep(Duration::from_micros(500));
+    }
+}
+
+/// What is in a folder, by name; nothing if there is none.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    if folder.is_dir() { crate::support::names(folder) } else { Vec::new() }
+}

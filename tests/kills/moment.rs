@@ -1,0 +1,159 @@
+//! When a life ends, in terms of what the program has got to.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+
+/// A program that has sent nothing for so long waits for something.
+const STALLED: Duration = Duration::from_millis(1500);
+/// The longest time between two requests that counts as usual.
+const LONGEST: Duration = Duration::from_millis(20);
+
+/// A moment to be waited for. A share is of the usual time to the next request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moment {
+    /// In this share of the time that it takes to start, up to the first request.
+    Start(f64),
+    /// Behind so many requests, and the share.
+    Requests(u64, f64),
+    /// While the state file is replaced, behind so many requests, and the share.
+    Commit(u64, f64),
+    /// When a file has got its name, behind so many requests, and the share.
+    Name(u64, f64),
+    /// When all that there is has been committed, which its job knows.
+    All,
+    /// Not before it ends.
+    Never,
+}
+
+impl Moment {
+    /// Any but the last two. Those in requests are within the first `span`.
+    pub(crate) fn draw(rng: &mut Rng, span: u64) -> Self {
+        let (behind, share) = (rng.u64(0..=span), 2.0 * rng.f64());
+        match rng.u8(0..10) {
+            0 => Self::Start(share / 2.0),
+            1..=4 => Self::Requests(behind, share),
+            5..=7 => Self::Commit(behind, if rng.bool() { 0.0 } else { share }),
+            _ => Self::Name(behind, if rng.bool() { 0.0 } else { share }),
+        }
+    }
+}
+
+/// How fast the program is on this machine, as far as its lives so far tell.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    start: Duration,
+    request: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { start: Duration::from_millis(20), request: Duration::from_millis(2) }
+    }
+}
+
+/// A life that is looked at until its moment has come.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    moment: Moment,
+    began: Instant,
+    /// What had been served before it.
+    before: u64,
+    served: u64,
+    /// Of the first and of the last request.
+    first: Option<Instant>,
+    last: Instant,
+    names: usize,
+    /// When the moment's own condition was met.
+    met: Option<Instant>,
+}
+
+impl Watch {
+    /// `before`: how many requests have been served already.
+    pub(crate) fn new(moment: Moment, before: u64, out: &Path) -> Self {
+        let began = Instant::now();
+        let names = names(out);
+        Self { moment, began, before, served: 0, first: None, last: began, names, met: None }
+    }
+
+    /// How many requests the life has sent.
+    pub(crate) fn served(&self) -> u64 {
+        self.served
+    }
+
+    /// Whether to look again at once.
+    pub(crate) fn is_near(&self) -> bool {
+        match self.moment {
+            Moment::Start(_) => true,
+            Moment::Requests(behind, _) => self.served >= behind,
+            Moment::Commit(behind, _) | Moment::Name(behind, _) => self.served >= behind,
+            Moment::All | Moment::Never => false,
+        }
+    }
+
+    /// Whether the moment has come, now that so many requests have been served in all.
+    pub(crate) fn is_over(&mut self, served: u64, state: &Path, out: &Path, pace: &mut Pace) -> bool {
+        let now = Instant::now();
+        let served = served.saturating_sub(self.before);
+        if served > self.served {
+            self.served = served;
+            self.last = now;
+            let first = *self.first.get_or_insert_with(|| {
+                pace.start = (pace.start * 3 + (now - self.began)) / 4;
+                now
+            });
+            if served > 1 {
+                let each = (now - first) / u32::try_from(served - 1).unwrap_or(u32::MAX);
+                pace.request = ((pace.request * 3 + each) / 4).min(LONGEST);
+            }
+        }
+        if matches!(self.moment, Moment::Never) {
+            return false;
+        }
+        if now - self.last > STALLED.max(3 * pace.start) {
+            return true;
+        }
+        let wait = match self.moment {
+            Moment::Start(share) => return now >= self.began + pace.start.mul_f64(share),
+            Moment::Requests(behind, share) => (self.served >= behind).then_some(share),
+            Moment::Commit(behind, share) => {
+                let is_met = self.served >= behind && is_being_replaced(state);
+                (is_met || self.is_late(behind)).then_some(share)
+            }
+            Moment::Name(behind, share) => {
+                let is_met = self.served >= behind && names(out) > self.names;
+                (is_met || self.is_late(behind)).then_some(share)
+            }
+            Moment::All | Moment::Never => None,
+        };
+        if let (Some(share), None) = (wait, self.met) {
+            self.met = Some(now + pace.request.mul_f64(share));
+        }
+        self.met.is_some_and(|met| now >= met)
+    }
+
+    /// Whether what is waited for doesn't seem to come.
+    fn is_late(&self, behind: u64) -> bool {
+        self.served >= behind + 8
+    }
+}
+
+fn is_being_replaced(state: &Path) -> bool {
+    let mut name = state.as_os_str().to_owned();
+    name.push(".tmp");
+    fs::metadata(name).is_ok()
+}
+
+/// How many files have their final names.
+fn names(out: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(out) else { return 0 };
+    let is_final = |name: &std::ffi::OsStr| {
+        let name = name.as_encoded_bytes();
+        ![b".part".as_slice(), b".tmp", b".lock", b".cursor"].iter().any(|end| name.ends_with(end))
+    };
+    entries.filter_map(Result::ok).filter(|entry| is_final(&entry.file_name())).count()
+}

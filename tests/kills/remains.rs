@@ -1,0 +1,225 @@
+//! What a life leaves on disk, read by the format's word alone.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{job::names, whole::Expected};
+
+/// A state file and what lies beside it.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    folder: PathBuf,
+    /// None if there is no state file.
+    entries: Option<Vec<Entry>>,
+    names: Vec<String>,
+}
+
+/// What the state file says of a file.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) stage: String,
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: Option<String>,
+    pub(crate) pages: u64,
+    pub(crate) has_cursor: bool,
+    pub(crate) malformed: Option<Malformed>,
+    pub(crate) range: Option<(String, String)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    pub(crate) items: u64,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
+}
+
+/// What was committed of each file.
+#[derive(Debug, Default)]
+pub(crate) struct Committed(BTreeMap<String, Vec<u8>>);
+
+impl Committed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// That nothing is gone that was there before.
+    #[track_caller]
+    pub(crate) fn has_all_of(&self, before: &Self) {
+        for (name, bytes) in &before.0 {
+            let now = self.0.get(name).unwrap_or_else(|| panic!("{name} was committed, and is gone"));
+            assert!(now.starts_with(bytes), "{name} has lost some of what was committed");
+        }
+    }
+}
+
+impl Remains {
+    /// Reads what the state file says. One that isn't whole and true fails.
+    #[track_caller]
+    pub(crate) fn read(state: &Path, is_file: bool) -> Self {
+        let folder = state.parent().unwrap().to_owned();
+        let entries = state.exists().then(|| {
+            let text = fs::read_to_string(state).unwrap();
+            let (body, end) = text.rsplit_once("\"sha256\":").expect("a checksum");
+            assert_eq!(end, format!("\"{}\"\n}}\n", sha256(body.as_bytes())), "the state's checksum");
+            let state: Value = serde_json::from_str(&text).unwrap();
+            let mut entries: Vec<_> = state["files"].as_array().unwrap().iter().map(Entry::of).collect();
+            if is_file {
+                assert!(entries.len() <= 1);
+            }
+            entries.sort_by(|a, b| a.name.cmp(&b.name));
+            entries
+        });
+        let names = names(&folder);
+        Self { folder, entries, names }
+    }
+
+    pub(crate) fn has_state(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        self.entries.as_deref().unwrap_or_default()
+    }
+
+    /// That everything is there of which the state file says so, each event once, and as the service has it.
+    #[track_caller]
+    pub(crate) fn check(&self, expected: &Expected, codec: &str) -> Committed {
+        let mut committed = Committed::default();
+        let mut seen = HashSet::new();
+        for entry in self.entries() {
+            let bytes = self.committed(&entry.name, &entry.stage, entry.bytes);
+            if let Some(expected) = &entry.sha256 {
+                assert_eq!(*expected, sha256(&bytes), "the checksum of {}", entry.name);
+            }
+            let text = unpacked(codec, &bytes);
+            assert!(text.is_empty() || text.ends_with('\n'), "{} ends in mid-line", entry.name);
+            assert_eq!(entry.events, text.lines().count() as u64, "the events of {}", entry.name);
+            for line in text.lines() {
+                assert!(expected.has(line), "the service hasn't given {line}");
+                assert!(seen.insert(line.to_owned()), "twice: {line}");
+            }
+            committed.0.insert(entry.name.clone(), bytes);
+            if let Some(malformed) = &entry.malformed {
+                let name = format!("{}.malformed", entry.name);
+                let bytes = self.committed(&name, &entry.stage, malformed.bytes);
+                assert_eq!(malformed.sha256, sha256(&bytes), "the checksum of {name}");
+                let text = String::from_utf8(bytes.clone()).unwrap();
+                assert_eq!(malformed.items, text.lines().count() as u64, "the items of {name}");
+                committed.0.insert(name, bytes);
+            }
+        }
+        committed
+    }
+
+    /// What of a file counts.
+    #[track_caller]
+    fn committed(&self, name: &str, stage: &str, bytes: u64) -> Vec<u8> {
+        let part = self.folder.join(format!("{name}.part"));
+        let path = self.folder.join(name);
+        let length = usize::try_from(bytes).unwrap();
+        let path = match stage {
+            // One of which nothing was committed need not be there.
+            "open" if length == 0 => return Vec::new(),
+            "open" => part,
+            // The lock of a file makes a new and empty draft of one that has its name already.
+            "done" if fs::metadata(&part).is_ok_and(|part| part.len() >= bytes && bytes > 0) => part,
+            _ => path,
+        };
+        let mut content = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(content.len() >= length, "{} is short of {}", path.display(), length - content.len());
+        if stage == "closed" {
+            assert_eq!(content.len(), length, "{}", path.display());
+        }
+        content.truncate(length);
+        content
+    }
+
+    /// Whether anything is kept that isn't an event.
+    pub(crate) fn has_malformed(&self) -> bool {
+        self.entries().iter().any(|entry| entry.malformed.is_some())
+    }
+
+    /// Whether a page was committed.
+    pub(crate) fn has_page(&self) -> bool {
+        self.entries().iter().any(|entry| entry.pages > 0)
+    }
+
+    /// Whether a file is read in part, and its place is committed.
+    pub(crate) fn is_in_mid_file(&self) -> bool {
+        let is_read = |entry: &Entry| entry.has_cursor || entry.range.is_some();
+        self.entries().iter().any(|entry| entry.stage == "open" && entry.pages > 0 && is_read(entry))
+    }
+
+    /// Whether there is more of a file than was committed.
+    pub(crate) fn has_tail(&self) -> bool {
+        let committed = |name: &str| {
+            let entry = self.entries().iter().find(|entry| entry.name == name && entry.stage == "open");
+            entry.map_or(0, |entry| entry.bytes)
+        };
+        self.names.iter().filter_map(|name| name.strip_suffix(".part")).any(|name| {
+            let length = fs::metadata(self.folder.join(format!("{name}.part"))).map_or(0, |file| file.len());
+            !name.ends_with(".malformed") && length > committed(name)
+        })
+    }
+
+    /// Whether the state file was being written.
+    pub(crate) fn has_draft_of_state(&self) -> bool {
+        self.names.iter().any(|name| name.ends_with(".tmp"))
+    }
+
+    /// Whether there are files that are about to get their names.
+    pub(crate) fn has_done(&self) -> bool {
+        self.entries().iter().any(|entry| entry.stage == "done")
+    }
+}
+
+impl Entry {
+    fn of(value: &Value) -> Self {
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        let malformed = value.get("malformed").map(|malformed| Malformed {
+            items: malformed["items"].as_u64().unwrap(),
+            bytes: malformed["bytes"].as_u64().unwrap(),
+            sha256: malformed["sha256"].as_str().unwrap().to_owned(),
+        });
+        Self {
+            name: text("name").unwrap(),
+            stage: text("stage").unwrap(),
+            events: value["events"].as_u64().unwrap(),
+            bytes: value["bytes"].as_u64().unwrap(),
+            sha256: text("sha256"),
+            pages: value["pages"].as_u64().unwrap(),
+            has_cursor: value.get("cursor").is_some(),
+            malformed,
+            range: text("start").zip(text("end")),
+        }
+    }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// The text of a file in this form.
+#[track_caller]
+pub(crate) fn unpacked(codec: &str, bytes: &[u8]) -> String {
+    let mut text = String::new();
+    match codec {
+        _ if bytes.is_empty() => 0,
+        "gzip" => flate2::read::MultiGzDecoder::new(bytes).read_to_string(&mut text).unwrap(),
+        "zstd" => zstd::Decoder::new(bytes).unwrap().read_to_string(&mut text).unwrap(),
+        _ => {
+            let mut bytes = bytes;
+            bytes.read_to_string(&mut text).unwrap()
+        }
+    };
+    text
+}

@@ -1,0 +1,72 @@
+//! What was hit.
+
+use fastrand::Rng;
+
+use crate::{job::Job, remains::Remains, seeds, weather::Weather};
+
+/// So many kills a test. There are three.
+const KILLS: usize = 40;
+/// So many kills a job, each within so many requests.
+const EACH: (usize, u64) = (8, 14);
+
+/// Counts over the jobs of a test.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) jobs: usize,
+    /// Processes that ran when they were killed.
+    pub(crate) kills: usize,
+    /// Of those, how many had committed a page.
+    behind_a_commit: usize,
+    /// How many had read a part of a file's list, and had committed that.
+    in_mid_file: usize,
+    /// How many had written more than they had committed.
+    with_a_tail: usize,
+    /// How many were writing the state file.
+    in_a_commit: usize,
+    /// How many had files that were whole and hadn't got their names yet.
+    before_a_name: usize,
+    /// How many lives ended by themselves, because of a fault.
+    pub(crate) given_up: usize,
+    pub(crate) authorized_anew: u32,
+}
+
+impl Tally {
+    pub(crate) fn killed(&mut self, remains: &Remains) {
+        self.kills += 1;
+        self.behind_a_commit += usize::from(remains.has_page());
+        self.in_mid_file += usize::from(remains.is_in_mid_file());
+        self.with_a_tail += usize::from(remains.has_tail());
+        self.in_a_commit += usize::from(remains.has_draft_of_state());
+        self.before_a_name += usize::from(remains.has_done());
+    }
+
+    /// That so many kills were made, at instants of every kind.
+    #[track_caller]
+    pub(crate) fn assert(&self, kills: usize) {
+        eprintln!("{self:?}");
+        assert!(self.kills >= kills, "{self:?}");
+        // A single job, which is repeated, may be a special one.
+        if kills >= 20 {
+            assert!(self.behind_a_commit * 2 >= self.kills, "{self:?}");
+            assert!(self.in_mid_file * 4 >= self.kills, "{self:?}");
+            assert!(self.with_a_tail * 10 >= self.kills, "{self:?}");
+            assert!(self.in_a_commit > 0, "{self:?}");
+        }
+    }
+}
+
+/// Runs jobs, each of its seed and weather, until there were enough kills.
+#[track_caller]
+pub(crate) fn run(job: impl Fn(u64, Weather) -> Job) {
+    let (first, kills) = (seeds::first(), seeds::kills(KILLS));
+    let mut tally = Tally::default();
+    for seed in first.. {
+        let weather = Weather::draw(&mut Rng::with_seed(!seed));
+        job(seed, weather).survive(EACH.0, EACH.1, &mut tally);
+        if tally.kills >= kills {
+            break;
+        }
+        assert!(seed - first < 10 + kills as u64, "it is hardly ever killed: {tally:?}");
+    }
+    tally.assert(kills);
+}
