@@ -150,6 +150,8 @@ async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Result<R
     } else {
         Bytes::new()
     };
+    // One that is moved on in between makes no answer that is dated later than what it tells.
+    let now = state.clock.now();
     let authorized = state.is_authorized(&parts.headers);
     let tracking_id = state.next_tracking_id();
     let draft = match (verdict.drop, &verdict.answer) {
@@ -159,7 +161,8 @@ async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Result<R
     };
     state.record(&parts, route, authorized, draft.as_ref());
     let draft = draft.ok_or(Closed)?;
-    Ok(state.finish(draft, &parts.headers, &tracking_id, verdict.cut, verdict.pace))
+    let draft = dated(draft, now).with(TRACKING_ID, tracking_id);
+    Ok(state.finish(draft, &parts.headers, verdict.cut, verdict.pace))
 }
 
 fn route(parts: &Parts) -> Route {
@@ -187,6 +190,11 @@ fn injected(answer: &Answer, tracking_id: &str) -> Draft {
         Some(value) => draft.with(RETRY_AFTER, value),
         None => draft,
     }
+}
+
+fn dated(draft: Draft, now: i64) -> Draft {
+    let now = u64::try_from(now).unwrap_or_default().min(LAST_DATE);
+    draft.with(DATE, httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(now)))
 }
 
 fn phrase(status: u16) -> &'static str {
@@ -366,7 +374,6 @@ impl State {
         &self,
         mut draft: Draft,
         request: &HeaderMap,
-        tracking_id: &str,
         cut: Option<f64>,
         pace: Option<u64>,
     ) -> Response<Reply> {
@@ -377,13 +384,9 @@ impl State {
             draft.body = packed;
             draft = draft.with(CONTENT_ENCODING, "gzip");
         }
-        let now = u64::try_from(self.clock.now()).unwrap_or_default().min(LAST_DATE);
-        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(now));
         let mut response = Response::new(Reply::new(draft.body, cut, pace));
         *response.status_mut() = StatusCode::from_u16(draft.status).unwrap_or_default();
-        let always =
-            [(CONTENT_TYPE, draft.content_type), (DATE, date), (TRACKING_ID, tracking_id.to_owned())];
-        for (name, value) in always.into_iter().chain(draft.headers) {
+        for (name, value) in [(CONTENT_TYPE, draft.content_type)].into_iter().chain(draft.headers) {
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().append(name, value);
             }
