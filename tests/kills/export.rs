@@ -17,7 +17,7 @@ pub(crate) fn job(kind: Kind, seed: u64, weather: Weather, events: usize) -> Job
     let is_within = kind == Kind::Folder && !weather.has(Fault::Items);
     let margin = TimeDelta::minutes(if is_within { 97 } else { -97 });
     let (codec, compress) = codec(&mut rng);
-    let mut arguments = vec!["--page-size".to_owned(), rng.u16(10..25).to_string()];
+    let mut arguments = vec!["--page-size".to_owned(), rng.u16(12..28).to_string()];
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
     add(compress);
     add(&["--commit-every", commit_every(&mut rng)]);

@@ -19,11 +19,11 @@ pub(crate) fn job(seed: u64, weather: Weather, events: usize) -> Job {
     let mut rng = Rng::with_seed(seed);
     let (start, end) = period();
     let (codec, compress) = codec(&mut rng);
-    let mut arguments = vec!["--page-size".to_owned(), rng.u16(5..25).to_string()];
+    let mut arguments = vec!["--page-size".to_owned(), rng.u16(8..30).to_string()];
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
     add(compress);
     add(&["--commit-every", commit_every(&mut rng), "--every", "0s", "--settle", &format!("{SETTLE}m")]);
-    let service = weather.service(&mut rng, events, (start, end)).now(start + TimeDelta::hours(3));
+    let service = weather.service(&mut rng, events, (start, end)).now(start + TimeDelta::hours(2));
     let range = (start - TimeDelta::hours(1), end);
     Job::new(Kind::Follow, seed, weather, Builder { rng, service, range, codec, arguments })
 }
@@ -31,7 +31,7 @@ pub(crate) fn job(seed: u64, weather: Weather, events: usize) -> Job {
 /// Lets time pass, and some events come that were created within the time to settle.
 pub(crate) fn pass_time(rng: &mut Rng, service: &Sandbox) {
     // Whole seconds are all that the service tells.
-    let now = service.now() + TimeDelta::seconds(rng.i64(0..2 * 3600));
+    let now = service.now() + TimeDelta::seconds(rng.i64(0..3600));
     service.set_now(now);
     let newest = service.event_ids().first().and_then(|id| service.event_text(id));
     let newest = newest.and_then(|text| Event::from_json(text).ok()).map_or(now, |event| event.created());

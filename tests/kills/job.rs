@@ -44,6 +44,17 @@ pub(crate) enum Signal {
     Terminate,
 }
 
+impl Signal {
+    /// What a program that was ended by it ends with.
+    pub(crate) fn code(self) -> i32 {
+        match self {
+            Self::Kill => 137,
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
 /// How a life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -144,6 +155,11 @@ impl Job {
         fs::read_to_string(self.said_path()).unwrap_or_default()
     }
 
+    /// What the last life has said.
+    pub(crate) fn last_said(&self) -> String {
+        self.said().rsplit("--- life").next().unwrap_or_default().to_owned()
+    }
+
     /// The command, always the same.
     pub(crate) fn command(&self) -> Command {
         let mut command = program(&self.arguments);
@@ -183,7 +199,7 @@ impl Job {
             }
             if began.elapsed() > DEADLINE {
                 child.kill().unwrap();
-                panic!("the program didn't end");
+                panic!("the program didn't end; {}", self.missing());
             }
             if watch.is_near() {
                 thread::yield_now();
@@ -195,7 +211,8 @@ impl Job {
             (Some(code), _) => Fate::Ended(code),
             (None, signal) => Fate::Killed(signal.unwrap_or_default()),
         };
-        writeln!(said, "--- {fate:?} behind {} requests", watch.served()).unwrap();
+        let took = began.elapsed().as_millis();
+        writeln!(said, "--- {fate:?} behind {} requests, {took} ms", watch.served()).unwrap();
         fate
     }
 
@@ -228,6 +245,14 @@ impl Job {
         let remains = Remains::read(&self.state(), false);
         let events: u64 = remains.entries().iter().map(|entry| entry.events).sum();
         events == expected.events.len() as u64 && remains.has_malformed() != expected.malformed.is_empty()
+    }
+
+    /// What was not committed by now.
+    fn missing(&self) -> String {
+        let (remains, expected) = (Remains::read(&self.state(), self.kind == Kind::File), self.expected());
+        let lines = remains.lines(self.codec);
+        let missing: Vec<_> = expected.events.iter().filter(|(_, line)| !lines.contains(line)).collect();
+        format!("{} are missing, the first of them {:?}", missing.len(), missing.first())
     }
 
     /// Lets it work until it has all that there is. Returns how it ended.

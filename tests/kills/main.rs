@@ -28,6 +28,7 @@ mod job;
 mod moment;
 mod remains;
 mod seeds;
+mod signals;
 #[path = "../program/support.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod support;

@@ -20,6 +20,8 @@ pub(crate) enum Moment {
     Start(f64),
     /// Behind so many requests, and the share.
     Requests(u64, f64),
+    /// When a file has grown, behind so many requests, and the share.
+    Growth(u64, f64),
     /// While the state file is replaced, behind so many requests, and the share.
     Commit(u64, f64),
     /// When a file has got its name, behind so many requests, and the share.
@@ -34,11 +36,13 @@ impl Moment {
     /// Any but the last two. Those in requests are within the first `span`.
     pub(crate) fn draw(rng: &mut Rng, span: u64) -> Self {
         let (behind, share) = (rng.u64(0..=span), 2.0 * rng.f64());
-        match rng.u8(0..10) {
+        let brief = if rng.bool() { 0.0 } else { share };
+        match rng.u8(0..12) {
             0 => Self::Start(share / 2.0),
             1..=4 => Self::Requests(behind, share),
-            5..=7 => Self::Commit(behind, if rng.bool() { 0.0 } else { share }),
-            _ => Self::Name(behind, if rng.bool() { 0.0 } else { share }),
+            5..=6 => Self::Growth(behind, brief),
+            7..=9 => Self::Commit(behind, brief),
+            _ => Self::Name(behind, brief),
         }
     }
 }
@@ -68,6 +72,8 @@ pub(crate) struct Watch {
     first: Option<Instant>,
     last: Instant,
     names: usize,
+    /// Of all files together, when growing began to count.
+    length: Option<u64>,
     /// When the moment's own condition was met.
     met: Option<Instant>,
 }
@@ -77,7 +83,7 @@ impl Watch {
     pub(crate) fn new(moment: Moment, before: u64, out: &Path) -> Self {
         let began = Instant::now();
         let names = names(out);
-        Self { moment, began, before, served: 0, first: None, last: began, names, met: None }
+        Self { moment, began, before, served: 0, first: None, last: began, names, length: None, met: None }
     }
 
     /// How many requests the life has sent.
@@ -90,7 +96,9 @@ impl Watch {
         match self.moment {
             Moment::Start(_) => true,
             Moment::Requests(behind, _) => self.served >= behind,
-            Moment::Commit(behind, _) | Moment::Name(behind, _) => self.served >= behind,
+            Moment::Growth(behind, _) | Moment::Commit(behind, _) | Moment::Name(behind, _) => {
+                self.served >= behind
+            }
             Moment::All | Moment::Never => false,
         }
     }
@@ -120,6 +128,13 @@ impl Watch {
         let wait = match self.moment {
             Moment::Start(share) => return now >= self.began + pace.start.mul_f64(share),
             Moment::Requests(behind, share) => (self.served >= behind).then_some(share),
+            Moment::Growth(behind, share) => {
+                let is_met = self.served >= behind && {
+                    let before = *self.length.get_or_insert_with(|| length(out));
+                    length(out) > before
+                };
+                (is_met || self.is_late(behind)).then_some(share)
+            }
             Moment::Commit(behind, share) => {
                 let is_met = self.served >= behind && is_being_replaced(state);
                 (is_met || self.is_late(behind)).then_some(share)
@@ -146,6 +161,15 @@ fn is_being_replaced(state: &Path) -> bool {
     let mut name = state.as_os_str().to_owned();
     name.push(".tmp");
     fs::metadata(name).is_ok()
+}
+
+/// How long all drafts are together.
+fn length(out: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(out) else { return 0 };
+    let drafts = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().as_encoded_bytes().ends_with(b".part"));
+    drafts.filter_map(|entry| entry.metadata().ok()).map(|draft| draft.len()).sum()
 }
 
 /// How many files have their final names.

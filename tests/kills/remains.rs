@@ -120,6 +120,15 @@ impl Remains {
         committed
     }
 
+    /// All events that were committed.
+    pub(crate) fn lines(&self, codec: &str) -> HashSet<String> {
+        let text = |entry: &Entry| unpacked(codec, &self.committed(&entry.name, &entry.stage, entry.bytes));
+        self.entries()
+            .iter()
+            .flat_map(|entry| text(entry).lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
     /// What of a file counts.
     #[track_caller]
     fn committed(&self, name: &str, stage: &str, bytes: u64) -> Vec<u8> {

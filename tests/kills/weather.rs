@@ -48,6 +48,11 @@ impl Weather {
         Self(Fault::ALL.into_iter().filter(|_| rng.bool()).collect())
     }
 
+    pub(crate) fn without(mut self, fault: Fault) -> Self {
+        self.0.retain(|other| *other != fault);
+        self
+    }
+
     pub(crate) fn has(&self, fault: Fault) -> bool {
         self.0.contains(&fault)
     }
