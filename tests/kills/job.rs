@@ -5,7 +5,7 @@ use std::{
     io::Write,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +13,7 @@ use std::{
 use chrono::{SecondsFormat, TimeDelta};
 use fastrand::Rng;
 use tempfile::TempDir;
+use webex_events::sandbox::SandboxBuilder;
 
 use crate::{
     follow,
@@ -63,6 +64,12 @@ pub(crate) enum Fate {
     Ended(i32),
 }
 
+impl Fate {
+    fn of(status: ExitStatus) -> Self {
+        status.code().map_or_else(|| Self::Killed(status.signal().unwrap_or_default()), Self::Ended)
+    }
+}
+
 /// One command that is to end with everything, whatever happens to its processes.
 pub(crate) struct Job {
     pub(crate) kind: Kind,
@@ -75,6 +82,8 @@ pub(crate) struct Job {
     pub(crate) before: Option<String>,
     /// How the files are compressed.
     pub(crate) codec: &'static str,
+    /// What the service is made of, to start it anew.
+    pub(crate) builder: SandboxBuilder,
     home: TempDir,
     arguments: Vec<String>,
     pace: Pace,
@@ -102,6 +111,7 @@ impl Job {
             authorized_anew: 0,
             rng: rng.fork(),
             weather,
+            builder: service.clone(),
             service: Service::start(service),
         };
         let name = if kind == Kind::Follow { "follow" } else { "export" };
@@ -146,18 +156,36 @@ impl Job {
         self.home.path().join("tokens/store.json")
     }
 
-    fn said_path(&self) -> PathBuf {
-        self.home.path().join("said")
+    /// Gives an option another value, or a value at all.
+    pub(crate) fn set(&mut self, option: &str, value: &str) {
+        match self.arguments.iter().position(|argument| argument == option) {
+            Some(at) => value.clone_into(&mut self.arguments[at + 1]),
+            None => self.arguments.extend([option.to_owned(), value.to_owned()]),
+        }
     }
 
-    /// What all lives have said.
-    pub(crate) fn said(&self) -> String {
-        fs::read_to_string(self.said_path()).unwrap_or_default()
+    /// Lets files be compressed like this, and not as its seed says.
+    pub(crate) fn compress(&mut self, codec: &'static str) {
+        if let Some(at) = self.arguments.iter().position(|argument| argument == "--compress") {
+            self.arguments.drain(at..at + 2);
+        }
+        if codec != "none" {
+            self.set("--compress", codec);
+        }
+        self.codec = codec;
     }
 
     /// What the last life has said.
     pub(crate) fn last_said(&self) -> String {
-        self.said().rsplit("--- life").next().unwrap_or_default().to_owned()
+        self.said(self.lives)
+    }
+
+    fn said(&self, life: u32) -> String {
+        fs::read_to_string(self.said_path(life)).unwrap_or_default()
+    }
+
+    fn said_path(&self, life: u32) -> PathBuf {
+        self.home.path().join(format!("said.{life}"))
     }
 
     /// The command, always the same.
@@ -166,7 +194,7 @@ impl Job {
         if let Some(before) = &self.before {
             let mut shell = Command::new("sh");
             shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(command.get_program());
-            shell.args(command.get_args()).stdin(std::process::Stdio::null());
+            shell.args(command.get_args()).stdin(Stdio::null());
             command = shell;
         }
         command.env("WEBEX_ACCESS_TOKEN", TOKEN).env("WEBEX_CLIENT_SECRET", self.service.client_secret());
@@ -175,9 +203,7 @@ impl Job {
 
     /// Runs it until the moment, and ends it then, unless it ends before.
     pub(crate) fn live(&mut self, moment: Moment, signal: Signal) -> Fate {
-        let mut said = OpenOptions::new().append(true).create(true).open(self.said_path()).unwrap();
-        self.lives += 1;
-        writeln!(said, "--- life {}: {signal:?} at {moment:?}", self.lives).unwrap();
+        let mut said = self.begin_life(&format!("{signal:?} at {moment:?}"));
         let mut child = spawn(self.command(), &said);
         let served = |job: &Self| job.service.counts().requests;
         let mut watch = Watch::new(moment, served(self), &self.place());
@@ -207,19 +233,67 @@ impl Job {
                 thread::sleep(Duration::from_micros(200));
             }
         };
-        let fate = match (status.code(), status.signal()) {
-            (Some(code), _) => Fate::Ended(code),
-            (None, signal) => Fate::Killed(signal.unwrap_or_default()),
-        };
+        let fate = Fate::of(status);
         let took = began.elapsed().as_millis();
         writeln!(said, "--- {fate:?} behind {} requests, {took} ms", watch.served()).unwrap();
         fate
     }
 
+    /// Runs it until it ends, or says this, which stops it. Something happens behind so many requests.
+    pub(crate) fn live_through(
+        &mut self,
+        requests: u64,
+        happens: impl FnOnce(&mut Self),
+        word: &str,
+    ) -> Fate {
+        let before = self.service.counts().requests;
+        let mut happens = Some(happens);
+        if let Some(happens) = happens.take_if(|_| requests == 0) {
+            happens(self);
+        }
+        let mut said = self.begin_life("nothing");
+        let mut child = spawn(self.command(), &said);
+        let began = Instant::now();
+        let mut is_stopped = false;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if happens.is_some() && self.service.counts().requests >= before + requests {
+                happens.take().unwrap()(self);
+            }
+            if !is_stopped && self.last_said().contains(word) {
+                send(Signal::Terminate, &mut child);
+                is_stopped = true;
+            }
+            if began.elapsed() > DEADLINE {
+                child.kill().unwrap();
+                panic!("the program didn't end");
+            }
+            thread::sleep(Duration::from_millis(1));
+        };
+        let fate = Fate::of(status);
+        writeln!(said, "--- {fate:?}").unwrap();
+        fate
+    }
+
+    fn begin_life(&mut self, what: &str) -> File {
+        self.lives += 1;
+        let mut said = OpenOptions::new().append(true).create(true).open(self.said_path(self.lives)).unwrap();
+        writeln!(said, "{what}").unwrap();
+        said
+    }
+
+    /// What lies on disk.
+    #[track_caller]
+    pub(crate) fn remains(&self) -> Remains {
+        Remains::read(&self.state(), self.kind == Kind::File)
+    }
+
     /// Looks at what a life has left: what was committed must be there, and good. Returns it.
     #[track_caller]
     pub(crate) fn look(&mut self) -> Remains {
-        let remains = Remains::read(&self.state(), self.kind == Kind::File);
+        let remains = self.remains();
         let committed = remains.check(&self.expected(), self.codec);
         if self.kind == Kind::File && !remains.has_state() && !self.committed.is_empty() {
             // It is gone with the last step, and only with that one.
@@ -242,14 +316,14 @@ impl Job {
     /// Whether everything is committed that there is by now.
     fn has_all(&self) -> bool {
         let expected = self.expected();
-        let remains = Remains::read(&self.state(), false);
+        let remains = self.remains();
         let events: u64 = remains.entries().iter().map(|entry| entry.events).sum();
         events == expected.events.len() as u64 && remains.has_malformed() != expected.malformed.is_empty()
     }
 
     /// What was not committed by now.
     fn missing(&self) -> String {
-        let (remains, expected) = (Remains::read(&self.state(), self.kind == Kind::File), self.expected());
+        let (remains, expected) = (self.remains(), self.expected());
         let lines = remains.lines(self.codec);
         let missing: Vec<_> = expected.events.iter().filter(|(_, line)| !lines.contains(line)).collect();
         format!("{} are missing, the first of them {:?}", missing.len(), missing.first())
@@ -327,7 +401,7 @@ impl Job {
         if !self.weather.has(Fault::Items) {
             assert_eq!(self.verify(true), 0);
         }
-        let said = self.said();
+        let said: String = (0..=self.lives).map(|life| self.said(life)).collect();
         for secret in [TOKEN.to_owned(), self.service.client_secret(), self.service.refresh_token().unwrap()]
         {
             assert!(!said.contains(&secret), "a secret is shown");
@@ -374,7 +448,7 @@ impl Job {
 /// What a job is made of.
 pub(crate) struct Builder {
     pub(crate) rng: Rng,
-    pub(crate) service: webex_events::sandbox::SandboxBuilder,
+    pub(crate) service: SandboxBuilder,
     pub(crate) range: Period,
     pub(crate) codec: &'static str,
     pub(crate) arguments: Vec<String>,
@@ -411,7 +485,7 @@ fn send(signal: Signal, child: &mut Child) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
-fn wait(child: &mut Child) -> std::process::ExitStatus {
+fn wait(child: &mut Child) -> ExitStatus {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {

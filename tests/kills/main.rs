@@ -22,10 +22,12 @@
     reason = "helpers of tests fail as tests do, and say what they found"
 )]
 
+mod disk;
 mod export;
 mod follow;
 mod job;
 mod moment;
+mod outage;
 mod remains;
 mod seeds;
 mod signals;

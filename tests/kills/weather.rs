@@ -39,8 +39,8 @@ impl Weather {
         Self(Vec::new())
     }
 
-    pub(crate) fn all() -> Self {
-        Self(Fault::ALL.into())
+    pub(crate) fn of(faults: &[Fault]) -> Self {
+        Self(faults.to_vec())
     }
 
     /// Each fault with a chance of one in two.

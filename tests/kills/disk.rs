@@ -1,0 +1,126 @@
+//! A disk that is full.
+
+use std::{fs, process::Command};
+
+use crate::{
+    export, follow,
+    job::{Fate, Job, Kind, Signal},
+    moment::Moment,
+    support::TOKEN,
+    weather::{Fault, Weather},
+};
+
+const CODECS: [&str; 3] = ["none", "gzip", "zstd"];
+
+fn job(kind: Kind, codec: &'static str) -> Job {
+    // Malformed items have files of their own.
+    let weather = Weather::of(&[Fault::Items]);
+    let mut job = match kind {
+        Kind::Follow => follow::job(1, weather, 300),
+        _ => export::job(kind, 1, weather, 300),
+    };
+    job.compress(codec);
+    job
+}
+
+/// By a limit on the length of files, which needs no rights: a write beyond it fails like one to a full
+/// disk, or kills the program if nobody takes the signal away.
+fn grow_bit_by_bit(kind: Kind, codec: &'static str) {
+    let mut job = job(kind, codec);
+    let mut full = 0;
+    // In blocks of half a kilobyte, or of one where that is what the shell means.
+    for blocks in [2, 4, 7, 10, 14, 19, 25, 40, 64, 100, 180, 300, 500] {
+        let moment = if kind == Kind::Follow { Moment::All } else { Moment::Never };
+        job.before = Some(format!("trap '' XFSZ; ulimit -f {blocks}"));
+        let fate = job.live(moment, Signal::Terminate);
+        job.look();
+        match fate {
+            Fate::Ended(0 | 143) => break,
+            fate => assert_eq!(fate, Fate::Ended(74), "{}", job.last_said()),
+        }
+        full += 1;
+        assert!(job.last_said().contains("can't be written"), "{}", job.last_said());
+        // In the middle of a write, by the signal.
+        job.before = Some(format!("ulimit -c 0; ulimit -f {blocks}"));
+        let fate = job.live(moment, Signal::Terminate);
+        assert!(matches!(fate, Fate::Killed(_)), "{fate:?}, {}", job.last_said());
+        job.look();
+    }
+    assert!(full > 1, "{kind:?}, {codec}: it was never full");
+    job.before = None;
+    assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+    job.is_whole();
+}
+
+#[test]
+fn files_of_a_folder_that_can_not_grow_lose_nothing() {
+    for codec in CODECS {
+        grow_bit_by_bit(Kind::Folder, codec);
+    }
+}
+
+#[test]
+fn a_file_that_can_not_grow_loses_nothing() {
+    for codec in CODECS {
+        grow_bit_by_bit(Kind::File, codec);
+    }
+}
+
+#[test]
+fn files_of_a_follower_that_can_not_grow_lose_nothing() {
+    for codec in CODECS {
+        grow_bit_by_bit(Kind::Follow, codec);
+    }
+}
+
+/// Runs a command on a disk of its own, `$1`, which has a little more room each time, until it succeeds.
+/// Writes how it ended each time, and what `verify` says, and keeps what is there in the end in `$2`.
+#[cfg(target_os = "linux")]
+const SCRIPT: &str = r#"
+out=$1 kept=$2 said=$3 codes=$4; shift 4
+mount -t tmpfs -o size=1m tmpfs "$out" || exit 99
+for taken in 1016 980 940 900 860 800 700 600 500 0; do
+    head -c "${taken}k" /dev/zero > "$out/ballast"
+    "$@" >> "$said" 2>&1
+    code=$?
+    echo "$code" >> "$codes"
+    if [ -e "$out/ledger.json" ]; then "$1" verify "$out" >> "$said" 2>&1; echo "verify $?" >> "$codes"; fi
+    if [ "$code" -eq 0 ]; then break; fi
+done
+rm "$out/ballast"
+cp -R "$out" "$kept"
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_small_disk_loses_nothing() {
+    for (kind, codec) in
+        [(Kind::Folder, "none"), (Kind::Folder, "zstd"), (Kind::File, "none"), (Kind::File, "gzip")]
+    {
+        let mut job = job(kind, codec);
+        let home = job.place().parent().unwrap().to_owned();
+        let [kept, said, codes] = ["kept", "said.disk", "codes"].map(|name| home.join(name));
+        fs::create_dir_all(job.place()).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
+        command.args([&job.place(), &kept, &said, &codes]);
+        command
+            .arg(job.command().get_program())
+            .args(job.command().get_args())
+            .env("WEBEX_ACCESS_TOKEN", TOKEN);
+        if !command.output().is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: this user can't mount a disk of its own");
+            return;
+        }
+        let codes = fs::read_to_string(codes).unwrap();
+        let said = fs::read_to_string(said).unwrap();
+        let (full, others): (Vec<_>, Vec<_>) = codes.lines().partition(|code| *code == "74");
+        assert!(full.len() > 2, "{codes}{said}");
+        assert_eq!(said.matches("No space left on device").count(), full.len(), "{codes}{said}");
+        assert!(others.iter().all(|code| ["0", "verify 75", "verify 0"].contains(code)), "{codes}{said}");
+        assert!(others.contains(&"0"), "{codes}{said}");
+        fs::remove_dir(job.place()).unwrap();
+        fs::rename(kept, job.place()).unwrap();
+        job.is_whole();
+    }
+}

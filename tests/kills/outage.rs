@@ -1,0 +1,115 @@
+//! A service that is gone for a while, and a token that is.
+
+use webex_events::sandbox::{Answer, Sandbox, When};
+
+use crate::{
+    export, follow,
+    job::{Fate, Job, Kind},
+    support::{Service, TOKEN},
+    weather::Weather,
+};
+
+const KINDS: [Kind; 3] = [Kind::Folder, Kind::File, Kind::Follow];
+/// Behind so many requests there is something to go on with.
+const BEHIND: u64 = 9;
+
+/// A job in fine weather that commits each page.
+fn job(kind: Kind) -> Job {
+    let mut job = match kind {
+        Kind::Follow => follow::job(1, Weather::fine(), 400),
+        _ => export::job(kind, 1, Weather::fine(), 400),
+    };
+    job.set("--commit-every", "0s");
+    job.set("--attempts", "2");
+    job
+}
+
+/// Runs it, with this happening behind so many requests, until it gives up. Returns its exit code.
+fn give_up(job: &mut Job, requests: u64, happens: impl FnOnce(&mut Job)) -> i32 {
+    let Fate::Ended(code) = job.live_through(requests, happens, "trying again in ") else {
+        panic!("{}", job.last_said())
+    };
+    let said = job.last_said();
+    let events: u64 = job.remains().entries().iter().map(|entry| entry.events).sum();
+    assert_eq!(events > 0, requests > 0 || said.contains("events are in"), "{said}");
+    match job.kind {
+        // It would go on for as long as it takes, and was stopped.
+        Kind::Follow => assert_eq!(code, 143, "{said}"),
+        _ if events > 0 => {
+            assert_eq!(code, 75, "{said}");
+            assert!(said.contains(&format!("{events} events are in")), "{said}");
+        }
+        _ => assert_eq!(code, 69, "{said}"),
+    }
+    code
+}
+
+#[test]
+fn a_service_that_is_gone_for_a_while_loses_nothing() {
+    for kind in KINDS {
+        let mut job = job(kind);
+        let (address, now) = (job.service.local_addr(), job.service.now());
+        for requests in [0, BEHIND] {
+            // Nobody listens there any more.
+            let gone = |job: &mut Job| job.service = Service::start(Sandbox::builder().events(0));
+            give_up(&mut job, requests, gone);
+            assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
+            if requests > 0 {
+                // The same command, too early.
+                job.live_through(0, |_| {}, "trying again in ");
+                assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
+            }
+            let service = job.builder.clone().addr(address);
+            job.service = Service::start(if kind == Kind::Follow { service.now(now) } else { service });
+            job.look();
+        }
+        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        job.is_whole();
+    }
+}
+
+#[test]
+fn a_service_that_only_fails_for_a_while_loses_nothing() {
+    for kind in KINDS {
+        let mut job = job(kind);
+        let fails = |job: &mut Job| job.service.fail(When::always(), Answer::status(503).retry_after(0));
+        for requests in [0, BEHIND] {
+            give_up(&mut job, requests, fails);
+            assert!(job.last_said().contains("503 Service Unavailable"), "{}", job.last_said());
+            job.look();
+            job.service.clear_faults();
+        }
+        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        job.is_whole();
+    }
+}
+
+#[test]
+fn a_failure_that_is_shorter_than_its_patience_is_waited_out() {
+    for kind in KINDS {
+        let mut job = job(kind);
+        job.service.fail(When::at([BEHIND]), Answer::status(503).retry_after(1));
+        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        assert_eq!(job.service.counts().server_errors, 1);
+        job.is_whole();
+    }
+}
+
+#[test]
+fn a_token_that_is_refused_in_the_middle_is_replaced_and_nothing_is_lost() {
+    for kind in KINDS {
+        let mut job = job(kind);
+        let refuses = |job: &mut Job| job.service.set_token("another");
+        assert_eq!(
+            job.live_through(BEHIND, refuses, "trying again in "),
+            Fate::Ended(77),
+            "{}",
+            job.last_said()
+        );
+        assert!(job.last_said().contains("get a new token"), "{}", job.last_said());
+        assert!(job.look().has_page());
+        job.service.set_token(TOKEN);
+        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        job.is_whole();
+    }
+}
