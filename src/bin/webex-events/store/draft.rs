@@ -48,14 +48,14 @@ pub(super) struct Draft {
     safe: Safe,
     /// How many events will come again that an earlier run has written without their page's end.
     again: u64,
-    /// Whether the page in hand is written whole.
+    /// Whether the page or the frame in hand is written whole.
     is_whole: bool,
     /// Whether the folder may not have its names on disk yet.
     pub(super) is_new: bool,
     lines: Vec<u8>,
 }
 
-/// Where to go back to if a page can't be written whole: the last point between two frames.
+/// Where to go back to if something can't be written whole: the last point between two frames.
 #[derive(Debug)]
 struct Safe {
     entry: Entry,
@@ -195,6 +195,8 @@ impl Draft {
 
     /// Ends the frames and brings all to disk, so that the entry says what is there.
     pub(super) fn seal(&mut self) -> io::Result<()> {
+        // A frame without its end is none: if that can't be written, all of it is taken back.
+        self.is_whole = false;
         self.text.finish_frame()?;
         if self.entry.stage == Stage::Done {
             self.text.fill_empty()?;
@@ -208,11 +210,12 @@ impl Draft {
             self.entry.malformed = Some(Malformed { items, bytes, sha256 });
         }
         self.mark();
+        self.is_whole = true;
         self.committed = Some(self.entry.clone());
         Ok(())
     }
 
-    /// After a failure: takes back a page that wasn't written whole.
+    /// After a failure: takes back what wasn't written whole, a page or a frame.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         if self.is_whole {
             return Ok(());

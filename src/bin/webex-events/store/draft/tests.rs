@@ -167,3 +167,19 @@ fn a_line_stays_one_line_and_is_otherwise_untouched() {
         assert_eq!(framed(json), line);
     }
 }
+
+#[test]
+fn a_frame_whose_end_can_not_be_written_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f");
+    fs::write(part(&path), "").unwrap();
+    // The page fits into the encoder's buffer, and only the end of the frame is written.
+    let full = File::open(part(&path)).unwrap();
+    let mut draft = Draft::begin(&path, Some(full), Entry::new("f", None), form(Codec::Zstd)).unwrap();
+    draft.add([event("a")], None).unwrap();
+    assert!(draft.seal().is_err());
+    draft.settle().unwrap();
+    draft.seal().unwrap();
+    let entry = draft.committed.unwrap();
+    assert_eq!((entry.events, entry.pages, entry.bytes), (0, 0, 0));
+}
