@@ -311,8 +311,12 @@ impl Store {
         disk::sync_folder(&self.place.state())
     }
 
-    /// Commits what can be committed after a failure: whole pages.
+    /// Commits what can be committed after a failure: whole pages. A follower's place is one for all its
+    /// files, so that it stays at its last commit, and what came since comes again.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
+        if self.about.kind == Kind::Follow {
+            return Ok(());
+        }
         for draft in self.drafts.values_mut() {
             draft.settle()?;
         }

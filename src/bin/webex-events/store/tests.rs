@@ -288,6 +288,33 @@ fn a_page_that_fails_is_not_committed_and_the_others_are() {
 }
 
 #[test]
+fn a_follower_that_can_not_write_stays_at_the_place_of_its_last_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::Folder(folder.path().to_owned());
+    let form = Form { codec: Codec::Zstd, ..FORM };
+    let follow = || Found::at(place.clone()).unwrap().open(about(Kind::Follow), form).unwrap();
+    let mut store = follow();
+    store.add(&a(), [event("1")], None).unwrap();
+    store.set_checkpoint(1.into());
+    store.commit().unwrap();
+    store.add(&a(), [event("2")], None).unwrap();
+    store.add(&b(), [event("3")], None).unwrap();
+    store.finish(&a()).unwrap();
+    store.set_checkpoint(2.into());
+    // A frame of one of them can't be ended.
+    let full = File::open(draft::part(&place.path(&b().name))).unwrap();
+    let mut draft = Draft::begin(&place.path(&b().name), Some(full), b(), form).unwrap();
+    draft.add([event("3")], None).unwrap();
+    store.drafts.insert(b().name, draft);
+    assert!(store.commit().is_err());
+    store.settle().unwrap();
+    drop(store);
+    let store = follow();
+    assert_eq!((store.checkpoint(), store.totals().events), (Some(&1.into()), 1));
+    assert_eq!(store.open().map(|entry| entry.stage).collect::<Vec<_>>(), [Stage::Open]);
+}
+
+#[test]
 fn damage_is_refused_and_left_as_it_is() {
     let (_folder, place, path) = begun();
     let part = draft::part(&path);
