@@ -1,8 +1,15 @@
 //! `Error` and its parts.
 
-use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, time::Duration};
 
-use serde_json::Value;
+mod api;
+mod decode;
+mod item;
+mod text;
+mod transport;
+
+pub(crate) use self::text::without_queries;
+pub use self::{api::ApiError, decode::DecodeError, item::MalformedItem, transport::TransportError};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -104,7 +111,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Decode(error) => Some(error.status),
+            Self::Decode(error) => Some(error.status()),
             _ => self.answer().map(ApiError::status),
         }
     }
@@ -129,7 +136,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Api(error) => is_retried(error.status),
+            Self::Api(error) => is_retried(error.status()),
             Self::Transport(_) => true,
             _ => false,
         }
@@ -158,7 +165,7 @@ impl Error {
     #[must_use]
     pub fn is_auth(&self) -> bool {
         match self.answer() {
-            Some(answer) if answer.of_renewal => matches!(answer.status, 400 | 401 | 403),
+            Some(answer) if answer.of_renewal => matches!(answer.status(), 400 | 401 | 403),
             _ => self.status() == Some(401),
         }
     }
@@ -216,7 +223,7 @@ impl Error {
     #[must_use]
     pub fn is_beyond_retention(&self) -> bool {
         self.is_forbidden()
-            && self.answer().is_some_and(|answer| answer.body.contains("authorized to search within past"))
+            && self.answer().is_some_and(|answer| answer.body().contains("authorized to search within past"))
     }
 
     /// The status of the answer to the request itself, and not to that for a token.
@@ -272,333 +279,6 @@ pub(crate) fn is_retried(status: u16) -> bool {
     matches!(status, 408 | 423 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// The service's answer to a request that it didn't fulfil.
-///
-/// Its [`Debug`] leaves out the body, which can repeat what was sent.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiError {
-    status: u16,
-    message: Box<str>,
-    errors: Vec<String>,
-    tracking_id: Option<Box<str>>,
-    retry_after: Option<Duration>,
-    body: Box<str>,
-    attempts: u32,
-    /// Whether it was a token that was asked for.
-    of_renewal: bool,
-}
-
-impl ApiError {
-    /// Reads what there is to read in `body`, which may be JSON in the service's form, HTML of a
-    /// gateway, or nothing. The header's tracking id goes before the body's.
-    pub(crate) fn new(
-        status: u16,
-        tracking_id: Option<Box<str>>,
-        retry_after: Option<Duration>,
-        body: String,
-        attempts: u32,
-    ) -> Self {
-        let json = serde_json::from_str::<Value>(&body).unwrap_or_default();
-        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let errors = json.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let message = text(&json, "message").unwrap_or_else(|| reason(status).to_owned());
-        Self {
-            status,
-            message: message.into(),
-            errors: errors
-                .iter()
-                .filter_map(|error| text(error, "description").or_else(|| error.as_str().map(str::to_owned)))
-                .collect(),
-            tracking_id: tracking_id.or_else(|| text(&json, "trackingId").map(Into::into)),
-            retry_after,
-            body: body.into(),
-            attempts,
-            of_renewal: false,
-        }
-    }
-
-    /// The same with `cut` done to every text that came from the service.
-    pub(crate) fn with_texts(mut self, cut: impl Fn(&str) -> String) -> Self {
-        self.message = cut(&self.message).into();
-        self.errors = self.errors.iter().map(|error| cut(error)).collect();
-        self.tracking_id = self.tracking_id.map(|id| cut(&id).into());
-        self.body = cut(&self.body).into();
-        self
-    }
-
-    /// The status.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The `message` of the body; where there is none, the status's own phrase.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Each `description` in the `errors` of the body.
-    #[must_use]
-    pub fn errors(&self) -> &[String] {
-        &self.errors
-    }
-
-    /// The tracking id, from the header `TrackingID` or else from the body.
-    #[must_use]
-    pub fn tracking_id(&self) -> Option<&str> {
-        self.tracking_id.as_deref()
-    }
-
-    /// How long the service asked to wait.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    /// The body as text, at most its first 64 KiB. Where it repeats the token, that is cut out.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
-    /// How many times the request was sent.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.attempts
-    }
-}
-
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.of_renewal {
-            f.write_str("the access token couldn't be renewed: ")?;
-        }
-        write!(f, "the service answered {}", self.status)?;
-        match (reason(self.status), printable(&self.message, 300)) {
-            (phrase, message) if phrase == message => write!(f, " {phrase}")?,
-            ("", message) => write!(f, ": {message}")?,
-            (phrase, message) => write!(f, " {phrase}: {message}")?,
-        }
-        if let Some(wait) = self.retry_after {
-            write!(f, ", and asks to wait {} s", wait.as_secs())?;
-        }
-        write_origin(f, self.tracking_id(), self.attempts)
-    }
-}
-
-impl fmt::Debug for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiError")
-            .field("status", &self.status)
-            .field("message", &printable(&self.message, 300))
-            .field("tracking_id", &self.tracking_id().map(|id| printable(id, 100)))
-            .field("retry_after", &self.retry_after)
-            .field("attempts", &self.attempts)
-            .finish_non_exhaustive()
-    }
-}
-
-impl StdError for ApiError {}
-
-impl From<ApiError> for Error {
-    fn from(error: ApiError) -> Self {
-        Self::Api(Box::new(error))
-    }
-}
-
-/// Why no whole answer came.
-#[derive(Debug)]
-pub struct TransportError {
-    what: &'static str,
-    attempts: u32,
-    source: BoxError,
-}
-
-impl TransportError {
-    /// What failed on the way to a token, for a [`TokenSource`](crate::TokenSource) of your own: the
-    /// [`Error`] that it converts into is transient.
-    ///
-    /// ```
-    /// use webex_events::{Error, TransportError};
-    ///
-    /// let error = Error::from(TransportError::new("the vault is sealed", "status 503"));
-    /// assert!(error.is_transient());
-    /// assert_eq!(error.to_string(), "the vault is sealed");
-    /// ```
-    pub fn new(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { what, attempts: 1, source: source.into() }
-    }
-
-    pub(crate) fn after(mut self, attempts: u32) -> Self {
-        self.attempts = attempts;
-        self
-    }
-
-    /// How many times the request was sent.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.attempts
-    }
-}
-
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)?;
-        write_origin(f, None, self.attempts)
-    }
-}
-
-impl StdError for TransportError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
-    }
-}
-
-impl From<TransportError> for Error {
-    fn from(error: TransportError) -> Self {
-        Self::Transport(Box::new(error))
-    }
-}
-
-/// A 200 that isn't what was asked for.
-pub struct DecodeError {
-    status: u16,
-    content_type: Option<Box<str>>,
-    tracking_id: Option<Box<str>>,
-    snippet: Box<str>,
-    source: BoxError,
-}
-
-impl DecodeError {
-    pub(crate) fn new(
-        status: u16,
-        content_type: Option<Box<str>>,
-        tracking_id: Option<Box<str>>,
-        body: &str,
-        source: impl Into<BoxError>,
-    ) -> Self {
-        Self {
-            status,
-            content_type,
-            tracking_id,
-            snippet: printable(body, 200).into(),
-            source: source.into(),
-        }
-    }
-
-    /// The status.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The answer's `Content-Type`.
-    #[must_use]
-    pub fn content_type(&self) -> Option<&str> {
-        self.content_type.as_deref()
-    }
-
-    /// The answer's tracking id.
-    #[must_use]
-    pub fn tracking_id(&self) -> Option<&str> {
-        self.tracking_id.as_deref()
-    }
-
-    /// The first 200 characters of the body, on one line, without tokens and query strings.
-    #[must_use]
-    pub fn snippet(&self) -> &str {
-        &self.snippet
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} answer", self.status)?;
-        if let Some(content_type) = &self.content_type {
-            write!(f, " of type {}", printable(content_type, 100))?;
-        }
-        write!(f, " isn't what was asked for; it begins {:?}", self.snippet)?;
-        write_origin(f, self.tracking_id(), 1)
-    }
-}
-
-impl fmt::Debug for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DecodeError")
-            .field("status", &self.status)
-            .field("content_type", &self.content_type().map(|it| printable(it, 100)))
-            .field("tracking_id", &self.tracking_id().map(|id| printable(id, 100)))
-            .field("snippet", &self.snippet)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
-impl StdError for DecodeError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
-    }
-}
-
-impl From<DecodeError> for Error {
-    fn from(error: DecodeError) -> Self {
-        Self::Decode(Box::new(error))
-    }
-}
-
-/// An item of a page that isn't an event, with its text, so that it can be kept all the same.
-///
-/// Its [`Debug`] leaves out the text, which can be long and is personal.
-#[derive(Clone, PartialEq, Eq)]
-pub struct MalformedItem {
-    raw: Box<str>,
-    index: usize,
-    reason: Box<str>,
-}
-
-impl MalformedItem {
-    pub(crate) fn new(raw: impl Into<Box<str>>, index: usize, reason: impl Into<Box<str>>) -> Self {
-        Self { raw: raw.into(), index, reason: reason.into() }
-    }
-
-    /// The item's text as received. Bytes that aren't UTF-8 stand as U+FFFD.
-    #[must_use]
-    pub fn raw(&self) -> &str {
-        &self.raw
-    }
-
-    /// Its place in its page, the first being 0.
-    #[must_use]
-    pub fn index(&self) -> usize {
-        self.index
-    }
-}
-
-impl fmt::Display for MalformedItem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "item {} of the page isn't an event that can be read: {}", self.index, self.reason)
-    }
-}
-
-impl fmt::Debug for MalformedItem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MalformedItem")
-            .field("index", &self.index)
-            .field("reason", &self.reason)
-            .field("bytes", &self.raw.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl StdError for MalformedItem {}
-
-impl From<MalformedItem> for Error {
-    fn from(item: MalformedItem) -> Self {
-        Self::Item(Box::new(item))
-    }
-}
-
 /// What is wrong with a link to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -625,45 +305,6 @@ impl fmt::Display for LinkErrorKind {
             Self::NoProgress => "no end of empty pages",
         })
     }
-}
-
-fn write_origin(f: &mut fmt::Formatter<'_>, tracking_id: Option<&str>, attempts: u32) -> fmt::Result {
-    match (tracking_id.map(|id| printable(id, 100)), attempts) {
-        (None, 0 | 1) => Ok(()),
-        (None, n) => write!(f, " ({n} attempts)"),
-        (Some(id), 0 | 1) => write!(f, " (tracking id {id})"),
-        (Some(id), n) => write!(f, " (tracking id {id}, {n} attempts)"),
-    }
-}
-
-fn reason(status: u16) -> &'static str {
-    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("")
-}
-
-/// At most `limit` characters of `text` on one line, the query strings of its URLs cut out.
-fn printable(text: &str, limit: usize) -> String {
-    let line = |c: char| if c.is_control() { ' ' } else { c };
-    without_queries(text).trim().chars().map(line).take(limit).collect()
-}
-
-/// `text` with `?…` for the query string of each URL in it: page URLs hold cursors and person ids.
-pub(crate) fn without_queries(text: &str) -> Cow<'_, str> {
-    if !text.contains('?') {
-        return Cow::Borrowed(text);
-    }
-    let ends_url = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')');
-    let mut out = String::with_capacity(text.len());
-    for word in text.split_inclusive(ends_url) {
-        match word.find('?') {
-            Some(query) if word[..query].contains(['/', '\\']) => {
-                out.push_str(&word[..query]);
-                out.push_str("?…");
-                out.extend(word.chars().next_back().filter(|&c| ends_url(c)));
-            }
-            _ => out.push_str(word),
-        }
-    }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]

@@ -147,9 +147,6 @@ fn slices_text(
     if stats.retries > 0 {
         text = format!("{text}, {}", retries(stats));
     }
-    if stats.waited.as_secs() > 0 {
-        text = format!("{text}, waited {} s", stats.waited.as_secs());
-    }
     match remaining {
         Some(remaining) => format!("{text}; about {} left", rough(remaining)),
         None => format!("{text}; estimating the time left"),

@@ -1,0 +1,145 @@
+//! `ApiError`: the service's answer to a request that it didn't fulfil.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    Error,
+    text::{printable, reason, write_origin},
+};
+
+/// The service's answer to a request that it didn't fulfil.
+///
+/// Its [`Debug`] leaves out the body, which can repeat what was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiError {
+    status: u16,
+    message: Box<str>,
+    errors: Vec<String>,
+    tracking_id: Option<Box<str>>,
+    retry_after: Option<Duration>,
+    body: Box<str>,
+    attempts: u32,
+    /// Whether it was a token that was asked for.
+    pub(super) of_renewal: bool,
+}
+
+impl ApiError {
+    /// Reads what there is to read in `body`, which may be JSON in the service's form, HTML of a
+    /// gateway, or nothing. The header's tracking id goes before the body's.
+    pub(crate) fn new(
+        status: u16,
+        tracking_id: Option<Box<str>>,
+        retry_after: Option<Duration>,
+        body: String,
+        attempts: u32,
+    ) -> Self {
+        let json = serde_json::from_str::<Value>(&body).unwrap_or_default();
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let errors = json.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let message = text(&json, "message").unwrap_or_else(|| reason(status).to_owned());
+        Self {
+            status,
+            message: message.into(),
+            errors: errors
+                .iter()
+                .filter_map(|error| text(error, "description").or_else(|| error.as_str().map(str::to_owned)))
+                .collect(),
+            tracking_id: tracking_id.or_else(|| text(&json, "trackingId").map(Into::into)),
+            retry_after,
+            body: body.into(),
+            attempts,
+            of_renewal: false,
+        }
+    }
+
+    /// The same with `cut` done to every text that came from the service.
+    pub(crate) fn with_texts(mut self, cut: impl Fn(&str) -> String) -> Self {
+        self.message = cut(&self.message).into();
+        self.errors = self.errors.iter().map(|error| cut(error)).collect();
+        self.tracking_id = self.tracking_id.map(|id| cut(&id).into());
+        self.body = cut(&self.body).into();
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The `message` of the body; where there is none, the status's own phrase.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Each `description` in the `errors` of the body.
+    #[must_use]
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
+    /// The tracking id, from the header `TrackingID` or else from the body.
+    #[must_use]
+    pub fn tracking_id(&self) -> Option<&str> {
+        self.tracking_id.as_deref()
+    }
+
+    /// How long the service asked to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The body as text, at most its first 64 KiB. Where it repeats the token, that is cut out.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// How many times the request was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.of_renewal {
+            f.write_str("the access token couldn't be renewed: ")?;
+        }
+        write!(f, "the service answered {}", self.status)?;
+        match (reason(self.status), printable(&self.message, 300)) {
+            (phrase, message) if phrase == message => write!(f, " {phrase}")?,
+            ("", message) => write!(f, ": {message}")?,
+            (phrase, message) => write!(f, " {phrase}: {message}")?,
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, ", and asks to wait {} s", wait.as_secs())?;
+        }
+        write_origin(f, self.tracking_id(), self.attempts)
+    }
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("status", &self.status)
+            .field("message", &printable(&self.message, 300))
+            .field("tracking_id", &self.tracking_id().map(|id| printable(id, 100)))
+            .field("retry_after", &self.retry_after)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for ApiError {}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self::Api(Box::new(error))
+    }
+}

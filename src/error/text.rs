@@ -1,0 +1,46 @@
+//! What errors show: one line each, without query strings.
+
+use std::{borrow::Cow, fmt};
+
+pub(super) fn write_origin(
+    f: &mut fmt::Formatter<'_>,
+    tracking_id: Option<&str>,
+    attempts: u32,
+) -> fmt::Result {
+    match (tracking_id.map(|id| printable(id, 100)), attempts) {
+        (None, 0 | 1) => Ok(()),
+        (None, n) => write!(f, " ({n} attempts)"),
+        (Some(id), 0 | 1) => write!(f, " (tracking id {id})"),
+        (Some(id), n) => write!(f, " (tracking id {id}, {n} attempts)"),
+    }
+}
+
+pub(super) fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("")
+}
+
+/// At most `limit` characters of `text` on one line, the query strings of its URLs cut out.
+pub(super) fn printable(text: &str, limit: usize) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    without_queries(text).trim().chars().map(line).take(limit).collect()
+}
+
+/// `text` with `?…` for the query string of each URL in it: page URLs hold cursors and person ids.
+pub(crate) fn without_queries(text: &str) -> Cow<'_, str> {
+    if !text.contains('?') {
+        return Cow::Borrowed(text);
+    }
+    let ends_url = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')');
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_inclusive(ends_url) {
+        match word.find('?') {
+            Some(query) if word[..query].contains(['/', '\\']) => {
+                out.push_str(&word[..query]);
+                out.push_str("?…");
+                out.extend(word.chars().next_back().filter(|&c| ends_url(c)));
+            }
+            _ => out.push_str(word),
+        }
+    }
+    Cow::Owned(out)
+}
