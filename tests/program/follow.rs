@@ -139,7 +139,7 @@ fn a_quiet_stretch_moves_the_mark_and_closes_hours() {
     let file = out.join("events_20260105T080000Z_20260105T090000Z.ndjson.zst");
     until("the name", || file.exists());
     let ended = stop(running);
-    assert!(ended.stderr.contains("followed up to 2026-01-05T14:5"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("settled up to 2026-01-05T14:5"), "{}", ended.stderr);
     assert_eq!(decompressed("zstd", &fs::read(file).unwrap()).lines().count(), 50);
 }
 

@@ -196,10 +196,11 @@ impl Following {
         let stats: Stats = self.events.stats();
         let checkpoint = self.events.checkpoint();
         let far = format!(
-            "{} in this run, {}; followed up to {}",
+            "{} in this run, {}; settled up to {}, {} s behind",
             counted(stats.events, "event"),
             self.sink.place(),
-            checkpoint.settled().to_rfc3339_opts(SecondsFormat::Secs, true)
+            checkpoint.settled().to_rfc3339_opts(SecondsFormat::Secs, true),
+            self.events.lag().as_secs()
         );
         match halt {
             Halt::Service(error) => {
