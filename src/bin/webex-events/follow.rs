@@ -92,10 +92,7 @@ impl Following {
         };
         log::stop();
         self.progress.end();
-        let halt = match (halt, self.sink.end().await) {
-            (Halt::Broken | Halt::Signal(_), Err(error)) => Halt::Output(error),
-            (halt, _) => halt,
-        };
+        let halt = self.sink.end().await.map_or_else(Halt::Output, |()| halt);
         self.conclude(halt)
     }
 

@@ -122,6 +122,8 @@ async fn walk(
     let written = sink.end(ended.is_ok()).await;
     let ended = match (ended, written) {
         (Ok(()) | Err(Halt::Broken), Err(error)) => Err(Halt::Output(error)),
+        // Whatever else went wrong, what is in the file isn't what was said.
+        (Err(_), Err(error)) if sink.can_start_over() => Err(Halt::Output(error)),
         (ended, _) => ended,
     };
     tally.took = progress.elapsed();

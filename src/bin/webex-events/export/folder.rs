@@ -126,10 +126,7 @@ async fn read(
     let stats = reading.stats();
     let Reading { writer, progress, .. } = reading;
     let (store, written) = writer.end().await;
-    let ended = match (ended, written) {
-        (Ok(()) | Err(Halt::Broken), Err(error)) => Err(Halt::Output(error)),
-        (ended, _) => ended,
-    };
+    let ended = written.map_err(Halt::Output).and(ended);
     let files = store.as_ref().map(Store::files).unwrap_or_default();
     let closed = files.iter().filter(|file| file.stage == Stage::Closed).count();
     let name = place.display();
