@@ -31,6 +31,7 @@ mod outage;
 mod remains;
 mod seeds;
 mod signals;
+mod soak;
 #[path = "../program/support.rs"]
 #[allow(dead_code, reason = "the tests of the program use the rest")]
 mod support;

@@ -42,7 +42,7 @@ pub(crate) struct Malformed {
     pub(crate) sha256: String,
 }
 
-/// What was committed of each file.
+/// What was committed of each file of which there is anything.
 #[derive(Debug, Default)]
 pub(crate) struct Committed(BTreeMap<String, Vec<u8>>);
 
@@ -107,7 +107,9 @@ impl Remains {
                 assert!(expected.has(line), "the service hasn't given {line}");
                 assert!(seen.insert(line.to_owned()), "twice: {line}");
             }
-            committed.0.insert(entry.name.clone(), bytes);
+            if !bytes.is_empty() {
+                committed.0.insert(entry.name.clone(), bytes);
+            }
             if let Some(malformed) = &entry.malformed {
                 let name = format!("{}.malformed", entry.name);
                 let bytes = self.committed(&name, &entry.stage, malformed.bytes);
@@ -182,7 +184,7 @@ impl Remains {
 
     /// Whether the state file was being written.
     pub(crate) fn has_draft_of_state(&self) -> bool {
-        self.names.iter().any(|name| name.ends_with(".tmp"))
+        self.names.iter().any(|name| name.strip_suffix(".tmp").is_some())
     }
 
     /// Whether there are files that are about to get their names.

@@ -21,6 +21,14 @@ pub(crate) struct Answers {
     unheard: usize,
 }
 
+impl Answers {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.stopped += other.stopped;
+        self.with_events += other.with_events;
+        self.unheard += other.unheard;
+    }
+}
+
 impl Job {
     /// Stops it up to so many times, and then lets it end.
     #[track_caller]

@@ -37,6 +37,17 @@ impl Tally {
         self.with_a_whole_file += usize::from(remains.has_done());
     }
 
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.jobs += other.jobs;
+        self.kills += other.kills;
+        self.behind_a_commit += other.behind_a_commit;
+        self.in_mid_file += other.in_mid_file;
+        self.in_mid_write += other.in_mid_write;
+        self.with_a_whole_file += other.with_a_whole_file;
+        self.given_up += other.given_up;
+        self.authorized_anew += other.authorized_anew;
+    }
+
     /// That so many kills were made, at instants of every kind.
     #[track_caller]
     pub(crate) fn assert(&self, kills: usize) {

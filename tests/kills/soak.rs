@@ -1,0 +1,82 @@
+//! The same for hours: thousands of kills, of all kinds, with all faults at once.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::Instant,
+};
+
+use fastrand::Rng;
+
+use crate::{
+    export, follow,
+    job::{Job, Kind},
+    seeds,
+    signals::Answers,
+    tally::Tally,
+    weather::{Fault, Weather},
+};
+
+/// How many jobs are under way at a time.
+const WORKERS: u64 = 3;
+
+/// The job of this seed, with more events than in the other tests, and all faults in every second one.
+fn job(seed: u64) -> Job {
+    let mut rng = Rng::with_seed(!seed);
+    let weather = if rng.bool() { Weather::of(&Fault::ALL) } else { Weather::draw(&mut rng) };
+    let events = rng.usize(300..3000);
+    match seed % 3 {
+        0 => export::job(Kind::Folder, seed, weather, events),
+        1 => export::job(Kind::File, seed, weather, events),
+        _ => follow::job(seed, weather, events),
+    }
+}
+
+/// Takes seeds in turn until there were enough kills.
+fn work(next: &AtomicU64, tallies: &Mutex<(Tally, Answers)>, kills: usize) {
+    loop {
+        let seed = next.fetch_add(1, Relaxed);
+        let (mut tally, mut answers) = (Tally::default(), Answers::default());
+        let mut job = job(seed);
+        let most = job.rng.usize(1..30);
+        if job.rng.u8(0..5) == 0 {
+            job.obey(most, &mut answers);
+        } else {
+            let span = job.rng.u64(2..60);
+            job.survive(most, span, &mut tally);
+        }
+        let mut all = tallies.lock().unwrap();
+        all.0.add(&tally);
+        all.1.add(&answers);
+        if all.0.jobs.is_multiple_of(20) {
+            eprintln!("{:?}\n{:?}", all.0, all.1);
+        }
+        if all.0.kills >= kills {
+            return;
+        }
+    }
+}
+
+#[test]
+#[ignore = "it takes minutes: KILLS says how many kills there are to be, and KILLS_SEED where to begin"]
+fn soak() {
+    let kills = seeds::kills(3000);
+    let next = AtomicU64::new(seeds::first());
+    let tallies = Mutex::new((Tally::default(), Answers::default()));
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let worker = || work(&next, &tallies, kills);
+        let start =
+            |_| thread::Builder::new().name("soak::soak".to_owned()).spawn_scoped(scope, worker).unwrap();
+        let workers: Vec<_> = (0..WORKERS).map(start).collect();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+    let (tally, answers) = tallies.into_inner().unwrap();
+    eprintln!("{answers:?}, in {} s", began.elapsed().as_secs());
+    tally.assert(kills);
+}
