@@ -96,6 +96,10 @@ pub(crate) struct Answer {
 
 const TOO_LONG: &str = "the service took too long";
 
+/// What may wait unread on a connection of HTTP/2 (RFC 9113 section 6.9): the most there is, for each stream has
+/// a window of its own. A stream that isn't polled must hold up no other on the same connection.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 /// Of an error's body no more than this is read.
 const ERROR_BODY: usize = 64 << 10;
 
@@ -113,6 +117,7 @@ impl Transport {
             .default_headers(headers(&settings.headers)?)
             .gzip(settings.gzip)
             .referer(false)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .redirect(redirects)
             .retry(reqwest::retry::never());
         if let Some(proxy) = &settings.proxy {
