@@ -13,9 +13,9 @@ use crate::{
 
 /// The items of a page, or nothing if the body isn't one.
 #[must_use]
-pub fn decode_page(body: Vec<u8>) -> Option<Vec<Result<Event>>> {
+pub fn decode_page(body: Vec<u8>) -> Option<impl ExactSizeIterator<Item = Result<Event>>> {
     let batch = Arc::new(page::decode(body).ok()?);
-    Some((0..batch.len()).map(|index| Event::of(&batch, index)).collect())
+    Some((0..batch.len()).map(move |index| Event::of(&batch, index)))
 }
 
 /// The next link in the headers of the page at `page`.
