@@ -197,35 +197,31 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut open = Nesting::default();
         loop {
-            let entered = match self.next_byte()? {
+            if open.top() == Some(true) {
+                self.key()?;
+            }
+            match self.next_byte()? {
                 b'"' => {
                     self.string()?;
-                    false
                 }
-                b'{' => self.enter(b'}'),
-                b'[' => self.enter(b']'),
-                _ => {
-                    self.scalar()?;
-                    false
+                b'{' => {
+                    if self.enter(b'}') {
+                        open.push(true);
+                        continue;
+                    }
                 }
-            };
-            if entered {
-                let object = self.text.as_bytes().get(self.at - 1) == Some(&b'{');
-                open.push(object);
-                if object {
-                    self.key()?;
+                b'[' => {
+                    if self.enter(b']') {
+                        open.push(false);
+                        continue;
+                    }
                 }
-                continue;
+                _ => self.scalar()?,
             }
             loop {
                 let Some(object) = open.top() else { return Ok(start..self.at) };
                 match (self.next_byte()?, object) {
-                    (b',', true) => {
-                        self.at += 1;
-                        self.key()?;
-                        break;
-                    }
-                    (b',', false) => {
+                    (b',', _) => {
                         self.at += 1;
                         break;
                     }
@@ -289,6 +285,7 @@ impl<'a> Scanner<'a> {
         true
     }
 
+    #[inline]
     fn key(&mut self) -> Result<()> {
         self.string()?;
         self.expect(b':', "expected `:`")
