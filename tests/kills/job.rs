@@ -125,11 +125,10 @@ impl Job {
         }
         job.arguments.extend(arguments);
         if job.weather.has(Fault::Tokens) {
-            let store = job.store();
-            job.arguments.extend(["--oauth-store".to_owned(), store.to_str().unwrap().to_owned()]);
-            job.arguments.extend(["--client-id".to_owned(), job.service.client_id()]);
-            fs::create_dir(store.parent().unwrap()).unwrap();
-            fs::write(store, job.service.refresh_token().unwrap()).unwrap();
+            let credentials = job.credentials();
+            job.arguments.extend(credentials);
+            fs::create_dir(job.store().parent().unwrap()).unwrap();
+            fs::write(job.store(), job.service.refresh_token().unwrap()).unwrap();
         }
         if kind == Kind::File {
             fs::create_dir(job.place()).unwrap();
@@ -150,6 +149,12 @@ impl Job {
     /// The state file.
     pub(crate) fn state(&self) -> PathBuf {
         if self.kind == Kind::File { self.place().join("f.cursor") } else { self.place().join("ledger.json") }
+    }
+
+    /// The options for tokens that renew themselves.
+    fn credentials(&self) -> [String; 4] {
+        let store = self.store().to_str().unwrap().to_owned();
+        ["--oauth-store".to_owned(), store, "--client-id".to_owned(), self.service.client_id()]
     }
 
     fn store(&self) -> PathBuf {
@@ -383,8 +388,10 @@ impl Job {
         let mut command = program(["verify", self.place().to_str().unwrap()]);
         if against_service {
             command.args(["--against-service", "--base-url", self.service.base_url()]);
-            self.service.set_token(TOKEN);
-            command.env("WEBEX_ACCESS_TOKEN", TOKEN);
+            if self.weather.has(Fault::Tokens) {
+                command.args(self.credentials());
+            }
+            command.env("WEBEX_ACCESS_TOKEN", TOKEN).env("WEBEX_CLIENT_SECRET", self.service.client_secret());
         }
         let ended = run(command);
         assert!(matches!(ended.code, 0 | 75), "{}", ended.stderr);

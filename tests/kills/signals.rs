@@ -75,6 +75,7 @@ impl Job {
             assert!(life < 20 * signals + 100, "it never ends");
             self.strike();
         }
+        assert_eq!(self.authorized_anew, 0, "a program that answers a signal loses no token");
         self.is_whole();
     }
 }
