@@ -29,7 +29,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io,
+    io, thread,
 };
 
 use chrono::{DateTime, Utc};
@@ -327,9 +327,7 @@ impl Store {
     /// A commit. It also takes those files a step further of which the last one has said that they are done.
     fn commit_those(&mut self, which: impl Fn(&Entry) -> bool) -> io::Result<()> {
         self.give_names()?;
-        for draft in self.drafts.values_mut().filter(|draft| which(&draft.entry)) {
-            draft.seal()?;
-        }
+        seal(self.drafts.values_mut().filter(|draft| which(&draft.entry)).collect())?;
         if self.drafts.values().any(|draft| draft.is_new && draft.committed.is_some()) {
             disk::sync_folder(&self.place.state())?;
             self.drafts.values_mut().for_each(|draft| draft.is_new = false);
@@ -393,6 +391,17 @@ impl Store {
         }
         self.drafts.get_mut(&file.name).ok_or_else(|| io::Error::other("a draft is gone"))
     }
+}
+
+/// Brings drafts to disk, side by side: a disk takes several at once faster than one after another.
+fn seal(mut drafts: Vec<&mut Draft>) -> io::Result<()> {
+    let Some(last) = drafts.pop() else { return Ok(()) };
+    thread::scope(|scope| {
+        let others: Vec<_> = drafts.into_iter().map(|draft| scope.spawn(|| draft.seal())).collect();
+        let ended = last.seal();
+        let broken = |_| Err(io::Error::other("a thread that syncs has broken down"));
+        others.into_iter().map(|other| other.join().unwrap_or_else(broken)).fold(ended, Result::and)
+    })
 }
 
 impl Drop for Store {
