@@ -29,7 +29,8 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io, thread,
+    io,
+    ops::Add,
 };
 
 use chrono::{DateTime, Utc};
@@ -38,7 +39,11 @@ use webex_events::{Cursor, Event, Result as ListResult};
 
 use crate::{
     failure::Failure,
-    store::{draft::Draft, recover::Recovered},
+    store::{
+        draft::Draft,
+        recover::Recovered,
+        sealing::{Sealing, seal},
+    },
 };
 
 mod codec;
@@ -47,6 +52,7 @@ mod draft;
 mod growing;
 mod place;
 mod recover;
+mod sealing;
 mod seen;
 mod state;
 #[cfg(test)]
@@ -82,6 +88,8 @@ pub(crate) struct Store {
     /// The lines of the closed ones in the state file.
     lines: Vec<String>,
     drafts: BTreeMap<String, Draft>,
+    /// Drafts that are done and on their way to disk.
+    sealing: Option<Sealing>,
     /// Of a folder; or of a file, until there is a draft.
     lock: Option<File>,
     /// Whether there is more to say than the state file says.
@@ -101,8 +109,22 @@ pub(crate) struct Totals {
     pub(crate) partial: u64,
 }
 
+impl Add for Totals {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            bytes: self.bytes + other.bytes,
+            malformed: self.malformed + other.malformed,
+            duplicates: self.duplicates + other.duplicates,
+            partial: self.partial + other.partial,
+        }
+    }
+}
+
 impl Totals {
-    fn add(&mut self, entry: &Entry, bytes: u64) {
+    fn count(&mut self, entry: &Entry, bytes: u64) {
         self.events += entry.events;
         self.bytes += bytes;
         self.malformed += entry.malformed_items();
@@ -153,6 +175,7 @@ impl Found {
             closed: Vec::new(),
             lines: Vec::new(),
             drafts: BTreeMap::new(),
+            sealing: None,
             lock: self.lock.take(),
             is_dirty: false,
             totals: Totals::default(),
@@ -227,8 +250,11 @@ impl Store {
 
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = self.totals;
+        if let Some(sealing) = &self.sealing {
+            totals = totals + sealing.totals;
+        }
         for draft in self.drafts.values() {
-            totals.add(&draft.entry, draft.bytes());
+            totals.count(&draft.entry, draft.bytes());
         }
         totals
     }
@@ -282,18 +308,44 @@ impl Store {
 
     /// Brings everything to disk.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
+        self.take_back()?;
         if self.is_dirty { self.commit_those(|_| true) } else { Ok(()) }
     }
 
-    /// Brings the files that are done to disk. The others stay at their last commit, unless they belong
-    /// together.
+    /// Sends the files that are done to disk, without waiting for it, and commits those that have got
+    /// there. The others stay at their last commit, unless they belong together.
     pub(crate) fn commit_done(&mut self) -> io::Result<()> {
         if self.checkpoint.is_some() {
             return self.commit();
         }
-        self.commit_those(|entry| entry.stage == Stage::Done)?;
-        self.is_dirty = true;
+        if self.sealing.as_ref().is_some_and(Sealing::is_over) {
+            self.take_back()?;
+            self.commit_those(|_| false)?;
+            self.is_dirty = true;
+        }
+        if self.sealing.is_none() {
+            let done = |draft: &Draft| draft.entry.stage == Stage::Done && !draft.is_sealed();
+            let names: Vec<_> =
+                self.drafts.iter().filter(|(_, draft)| done(draft)).map(|(name, _)| name.clone()).collect();
+            let drafts: Vec<_> = names.iter().filter_map(|name| self.drafts.remove(name)).collect();
+            if !drafts.is_empty() {
+                self.sealing = Some(Sealing::begin(drafts));
+            }
+        }
         Ok(())
+    }
+
+    /// Whether there is something for [`commit_done`](Self::commit_done) to do.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealing.as_ref().is_some_and(Sealing::is_over)
+    }
+
+    /// Waits until the files that were sent to disk are there.
+    fn take_back(&mut self) -> io::Result<()> {
+        let Some(sealing) = self.sealing.take() else { return Ok(()) };
+        let (drafts, result) = sealing.end();
+        self.drafts.extend(drafts.into_iter().map(|draft| (draft.entry.name.clone(), draft)));
+        result
     }
 
     /// Commits what there is at the end of a run.
@@ -317,6 +369,8 @@ impl Store {
         if self.about.kind == Kind::Follow {
             return Ok(());
         }
+        // If it fails, so does what comes.
+        let _ = self.take_back();
         for draft in self.drafts.values_mut() {
             draft.settle()?;
         }
@@ -355,12 +409,9 @@ impl Store {
     }
 
     fn write(&self) -> io::Result<()> {
-        let open = self
-            .drafts
-            .values()
-            .filter_map(|draft| draft.committed.as_ref())
-            .map(Entry::line)
-            .collect::<Result<Vec<_>, _>>()?;
+        let sealing = self.sealing.iter().flat_map(|sealing| &sealing.committed);
+        let open = self.drafts.values().filter_map(|draft| draft.committed.as_ref()).chain(sealing);
+        let open = open.map(Entry::line).collect::<Result<Vec<_>, _>>()?;
         let lines = self.lines.iter().chain(&open);
         let text = state::text(&self.about, self.checkpoint.as_ref(), lines)?;
         disk::replace(&self.place.state(), text.as_bytes())
@@ -370,7 +421,7 @@ impl Store {
         let at =
             self.closed.partition_point(|closed| (closed.start, &closed.name) < (entry.start, &entry.name));
         self.lines.insert(at, entry.line()?);
-        self.totals.add(&entry, entry.bytes);
+        self.totals.count(&entry, entry.bytes);
         self.closed.insert(at, entry);
         Ok(())
     }
@@ -381,7 +432,7 @@ impl Store {
 
     fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {
         if !self.drafts.contains_key(&file.name) {
-            if self.is_closed(file) {
+            if self.is_closed(file) || self.sealing.as_ref().is_some_and(|sealing| sealing.has(&file.name)) {
                 return Err(io::Error::other(format!("{} is closed, and more has come for it", file.name)));
             }
             let of_file = matches!(self.place, Place::File(_));
@@ -391,17 +442,6 @@ impl Store {
         }
         self.drafts.get_mut(&file.name).ok_or_else(|| io::Error::other("a draft is gone"))
     }
-}
-
-/// Brings drafts to disk, side by side: a disk takes several at once faster than one after another.
-fn seal(mut drafts: Vec<&mut Draft>) -> io::Result<()> {
-    let Some(last) = drafts.pop() else { return Ok(()) };
-    thread::scope(|scope| {
-        let others: Vec<_> = drafts.into_iter().map(|draft| scope.spawn(|| draft.seal())).collect();
-        let ended = last.seal();
-        let broken = |_| Err(io::Error::other("a thread that syncs has broken down"));
-        others.into_iter().map(|other| other.join().unwrap_or_else(broken)).fold(ended, Result::and)
-    })
 }
 
 impl Drop for Store {

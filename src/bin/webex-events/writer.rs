@@ -115,7 +115,7 @@ fn write(
             if committed.elapsed() >= every {
                 store.commit()?;
                 committed = Instant::now();
-            } else if is_due {
+            } else if is_due || store.is_sealed() {
                 store.commit_done()?;
             }
         }

@@ -253,6 +253,11 @@ impl Draft {
         self.malformed.take().map_or(Ok(()), |malformed| remove(malformed.path()))
     }
 
+    /// Whether all of it is on disk.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.committed.as_ref() == Some(&self.entry)
+    }
+
     /// How many bytes of events there are, those that aren't committed too.
     pub(super) fn bytes(&self) -> u64 {
         self.text.bytes()

@@ -24,6 +24,8 @@ pub(super) struct Growing {
     bytes: u64,
     /// Whether anything has changed since it was brought to disk.
     is_dirty: bool,
+    /// Whether that has failed. Then the system tells no more whether it succeeds.
+    has_failed: bool,
 }
 
 /// A point between two frames, to go back to.
@@ -46,7 +48,15 @@ impl Growing {
             None => OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?,
         };
         let hasher = with_checksum.then(Sha256::new);
-        let mut growing = Self { path, file, encoder: codec.encoder(), hasher, bytes: 0, is_dirty: true };
+        let mut growing = Self {
+            path,
+            file,
+            encoder: codec.encoder(),
+            hasher,
+            bytes: 0,
+            is_dirty: true,
+            has_failed: false,
+        };
         growing.go_back(&Mark { bytes: 0, hasher: growing.hasher.clone() })?;
         Ok(growing)
     }
@@ -75,7 +85,8 @@ impl Growing {
         let mut hasher = with_checksum.then(Sha256::new);
         file.seek(SeekFrom::Start(0))?;
         read(&file, codec, bytes, hasher.as_mut(), line)?;
-        let mut growing = Self { path, file, encoder: codec.encoder(), hasher, bytes, is_dirty: false };
+        let mut growing =
+            Self { path, file, encoder: codec.encoder(), hasher, bytes, is_dirty: false, has_failed: false };
         growing.go_back(&Mark { bytes, hasher: growing.hasher.clone() })?;
         Ok(growing)
     }
@@ -109,9 +120,13 @@ impl Growing {
 
     /// Brings it to disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("an earlier write to it has failed"));
+        }
         if self.is_dirty {
+            self.has_failed = true;
             self.file.sync_data()?;
-            self.is_dirty = false;
+            (self.is_dirty, self.has_failed) = (false, false);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
 };
 
 use tempfile::TempDir;
@@ -252,18 +253,30 @@ fn a_file_that_is_done_does_not_wait_for_the_others() {
     store.add(&a(), [event("2")], None).unwrap();
     store.finish(&a()).unwrap();
     store.commit_done().unwrap();
+    assert!(store.add(&a(), [event("9")], None).is_err(), "it is done");
+    assert_eq!(store.totals().events, 3);
+    while !store.is_sealed() {
+        thread::yield_now();
+    }
+    store.commit_done().unwrap();
+    assert!(!path.exists(), "first the word, then the deed");
+    store.finish(&Entry::new("events_c.ndjson", None)).unwrap();
+    store.commit_done().unwrap();
+    while !store.is_sealed() {
+        thread::yield_now();
+    }
     store.commit_done().unwrap();
     assert_eq!(ids(&path), ["1", "2"]);
     drop(store);
     let store = open(&place);
-    assert_eq!((store.closed().len(), store.open().count()), (1, 0), "the other was never committed");
+    assert_eq!((store.closed().len(), store.open().count()), (2, 0), "the other was never committed");
     drop(store);
     assert!(!folder.path().join("events_b.ndjson.part").exists());
 
     // What belongs together is committed together.
     let mut store = open(&place);
     store.add(&b(), [event("3")], None).unwrap();
-    store.finish(&Entry::new("events_c.ndjson", None)).unwrap();
+    store.finish(&Entry::new("events_d.ndjson", None)).unwrap();
     store.set_checkpoint(1.into());
     store.commit_done().unwrap();
     drop(store);
@@ -272,6 +285,22 @@ fn a_file_that_is_done_does_not_wait_for_the_others() {
         (store.open().map(|entry| entry.events).sum::<u64>(), store.checkpoint()),
         (1, Some(&1.into()))
     );
+}
+
+#[test]
+fn killed_while_a_file_that_is_done_is_on_its_way_to_disk() {
+    let (_folder, place, path) = begun();
+    let mut store = open(&place);
+    store.add(&a(), [event("2")], None).unwrap();
+    store.finish(&a()).unwrap();
+    store.commit_done().unwrap();
+    // Something else moves the state on meanwhile.
+    store.write().unwrap();
+    drop(store);
+    let store = open(&place);
+    assert_eq!((store.open().count(), store.totals().events), (1, 1), "as of the commit before");
+    drop(store);
+    goes_on(&place, &path);
 }
 
 #[test]
