@@ -70,8 +70,8 @@ use tokens::{Standing, Tokens};
 /// # Cancel safety
 ///
 /// A grant runs in a task of its own, for its reply may hold the only good refresh token. Dropping the stream
-/// that waits for it doesn't stop it; whoever asks next joins it. Shutting the runtime down does. So it must be
-/// asked within a tokio runtime.
+/// that waits for it doesn't stop it; whoever asks next joins it. Shutting the runtime down does, so await
+/// [`renewed`](Self::renewed) before. It must be asked within a tokio runtime.
 ///
 /// ```
 /// # #[cfg(feature = "sandbox")]
@@ -221,6 +221,21 @@ impl OAuth {
     #[must_use]
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.shared.state().held.expires_at
+    }
+
+    /// Waits for the renewal that is under way, until its tokens are in the file or it has failed; if there is
+    /// none, it doesn't wait. To be awaited before the runtime shuts down, which would cut it off and could
+    /// lose the only good refresh token. A grant whose service doesn't answer takes its time: give it a limit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this stops waiting, and not the renewal.
+    pub async fn renewed(&self) {
+        let flight = self.shared.state().flight.clone();
+        if let Some(mut flight) = flight {
+            // An error says that its task is gone, which ends it too.
+            let _ = flight.wait_for(Option::is_some).await;
+        }
     }
 
     fn set(self, change: impl FnOnce(&mut Endpoint)) -> Self {

@@ -410,6 +410,22 @@ fn a_file_that_can_not_be_read_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_can_wait_for_the_renewal_under_way() {
+    let wire = Wire::bind().await;
+    let folder = Folder::with("r0");
+    let oauth = folder.oauth(&wire.url());
+    within(oauth.renewed()).await;
+    let mut asked = oauth.token(None);
+    assert!(poll!(&mut asked).is_pending());
+    drop(asked);
+    let mut renewed = Box::pin(oauth.renewed());
+    assert!(poll!(&mut renewed).is_pending());
+    let reply = r#"{"access_token":"a1","expires_in":1209600,"refresh_token":"r1"}"#;
+    within(async { tokio::join!(renewed, wire.answer(http(200, &[], reply))) }).await;
+    assert_eq!(folder.json()["refresh_token"], "r1");
+}
+
+#[tokio::test]
 async fn dropping_the_stream_that_waits_keeps_the_new_tokens() {
     let wire = Wire::bind().await;
     let folder = Folder::with("r0");

@@ -12,11 +12,11 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use webex_events::sandbox::{Answer, Sandbox, When};
+use webex_events::sandbox::{Answer, Route, Sandbox, When};
 
 use crate::{
     stub::page,
-    support::{Ended, Running, Service, TOKEN, folder, names, program, run},
+    support::{Ended, Running, Service, TOKEN, folder, names, program, run, until},
 };
 
 /// A service that answers the request of each number, from 0, as `answer` says, and tells the tokens.
@@ -339,4 +339,20 @@ fn the_doctor_knows_when_the_token_expires() {
     let line = ended.stdout.lines().find(|line| line.starts_with("ok    token")).unwrap();
     assert!(line.contains(&expiry[..16]), "{line} {expiry}");
     assert!(ended.stdout.contains("which renews it"), "{}", ended.stdout);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_while_a_token_is_renewed_loses_neither_token() {
+    // The service has replaced the refresh token before its reply is there.
+    let replies = When::always().on(Route::AccessToken);
+    let builder = Sandbox::builder().events(100).rotate_refresh_tokens(true).slow_bodies(replies, 1000);
+    let integration = Integration::start(builder);
+    let folder = folder();
+    let output = folder.path().join("f");
+    let running = Running::start(integration.command("export", &["-o", output.to_str().unwrap()]));
+    until("a renewal", || integration.service.counts().refreshes > 0);
+    running.signal("TERM");
+    assert_eq!(running.end().code, 143);
+    assert_eq!(integration.stored()["refresh_token"], integration.service.refresh_token().unwrap());
 }

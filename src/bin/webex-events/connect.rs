@@ -4,9 +4,11 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
+    sync::OnceLock,
+    time::Duration,
 };
 
-use webex_events::{Client, ClientBuilder, RateLimit, RetryPolicy, sandbox::Sandbox};
+use webex_events::{Client, ClientBuilder, OAuth, RateLimit, RetryPolicy, sandbox::Sandbox};
 
 pub(crate) use self::origin::Origin;
 use crate::{args::Connection, connect::file::TokenFile, failure::Failure, when::Rate};
@@ -16,7 +18,12 @@ mod origin;
 
 /// More than any token or bundle of certificates has.
 const LONGEST_FILE: u64 = 16 << 20;
+/// How long the program stays for tokens that are on their way when everything else is done.
+const RENEWAL: Duration = Duration::from_secs(10);
 const WEBEX: &str = "https://webexapis.com/v1";
+
+/// What renews the tokens, if anything does.
+static RENEWING: OnceLock<OAuth> = OnceLock::new();
 
 /// The way to the service.
 #[derive(Clone, Debug)]
@@ -33,7 +40,10 @@ pub(crate) fn service(connection: &Connection) -> Result<Connected, Failure> {
     builder = match &origin {
         Origin::Variable(token) => builder.token(token.clone()),
         Origin::File(path) => builder.token_source(TokenFile::open(path)?),
-        Origin::Store { oauth, .. } => builder.token_source(oauth.clone()),
+        Origin::Store { oauth, .. } => {
+            let _ = RENEWING.set(oauth.clone());
+            builder.token_source(oauth.clone())
+        }
         Origin::Sandbox => builder,
     };
     if let Some(url) = &connection.base_url {
@@ -45,6 +55,13 @@ pub(crate) fn service(connection: &Connection) -> Result<Connected, Failure> {
     let client = builder.build().map_err(|error| Failure::of(&error, None))?;
     let base_url = connection.base_url.clone().unwrap_or_else(|| WEBEX.to_owned());
     Ok(Connected { client, base_url, origin })
+}
+
+/// Lets a renewal end that is under way, so that its tokens aren't lost with this process.
+pub(crate) async fn renewed() {
+    if let Some(oauth) = RENEWING.get() {
+        let _ = tokio::time::timeout(RENEWAL, oauth.renewed()).await;
+    }
 }
 
 /// To a sandbox.

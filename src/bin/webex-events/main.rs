@@ -69,7 +69,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         let stop = Stop::listen().map_err(|error| {
             Failure::new(Code::Unavailable, format!("signals can't be listened to: {error}"))
         })?;
-        match cli.command {
+        let result = match cli.command {
             Command::Export(export) => export::run(export, cli.log_format, stop).await,
             Command::Doctor(doctor) => doctor::run(*doctor, cli.log_format, stop).await,
             Command::Get(get) => get::run(*get, stop).await,
@@ -77,7 +77,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Follow(follow) => follow::run(follow, cli.log_format, stop).await,
             Command::Verify(verify) => verify::run(*verify, stop).await,
             Command::Plan(_) | Command::Completions { .. } => Ok(()),
-        }
+        };
+        connect::renewed().await;
+        result
     });
     // What still goes on, such as looking up a name, is of no use any more.
     runtime.shutdown_background();
