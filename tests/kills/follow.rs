@@ -1,5 +1,10 @@
 //! A follower: time passes and events come late while it is killed, and while it is dead.
 
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+};
+
 use chrono::TimeDelta;
 use fastrand::Rng;
 use webex_events::{Event, sandbox::Sandbox};
@@ -7,6 +12,8 @@ use webex_events::{Event, sandbox::Sandbox};
 use crate::{
     export::{codec, commit_every},
     job::{Builder, Job, Kind},
+    seeds,
+    support::{Running, Service, TOKEN, folder, program, until},
     tally,
     weather::{Weather, period},
 };
@@ -50,4 +57,48 @@ pub(crate) fn pass_time(rng: &mut Rng, service: &Sandbox) {
 #[test]
 fn followed_each_event_comes_once_over_kills() {
     tally::run(|seed, weather| job(seed, weather, 700));
+}
+
+/// To stdout, whatever was on its way when it was killed may come again, and nothing is left out.
+#[test]
+fn to_stdout_each_event_comes_at_least_once_over_kills() {
+    let mut rng = Rng::with_seed(seeds::first());
+    let (start, end) = period();
+    let sandbox = Weather::fine().service(&mut rng, 400, (start, end)).now(start + TimeDelta::hours(2));
+    let service = Service::start(sandbox);
+    let folder = folder();
+    let mut seen = HashSet::new();
+    for life in 0.. {
+        let out = folder.path().join(format!("out.{life}"));
+        let mut command = program(["follow", "-o", "-", "--checkpoint", "place.json", "--page-size", "10"]);
+        command.args(["--from", "2026-01-05", "--every", "0s", "--settle", &format!("{SETTLE}m")]);
+        command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
+        command.current_dir(&folder).stdout(File::create(&out).unwrap());
+        let running = Running::start(command);
+        let behind = service.counts().requests + rng.u64(0..20);
+        let is_last = life >= 12;
+        let lines = || String::from_utf8_lossy(&fs::read(&out).unwrap()).into_owned();
+        until("what it is killed behind", || {
+            let has_all = || {
+                let text = lines();
+                service.event_ids().iter().all(|id| seen.contains(id) || text.contains(id.as_str()))
+            };
+            if is_last { has_all() } else { service.counts().requests >= behind }
+        });
+        running.kill();
+        // The last line may be torn.
+        let text = lines();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        for line in whole.lines() {
+            let id = Event::from_json(line).unwrap().id().to_owned();
+            assert_eq!(service.event_text(&id).unwrap(), line);
+            seen.insert(id);
+        }
+        if is_last && service.event_ids().iter().all(|id| seen.contains(id)) {
+            break;
+        }
+        if service.now() < end {
+            pass_time(&mut rng, &service);
+        }
+    }
 }

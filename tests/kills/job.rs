@@ -1,33 +1,31 @@
 //! A command, its service, and its lives.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::Write,
-    os::unix::process::ExitStatusExt,
+    cell::OnceCell,
+    fs,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
+    rc::Rc,
     thread,
-    time::{Duration, Instant},
 };
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::SecondsFormat;
 use fastrand::Rng;
 use tempfile::TempDir;
 use webex_events::sandbox::SandboxBuilder;
 
+pub(crate) use self::life::{Fate, Signal};
 use crate::{
     follow,
-    moment::{Moment, Pace, Watch},
+    moment::Pace,
     remains::{Committed, Remains},
     seeds,
     support::{Service, TOKEN, folder, program, run},
-    tally::Tally,
     weather::{Fault, Period, Weather},
     whole::{self, Expected},
 };
 
-/// Far more than anything here takes.
-const DEADLINE: Duration = Duration::from_secs(120);
+mod life;
 
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,39 +33,6 @@ pub(crate) enum Kind {
     Folder,
     File,
     Follow,
-}
-
-/// How a life is ended from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Kill,
-    Interrupt,
-    Terminate,
-}
-
-impl Signal {
-    /// What a program that was ended by it ends with.
-    pub(crate) fn code(self) -> i32 {
-        match self {
-            Self::Kill => 137,
-            Self::Interrupt => 130,
-            Self::Terminate => 143,
-        }
-    }
-}
-
-/// How a life ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// By a signal that it couldn't or didn't answer.
-    Killed(i32),
-    Ended(i32),
-}
-
-impl Fate {
-    fn of(status: ExitStatus) -> Self {
-        status.code().map_or_else(|| Self::Killed(status.signal().unwrap_or_default()), Self::Ended)
-    }
 }
 
 /// One command that is to end with everything, whatever happens to its processes.
@@ -88,6 +53,8 @@ pub(crate) struct Job {
     arguments: Vec<String>,
     pace: Pace,
     committed: Committed,
+    /// Once it is known, unless more comes.
+    expected: OnceCell<Rc<Expected>>,
     lives: u32,
     /// How often the refresh token was lost, so that somebody had to authorize anew.
     pub(crate) authorized_anew: u32,
@@ -107,6 +74,7 @@ impl Job {
             arguments: Vec::new(),
             pace: Pace::default(),
             committed: Committed::default(),
+            expected: OnceCell::new(),
             lives: 0,
             authorized_anew: 0,
             rng: rng.fork(),
@@ -206,89 +174,6 @@ impl Job {
         command
     }
 
-    /// Runs it until the moment, and ends it then, unless it ends before.
-    pub(crate) fn live(&mut self, moment: Moment, signal: Signal) -> Fate {
-        let mut said = self.begin_life(&format!("{signal:?} at {moment:?}"));
-        let mut child = spawn(self.command(), &said);
-        let served = |job: &Self| job.service.counts().requests;
-        let mut watch = Watch::new(moment, served(self), &self.place());
-        let strike = self.rng.u64(0..30);
-        let mut has_struck = false;
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            let is_over = watch.is_over(served(self), &self.state(), &self.place(), &mut self.pace);
-            if is_over || (matches!(moment, Moment::All) && self.has_all()) {
-                send(signal, &mut child);
-                break wait(&mut child);
-            }
-            if !has_struck && watch.served() >= strike {
-                has_struck = true;
-                self.strike();
-            }
-            if began.elapsed() > DEADLINE {
-                child.kill().unwrap();
-                panic!("the program didn't end; {}", self.missing());
-            }
-            if watch.is_near() {
-                thread::yield_now();
-            } else {
-                thread::sleep(Duration::from_micros(200));
-            }
-        };
-        let fate = Fate::of(status);
-        let took = began.elapsed().as_millis();
-        writeln!(said, "--- {fate:?} behind {} requests, {took} ms", watch.served()).unwrap();
-        fate
-    }
-
-    /// Runs it until it ends, or says this, which stops it. Something happens behind so many requests.
-    pub(crate) fn live_through(
-        &mut self,
-        requests: u64,
-        happens: impl FnOnce(&mut Self),
-        word: &str,
-    ) -> Fate {
-        let before = self.service.counts().requests;
-        let mut happens = Some(happens);
-        if let Some(happens) = happens.take_if(|_| requests == 0) {
-            happens(self);
-        }
-        let mut said = self.begin_life("nothing");
-        let mut child = spawn(self.command(), &said);
-        let began = Instant::now();
-        let mut is_stopped = false;
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if happens.is_some() && self.service.counts().requests >= before + requests {
-                happens.take().unwrap()(self);
-            }
-            if !is_stopped && self.last_said().contains(word) {
-                send(Signal::Terminate, &mut child);
-                is_stopped = true;
-            }
-            if began.elapsed() > DEADLINE {
-                child.kill().unwrap();
-                panic!("the program didn't end");
-            }
-            thread::sleep(Duration::from_millis(1));
-        };
-        let fate = Fate::of(status);
-        writeln!(said, "--- {fate:?}").unwrap();
-        fate
-    }
-
-    fn begin_life(&mut self, what: &str) -> File {
-        self.lives += 1;
-        let mut said = OpenOptions::new().append(true).create(true).open(self.said_path(self.lives)).unwrap();
-        writeln!(said, "{what}").unwrap();
-        said
-    }
-
     /// What lies on disk.
     #[track_caller]
     pub(crate) fn remains(&self) -> Remains {
@@ -319,8 +204,7 @@ impl Job {
     }
 
     /// Whether everything is committed that there is by now.
-    fn has_all(&self) -> bool {
-        let expected = self.expected();
+    fn has_all(&self, expected: &Expected) -> bool {
         let remains = self.remains();
         let events: u64 = remains.entries().iter().map(|entry| entry.events).sum();
         events == expected.events.len() as u64 && remains.has_malformed() != expected.malformed.is_empty()
@@ -332,20 +216,6 @@ impl Job {
         let lines = remains.lines(self.codec);
         let missing: Vec<_> = expected.events.iter().filter(|(_, line)| !lines.contains(line)).collect();
         format!("{} are missing, the first of them {:?}", missing.len(), missing.first())
-    }
-
-    /// Lets it work until it has all that there is. Returns how it ended.
-    pub(crate) fn finish(&mut self) -> Fate {
-        if self.kind != Kind::Follow {
-            return self.live(Moment::Never, Signal::Kill);
-        }
-        self.service.set_now(self.range.1 + TimeDelta::hours(1));
-        // One that waits for its service to recover is stopped too, and run again.
-        match self.live(Moment::All, Signal::Terminate) {
-            Fate::Ended(143) if self.has_all() => Fate::Ended(0),
-            Fate::Ended(143) => Fate::Ended(75),
-            fate => fate,
-        }
     }
 
     /// What is wrong with ending like this, if anything is. Puts it right, where the service's fault can
@@ -374,9 +244,10 @@ impl Job {
     }
 
     /// What there is to be got.
-    pub(crate) fn expected(&self) -> Expected {
+    pub(crate) fn expected(&self) -> Rc<Expected> {
         let range = (self.kind == Kind::Folder).then_some(self.range);
-        Expected::of(&self.service, range)
+        let now = || Rc::new(Expected::of(&self.service, range));
+        if self.kind == Kind::Follow { now() } else { Rc::clone(self.expected.get_or_init(now)) }
     }
 
     /// The program's own word on a folder: whether it is sound, and whether it is complete.
@@ -414,42 +285,6 @@ impl Job {
             assert!(!said.contains(&secret), "a secret is shown");
         }
     }
-
-    /// Kills it up to so many times, each time in its first `span` requests, and then lets it end.
-    #[track_caller]
-    pub(crate) fn survive(&mut self, kills: usize, span: u64, tally: &mut Tally) {
-        let mut killed = 0;
-        for life in 0.. {
-            let fate = if killed < kills {
-                let moment = Moment::draw(&mut self.rng, span);
-                self.live(moment, Signal::Kill)
-            } else {
-                self.finish()
-            };
-            match fate {
-                Fate::Killed(9) => {
-                    killed += 1;
-                    let remains = self.look();
-                    if self.rng.u8(0..4) == 0 && remains.has_state() {
-                        self.verify(false);
-                    }
-                    tally.killed(&remains);
-                }
-                Fate::Ended(0) => break,
-                Fate::Ended(code) => {
-                    self.excuse(code).unwrap();
-                    self.look();
-                    tally.given_up += 1;
-                }
-                fate @ Fate::Killed(_) => panic!("{fate:?}"),
-            }
-            assert!(life < 20 * kills + 100, "it never ends");
-            self.strike();
-        }
-        self.is_whole();
-        tally.jobs += 1;
-        tally.authorized_anew += self.authorized_anew;
-    }
 }
 
 /// What a job is made of.
@@ -474,35 +309,6 @@ impl Drop for Job {
                 seeds::again(self.seed),
             );
         }
-    }
-}
-
-fn spawn(mut command: Command, said: &File) -> Child {
-    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
-    command.spawn().unwrap()
-}
-
-fn send(signal: Signal, child: &mut Child) {
-    let name = match signal {
-        Signal::Kill => return child.kill().unwrap(),
-        Signal::Interrupt => "-INT",
-        Signal::Terminate => "-TERM",
-    };
-    // One that has just ended is still there, since nobody has waited for it.
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
-}
-
-fn wait(child: &mut Child) -> ExitStatus {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if began.elapsed() > DEADLINE {
-            child.kill().unwrap();
-            panic!("the program didn't end after a signal");
-        }
-        thread::sleep(Duration::from_micros(500));
     }
 }
 

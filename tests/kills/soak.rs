@@ -51,7 +51,7 @@ fn work(next: &AtomicU64, tallies: &Mutex<(Tally, Answers)>, kills: usize) {
         let mut all = tallies.lock().unwrap();
         all.0.add(&tally);
         all.1.add(&answers);
-        if all.0.jobs.is_multiple_of(20) {
+        if seed.is_multiple_of(20) {
             eprintln!("{:?}\n{:?}", all.0, all.1);
         }
         if all.0.kills >= kills {
