@@ -1,20 +1,21 @@
-//! `--metrics`, while an export goes on.
+//! `--metrics`, while an export goes on, or a follower.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use chrono::{TimeDelta, Utc};
 use webex_events::sandbox::{Sandbox, When};
 
 use crate::{
     stub::{NEXT, Reply, Stub, answer, page},
-    support::{Service, TOKEN, export_from, folder, names, run, run_alone},
+    support::{Service, TOKEN, export_from, folder, names, program, run, run_alone},
 };
 
-/// An export that goes on, and where it tells how.
+/// A run that goes on, and where it tells how.
 struct Watched {
     child: Child,
     address: String,
@@ -89,6 +90,20 @@ fn an_export_tells_how_far_it_is() {
 }
 
 #[test]
+fn a_follower_tells_its_lag_with_every_page() {
+    let now = Utc::now();
+    let service = Service::start(Sandbox::builder().events(100).period(now - TimeDelta::hours(1), now));
+    let mut command = program(["follow", "-o", "-", "--every", "0s", "--base-url", service.base_url()]);
+    command.env("WEBEX_ACCESS_TOKEN", TOKEN).stdout(Stdio::null());
+    let watched = Watched::start(command);
+    watched.metrics_with("webex_events_events_total 100");
+    for _ in 0..50 {
+        let metrics = watched.ask("/metrics").1;
+        assert!(metrics.lines().any(|line| line.starts_with("webex_events_lag_seconds ")), "{metrics}");
+    }
+}
+
+#[test]
 fn health_fails_where_nothing_comes() {
     let stub = silent();
     let watched = Watched::start(export_from(&stub.base_url, ["--max-lag", "1h"]));
@@ -130,7 +145,7 @@ fn an_address_or_a_limit_that_can_not_be_is_a_usage_error() {
         (&["--max-lag", "5m"], "--metrics"),
         (&["--metrics", "0", "--max-lag", "soon"], "--max-lag"),
     ] {
-        let ended = run(crate::support::program([&["export", "--sandbox", "10"], options].concat()));
+        let ended = run(program([&["export", "--sandbox", "10"], options].concat()));
         let (code, line) = ended.failure();
         assert!(code == 2 && line.contains(word), "{line}");
     }

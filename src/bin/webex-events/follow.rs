@@ -137,10 +137,9 @@ impl Following {
         if items.is_empty() && self.told.as_ref() == Some(&checkpoint) {
             return Ok(());
         }
-        let created = items.iter().flatten().next_back().map(Event::created);
         self.sink.round(items, &checkpoint).await?;
         self.told = Some(checkpoint);
-        self.progress.page(&self.events.stats(), created);
+        self.tell();
         Ok(())
     }
 
@@ -186,6 +185,10 @@ impl Following {
 
     fn tick(&mut self) {
         self.sink.tick();
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.progress.follows(&self.events.stats(), self.events.lag(), self.events.is_caught_up());
     }
 
