@@ -39,7 +39,9 @@ impl Progress {
         let in_the_way = events_on_stdout && io::stdout().is_terminal();
         if io::stderr().is_terminal() && !say::is_quiet() && !in_the_way && format == LogFormat::Text {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            // The cursor goes back to the start, so that a terminal's `^C` doesn't break into a second line,
+            // which would leave the first standing.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}\u{1b}[G") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(200));
