@@ -140,8 +140,13 @@ fn slices_text(
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = stats.events as f64 / elapsed.as_secs_f64().max(0.001);
     let (closed, slices) = covered.slices();
+    // What is asked for first stands first: a narrow terminal cuts the rest off.
+    let left = match remaining {
+        Some(remaining) => format!("about {} left", rough(remaining)),
+        None => "estimating the time left".to_owned(),
+    };
     let mut text = format!(
-        "{:.1} % of the time, {closed} of {slices} slices, {open} open, {}, {rate:.0}/s, {}",
+        "{:.1} % of the time, {left}; {closed} of {slices} slices, {open} open, {}, {rate:.0}/s, {}",
         (covered.share() * 1000.0).floor() / 10.0,
         counted(stats.events, "event"),
         HumanBytes(stats.bytes)
@@ -149,10 +154,7 @@ fn slices_text(
     if stats.retries > 0 {
         text = format!("{text}, {}", retries(stats));
     }
-    match remaining {
-        Some(remaining) => format!("{text}; about {} left", rough(remaining)),
-        None => format!("{text}; estimating the time left"),
-    }
+    text
 }
 
 /// A time in the words that one would use.
@@ -186,12 +188,13 @@ mod tests {
         let text = |covered: &Covered, left| slices_text(&stats, covered, 2, left, Duration::from_secs(1));
         assert_eq!(
             text(&covered, None),
-            "0.0 % of the time, 0 of 3 slices, 2 open, 0 events, 0/s, 0 B; estimating the time left"
+            "0.0 % of the time, estimating the time left; 0 of 3 slices, 2 open, 0 events, 0/s, 0 B"
         );
         covered.close((at(0), at(1)));
         let left = Duration::from_secs(754);
-        assert!(text(&covered, Some(left)).starts_with("33.3 % of the time, 1 of 3 slices"));
-        assert!(text(&covered, Some(left)).ends_with("; about 13 min left"));
+        assert!(
+            text(&covered, Some(left)).starts_with("33.3 % of the time, about 13 min left; 1 of 3 slices")
+        );
     }
 
     #[test]
