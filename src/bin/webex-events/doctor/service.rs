@@ -17,6 +17,7 @@ use crate::{
         report::{Report, Verdict},
     },
     failure::{Code, Failure, chain},
+    progress::counted,
 };
 
 /// The checks, in their order.
@@ -168,7 +169,8 @@ fn untold(error: &Error) -> Verdict {
 
 fn rate_limit(client: &Client, first: &Result<()>) -> Verdict {
     let answers = client.answers();
-    let requests: u64 = answers.values().sum();
+    let sent: u64 = answers.values().sum();
+    let requests = counted(sent, "request");
     match first {
         Err(error) if error.is_rate_limited() => {
             let again = match error.retry_after() {
@@ -177,10 +179,11 @@ fn rate_limit(client: &Client, first: &Result<()>) -> Verdict {
             };
             Verdict::fail(Code::Unavailable, format!("met at once: {}", chain(error))).advise(again)
         }
-        _ if requests == 0 => skipped(),
-        _ if answers.contains_key(&429) => Verdict::ok(format!("met in {requests} requests"))
-            .warn("others ask too: use a lower --rate-limit"),
-        _ => Verdict::ok(format!("not met in {requests} requests")),
+        _ if sent == 0 => skipped(),
+        _ if answers.contains_key(&429) => {
+            Verdict::ok(format!("met in {requests}")).warn("others ask too: use a lower --rate-limit")
+        }
+        _ => Verdict::ok(format!("not met in {requests}")),
     }
 }
 
