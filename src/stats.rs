@@ -22,7 +22,8 @@ pub struct Stats {
     pub retries: u64,
     /// Bytes of the bodies of pages, unpacked.
     pub bytes: u64,
-    /// Time spent waiting: for the pace, in pauses, and between attempts.
+    /// Time spent waiting: for the pace, in pauses, and between attempts. Of lists that are read side by side
+    /// it is the sum, which can be more than the time that has passed.
     pub waited: Duration,
 }
 
