@@ -158,7 +158,8 @@ pub(crate) fn seconds(instant: DateTime<Utc>) -> DateTime<Utc> {
 
 /// The beginning of the hour.
 pub(crate) fn hour(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    instant.duration_trunc(TimeDelta::hours(1)).ok()
+    let seconds = instant.timestamp();
+    DateTime::from_timestamp(seconds - seconds.rem_euclid(3600), 0)
 }
 
 #[cfg(test)]
@@ -194,6 +195,19 @@ mod tests {
             assert!(failure.message.contains(part), "{}", failure.message);
         }
         assert!(!failure.message.contains("--slice"));
+    }
+
+    #[test]
+    fn every_instant_has_an_hour() {
+        for (instant, expected) in [
+            ("2026-01-15T12:59:59.999Z", "2026-01-15T12:00:00Z"),
+            ("2026-01-15T12:00:00Z", "2026-01-15T12:00:00Z"),
+            ("1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z"),
+            ("0001-01-01T00:00:00.5Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:00:00Z"),
+        ] {
+            assert_eq!(hour(instant.parse().unwrap()), expected.parse().ok(), "{instant}");
+        }
     }
 
     #[test]
