@@ -143,24 +143,40 @@ impl Draft {
         for item in items {
             match item {
                 Ok(event) => partial += u64::from(self.event(&event)?),
-                Err(Error::Item(item)) => {
-                    malformed.push(json!(kept(self.entry.pages + 1, &item)).to_string());
-                }
+                Err(Error::Item(item)) => malformed.push(item),
                 Err(error) => {
                     say::warning(&one_line(&format!("an item can't be read: {error}")), Map::new());
                 }
             }
         }
         self.write()?;
-        if !malformed.is_empty() {
-            let text = malformed.join("\n") + "\n";
-            self.malformed()?.append(text.as_bytes())?;
-            self.entry.malformed.get_or_insert_default().items += malformed.len() as u64;
-        }
+        self.keep(malformed)?;
         self.entry.pages += 1;
         (self.entry.cursor, self.entry.ahead, self.again) = (cursor, 0, 0);
         self.is_whole = true;
         Ok(partial)
+    }
+
+    /// Adds what was malformed in a page: all of it, or what there is of it is taken back.
+    fn keep(&mut self, malformed: Vec<Box<MalformedItem>>) -> io::Result<()> {
+        if malformed.is_empty() {
+            return Ok(());
+        }
+        let page = self.entry.pages + 1;
+        let items = malformed.len() as u64;
+        let mut text = String::new();
+        for item in malformed {
+            text.push_str(&json!(kept(page, &item)).to_string());
+            text.push('\n');
+            // As text they are many times as long.
+            if text.len() >= CHUNK {
+                self.malformed()?.append(text.as_bytes())?;
+                text.clear();
+            }
+        }
+        self.malformed()?.append(text.as_bytes())?;
+        self.entry.malformed.get_or_insert_default().items += items;
+        Ok(())
     }
 
     /// Adds an event, unless it is there. Returns whether it is new and has fields that the service
