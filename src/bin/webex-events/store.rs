@@ -27,7 +27,7 @@
 //! knows, a state file that was cut or changed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io,
     ops::Add,
@@ -68,6 +68,9 @@ pub(crate) use self::{
     state::{About, Entry, Kind, Stage, State, hex},
 };
 
+/// So many drafts of a folder have their files open at most. A process has few handles: 256 on some systems.
+const AWAKE: usize = 100;
+
 /// A place that is this process's alone, and what an earlier run has left there.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -90,6 +93,8 @@ pub(crate) struct Store {
     drafts: BTreeMap<String, Draft>,
     /// Drafts that are done and on their way to disk.
     sealing: Option<Sealing>,
+    /// Those of a folder that may have their files open.
+    awake: BTreeSet<String>,
     /// Of a folder; or of a file, until there is a draft.
     lock: Option<File>,
     /// Whether there is more to say than the state file says.
@@ -176,6 +181,7 @@ impl Found {
             lines: Vec::new(),
             drafts: BTreeMap::new(),
             sealing: None,
+            awake: BTreeSet::new(),
             lock: self.lock.take(),
             is_dirty: false,
             totals: Totals::default(),
@@ -345,7 +351,21 @@ impl Store {
         let Some(sealing) = self.sealing.take() else { return Ok(()) };
         let (drafts, result) = sealing.end();
         self.drafts.extend(drafts.into_iter().map(|draft| (draft.entry.name.clone(), draft)));
-        result
+        result?;
+        self.rest_done()
+    }
+
+    /// Files of a folder that are done and on disk need no handles any more.
+    fn rest_done(&mut self) -> io::Result<()> {
+        if matches!(self.place, Place::File(_)) {
+            return Ok(());
+        }
+        let is_done = |draft: &&mut Draft| draft.entry.stage == Stage::Done && draft.is_sealed();
+        for draft in self.drafts.values_mut().filter(is_done) {
+            draft.rest()?;
+            self.awake.remove(&draft.entry.name);
+        }
+        Ok(())
     }
 
     /// Commits what there is at the end of a run.
@@ -382,6 +402,7 @@ impl Store {
     fn commit_those(&mut self, which: impl Fn(&Entry) -> bool) -> io::Result<()> {
         self.give_names()?;
         seal(self.drafts.values_mut().filter(|draft| which(&draft.entry)).collect())?;
+        self.rest_done()?;
         if self.drafts.values().any(|draft| draft.is_new && draft.committed.is_some()) {
             disk::sync_folder(&self.place.state())?;
             self.drafts.values_mut().for_each(|draft| draft.is_new = false);
@@ -431,6 +452,14 @@ impl Store {
     }
 
     fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {
+        if matches!(self.place, Place::Folder(_)) && !self.awake.contains(&file.name) {
+            if self.awake.len() >= AWAKE {
+                for name in std::mem::take(&mut self.awake) {
+                    self.drafts.get_mut(&name).map_or(Ok(()), Draft::rest)?;
+                }
+            }
+            self.awake.insert(file.name.clone());
+        }
         if !self.drafts.contains_key(&file.name) {
             if self.is_closed(file) || self.sealing.as_ref().is_some_and(|sealing| sealing.has(&file.name)) {
                 return Err(io::Error::other(format!("{} is closed, and more has come for it", file.name)));

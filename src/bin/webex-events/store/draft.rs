@@ -158,6 +158,7 @@ impl Draft {
     }
 
     /// Adds what was malformed in a page: all of it, or what there is of it is taken back.
+    #[expect(clippy::vec_box, reason = "errors have them in boxes")]
     fn keep(&mut self, malformed: Vec<Box<MalformedItem>>) -> io::Result<()> {
         if malformed.is_empty() {
             return Ok(());
@@ -231,6 +232,17 @@ impl Draft {
         Ok(())
     }
 
+    /// Gives its handles back until more comes for it, since a process has few of them. What it has is
+    /// brought to disk.
+    pub(super) fn rest(&mut self) -> io::Result<()> {
+        self.is_whole = false;
+        self.text.finish_frame()?;
+        self.mark();
+        self.is_whole = true;
+        self.text.rest()?;
+        self.malformed.as_mut().map_or(Ok(()), Growing::rest)
+    }
+
     /// After a failure: takes back what wasn't written whole, a page or a frame.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         if self.is_whole {
@@ -277,6 +289,11 @@ impl Draft {
     /// How many bytes of events there are, those that aren't committed too.
     pub(super) fn bytes(&self) -> u64 {
         self.text.bytes()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_awake(&self) -> bool {
+        self.text.is_awake() || self.malformed.as_ref().is_some_and(Growing::is_awake)
     }
 
     #[cfg(test)]

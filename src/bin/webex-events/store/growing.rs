@@ -17,7 +17,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Growing {
     path: PathBuf,
-    file: File,
+    /// None while it rests.
+    file: Option<File>,
     encoder: Encoder,
     hasher: Option<Sha256>,
     /// What it has of whole writes.
@@ -48,15 +49,8 @@ impl Growing {
             None => OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?,
         };
         let hasher = with_checksum.then(Sha256::new);
-        let mut growing = Self {
-            path,
-            file,
-            encoder: codec.encoder(),
-            hasher,
-            bytes: 0,
-            is_dirty: true,
-            has_failed: false,
-        };
+        let (encoder, file) = (codec.encoder(), Some(file));
+        let mut growing = Self { path, file, encoder, hasher, bytes: 0, is_dirty: true, has_failed: false };
         growing.go_back(&Mark { bytes: 0, hasher: growing.hasher.clone() })?;
         Ok(growing)
     }
@@ -85,8 +79,8 @@ impl Growing {
         let mut hasher = with_checksum.then(Sha256::new);
         file.seek(SeekFrom::Start(0))?;
         read(&file, codec, bytes, hasher.as_mut(), line)?;
-        let mut growing =
-            Self { path, file, encoder: codec.encoder(), hasher, bytes, is_dirty: false, has_failed: false };
+        let (encoder, file) = (codec.encoder(), Some(file));
+        let mut growing = Self { path, file, encoder, hasher, bytes, is_dirty: false, has_failed: false };
         growing.go_back(&Mark { bytes, hasher: growing.hasher.clone() })?;
         Ok(growing)
     }
@@ -97,7 +91,8 @@ impl Growing {
             return Ok(());
         }
         let ready = self.encoder.push(text)?;
-        write(&mut self.file, ready, self.hasher.as_mut(), &mut self.bytes)?;
+        let file = awake(&mut self.file, &self.path, self.bytes)?;
+        write(file, ready, self.hasher.as_mut(), &mut self.bytes)?;
         self.is_dirty = true;
         Ok(())
     }
@@ -105,7 +100,12 @@ impl Growing {
     /// Ends the frame, so that the file is valid as it is.
     pub(super) fn finish_frame(&mut self) -> io::Result<()> {
         let rest = self.encoder.finish()?;
-        write(&mut self.file, &rest, self.hasher.as_mut(), &mut self.bytes)
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let file = awake(&mut self.file, &self.path, self.bytes)?;
+        self.is_dirty = true;
+        write(file, &rest, self.hasher.as_mut(), &mut self.bytes)
     }
 
     /// Makes an empty file one that tools take.
@@ -114,8 +114,12 @@ impl Growing {
             return Ok(());
         }
         let frame = self.encoder.empty_frame()?;
+        if frame.is_empty() {
+            return Ok(());
+        }
+        let file = awake(&mut self.file, &self.path, self.bytes)?;
         self.is_dirty = true;
-        write(&mut self.file, &frame, self.hasher.as_mut(), &mut self.bytes)
+        write(file, &frame, self.hasher.as_mut(), &mut self.bytes)
     }
 
     /// Brings it to disk.
@@ -125,9 +129,16 @@ impl Growing {
         }
         if self.is_dirty {
             self.has_failed = true;
-            self.file.sync_data()?;
+            awake(&mut self.file, &self.path, self.bytes)?.sync_data()?;
             (self.is_dirty, self.has_failed) = (false, false);
         }
+        Ok(())
+    }
+
+    /// Brings it to disk and gives its handle back, until it is needed again.
+    pub(super) fn rest(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.file = None;
         Ok(())
     }
 
@@ -140,11 +151,17 @@ impl Growing {
     pub(super) fn go_back(&mut self, mark: &Mark) -> io::Result<()> {
         self.encoder.abandon();
         (self.bytes, self.hasher) = (mark.bytes, mark.hasher.clone());
-        if self.file.metadata()?.len() != self.bytes {
-            self.file.set_len(self.bytes)?;
+        let file = awake(&mut self.file, &self.path, self.bytes)?;
+        if file.metadata()?.len() != self.bytes {
+            file.set_len(self.bytes)?;
             self.is_dirty = true;
         }
-        self.file.seek(SeekFrom::Start(self.bytes)).map(drop)
+        file.seek(SeekFrom::Start(self.bytes)).map(drop)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_awake(&self) -> bool {
+        self.file.is_some()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -166,6 +183,16 @@ impl Mark {
     pub(super) fn start(with_checksum: bool) -> Self {
         Self { bytes: 0, hasher: with_checksum.then(Sha256::new) }
     }
+}
+
+/// The handle of a file, which is opened again at this length if the file was at rest.
+fn awake<'a>(file: &'a mut Option<File>, path: &Path, length: u64) -> io::Result<&'a mut File> {
+    if file.is_none() {
+        let mut opened = OpenOptions::new().read(true).write(true).open(path)?;
+        opened.seek(SeekFrom::Start(length))?;
+        *file = Some(opened);
+    }
+    file.as_mut().ok_or_else(|| io::Error::other("a file is closed"))
 }
 
 fn write(file: &mut File, bytes: &[u8], hasher: Option<&mut Sha256>, length: &mut u64) -> io::Result<()> {

@@ -43,6 +43,13 @@ pub(super) fn recover(
                 } else {
                     Draft::reopen(&path, file.take(), entry.clone(), form)
                 };
+                let draft = draft.and_then(|mut draft| {
+                    // The handle of a single file is its lock.
+                    if matches!(place, Place::Folder(_)) {
+                        draft.rest()?;
+                    }
+                    Ok(draft)
+                });
                 recovered.drafts.push(draft.map_err(|error| damaged(place, &part(&path), &error))?);
             }
             Stage::Done | Stage::Closed => {

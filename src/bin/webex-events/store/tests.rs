@@ -343,6 +343,48 @@ fn a_follower_that_can_not_write_stays_at_the_place_of_its_last_commit() {
     assert_eq!(store.open().map(|entry| entry.stage).collect::<Vec<_>>(), [Stage::Open]);
 }
 
+/// The handles of a process are few: what a follower has to catch up with may lie in thousands of hours.
+#[test]
+fn many_files_at_once_need_few_handles() {
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Folder(folder.path().to_owned());
+        let form = Form { codec, ..FORM };
+        let open = || Found::at(place.clone()).unwrap().open(about(Kind::Follow), form).unwrap();
+        let files: Vec<_> =
+            (0..3 * AWAKE).map(|n| Entry::new(format!("events_{n:04}.ndjson"), None)).collect();
+        let mut store = open();
+        for round in 0..2 {
+            for (n, file) in files.iter().enumerate() {
+                store.add(file, [event(&format!("{n}-{round}")), malformed()], None).unwrap();
+                assert!(store.drafts.values().filter(|draft| draft.is_awake()).count() <= AWAKE);
+            }
+        }
+        store.commit().unwrap();
+        drop(store);
+        let mut store = open();
+        assert!(!store.drafts.values().any(Draft::is_awake), "{codec:?}");
+        for (n, file) in files.iter().enumerate() {
+            store.add(file, [event(&format!("{n}-2"))], None).unwrap();
+            store.finish(file).unwrap();
+        }
+        store.commit().unwrap();
+        assert!(!store.drafts.values().any(Draft::is_awake), "{codec:?}");
+        store.end().unwrap();
+        for (n, file) in files.iter().enumerate() {
+            let mut lines = Vec::new();
+            let path = folder.path().join(&file.name);
+            let bytes = fs::metadata(&path).unwrap().len();
+            read(fs::File::open(path).unwrap(), codec, bytes, None, |line| {
+                lines.push(Event::from_json(str::from_utf8(line).unwrap()).unwrap().id().to_owned());
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(lines, [0, 1, 2].map(|round| format!("{n}-{round}")), "{codec:?}");
+        }
+    }
+}
+
 #[test]
 fn damage_is_refused_and_left_as_it_is() {
     let (_folder, place, path) = begun();
