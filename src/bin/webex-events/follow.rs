@@ -155,7 +155,7 @@ impl Following {
         if let Some(Ok(_)) = &item {
             self.pause = Pause::default();
         }
-        self.tick();
+        self.tick()?;
         Ok(item)
     }
 
@@ -176,16 +176,17 @@ impl Following {
             tokio::select! {
                 biased;
                 code = stop.wait() => return Err(Halt::Signal(code)),
-                () = tokio::time::sleep_until(tick) => self.tick(),
+                () = tokio::time::sleep_until(tick) => self.tick()?,
             }
         }
         self.events.resume();
         Ok(())
     }
 
-    fn tick(&mut self) {
-        self.sink.tick();
+    fn tick(&mut self) -> Result<(), Halt> {
+        self.sink.tick()?;
         self.tell();
+        Ok(())
     }
 
     fn tell(&self) {

@@ -18,7 +18,6 @@ use crate::store::{Entry, Store, Totals};
 const QUEUE: usize = 16;
 /// At most so many commands share a commit that is due.
 const GROUP: usize = 64;
-
 /// Something to be written. Commits fall between commands.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -76,8 +75,11 @@ impl Writer {
     }
 
     /// Lets it commit what has waited long enough. It has enough to do if its queue is full.
-    pub(crate) fn tick(&self) {
-        let _ = self.commands.try_send(Command::Tick);
+    pub(crate) fn tick(&self) -> Result<(), Broken> {
+        match self.commands.try_send(Command::Tick) {
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Broken),
+            _ => Ok(()),
+        }
     }
 
     /// What all files have together by now.
@@ -159,5 +161,44 @@ fn apply(store: &mut Store, command: Command) -> io::Result<bool> {
             Ok(false)
         }
         Command::Tick => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs};
+
+    use webex_events::Event;
+
+    use super::*;
+    use crate::store::{About, Codec, Form, Found, Kind, Place};
+
+    #[tokio::test]
+    async fn one_that_has_broken_down_says_so_when_time_passes() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("d");
+        let about = About {
+            kind: Kind::Follow,
+            asked: BTreeMap::new(),
+            from: None,
+            to: None,
+            slice_seconds: None,
+            compress: Codec::None,
+            begun: "2026-01-05T09:00:00Z".parse().unwrap(),
+        };
+        let form = Form { codec: Codec::None, hashed: true, memory: None };
+        let store = Found::at(Place::Folder(folder.clone())).unwrap().open(about, form).unwrap();
+        let writer = Writer::start(store, Duration::ZERO);
+        writer.tick().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let event = r#"{"id":"1","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z"}"#;
+        let (file, items) = (Entry::new("events.ndjson", None), vec![Event::from_json(event)]);
+        let piece = Piece { file, items, cursor: None, anew: false };
+        writer.send(Command::Page(Box::new(piece))).await.unwrap();
+        // Its queue closes when its thread ends.
+        writer.commands.closed().await;
+        writer.tick().unwrap_err();
+        let (_, result) = writer.end().await;
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

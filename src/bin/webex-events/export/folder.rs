@@ -183,7 +183,7 @@ impl Reading {
                 code = job.stop.wait() => return Err(Halt::Signal(code)),
                 item = next(&mut self.slices) => item,
                 _ = seconds.tick() => {
-                    self.writer.tick();
+                    self.writer.tick()?;
                     self.tick();
                     continue;
                 }

@@ -73,11 +73,10 @@ impl Sink {
     }
 
     /// A second has passed.
-    pub(super) fn tick(&self) {
-        if let Self::File(file) = self
-            && let Some(writer) = &file.writer
-        {
-            writer.tick();
+    pub(super) fn tick(&self) -> Result<(), Halt> {
+        match self {
+            Self::File(file) => Ok(file.writer.as_ref().map_or(Ok(()), Writer::tick)?),
+            Self::Stream(_) => Ok(()),
         }
     }
 

@@ -207,7 +207,7 @@ async fn wait(
             biased;
             code = stop.wait() => return Err(Halt::Signal(code)),
             page = next(&mut at.pages) => return Ok(page),
-            _ = seconds.tick() => sink.tick(),
+            _ = seconds.tick() => sink.tick()?,
         }
         progress.tick(&at.stats());
     }

@@ -44,11 +44,10 @@ impl Sink {
     }
 
     /// A second has passed.
-    pub(super) fn tick(&self) {
-        if let Self::Folder(folder) = self
-            && let Some(writer) = &folder.writer
-        {
-            writer.tick();
+    pub(super) fn tick(&self) -> Result<(), Halt> {
+        match self {
+            Self::Folder(folder) => Ok(folder.writer.as_ref().map_or(Ok(()), Writer::tick)?),
+            Self::Stdout(_) => Ok(()),
         }
     }
 
