@@ -448,7 +448,8 @@ impl Store {
     }
 
     fn is_closed(&self, file: &Entry) -> bool {
-        self.closed.iter().any(|closed| closed.name == file.name)
+        let key = (file.start, &file.name);
+        self.closed.binary_search_by(|closed| (closed.start, &closed.name).cmp(&key)).is_ok()
     }
 
     fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {

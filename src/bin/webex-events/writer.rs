@@ -18,6 +18,10 @@ use crate::store::{Entry, Store, Totals};
 const QUEUE: usize = 16;
 /// At most so many commands share a commit that is due.
 const GROUP: usize = 64;
+/// A commit writes the whole state file, which has a line for each file. Files that are finished wait so many
+/// times as long as the last commit took, so that many files cost no more than their share of the time.
+const PAUSE: u32 = 4;
+
 /// Something to be written. Commits fall between commands.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -106,20 +110,28 @@ fn write(
     let publish = |store: &Store| *totals.lock().unwrap_or_else(PoisonError::into_inner) = store.totals();
     let mut work = || {
         let mut committed = Instant::now();
+        let (mut ended, mut took) = (committed, Duration::ZERO);
+        let mut is_due = false;
         while let Some(command) = commands.blocking_recv() {
-            let mut is_due = apply(&mut store, command)?;
+            is_due |= apply(&mut store, command)?;
             // Files that are finished at about the same time share a commit.
             for _ in 0..GROUP {
                 let Some(command) = is_due.then(|| commands.try_recv().ok()).flatten() else { break };
                 is_due |= apply(&mut store, command)?;
             }
             publish(&store);
-            if committed.elapsed() >= every {
+            let begun = Instant::now();
+            if begun - committed >= every {
                 store.commit()?;
                 committed = Instant::now();
-            } else if is_due || store.is_sealed() {
+            } else if (is_due || store.is_sealed()) && begun - ended >= took * PAUSE {
                 store.commit_done()?;
+            } else {
+                continue;
             }
+            is_due = false;
+            ended = Instant::now();
+            took = ended - begun;
         }
         store.end()
     };
