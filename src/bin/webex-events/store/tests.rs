@@ -375,7 +375,7 @@ fn many_files_at_once_need_few_handles() {
             let mut lines = Vec::new();
             let path = folder.path().join(&file.name);
             let bytes = fs::metadata(&path).unwrap().len();
-            read(fs::File::open(path).unwrap(), codec, bytes, None, |line| {
+            read(File::open(path).unwrap(), codec, bytes, None, |line| {
                 lines.push(Event::from_json(str::from_utf8(line).unwrap()).unwrap().id().to_owned());
                 Ok(())
             })
