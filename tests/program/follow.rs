@@ -189,6 +189,22 @@ fn a_place_that_the_service_forgets_in_mid_round_does_not_end_it() {
 
 #[cfg(unix)]
 #[test]
+fn what_came_before_a_follower_is_no_difference() {
+    let service = service();
+    let (_folder, out) = place();
+    let mut command = program(["follow", "--base-url", service.base_url(), "-o", out.to_str().unwrap()]);
+    command.args(["--every", "0s", "--from", "2026-01-05T08:30:00Z"]).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let running = Running::start(command);
+    until("an hour", || out.join("events_20260105T080000Z_20260105T090000Z.ndjson").exists());
+    stop(running);
+    let mut command = program(["verify", out.to_str().unwrap(), "--against-service"]);
+    command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let ended = run(command);
+    assert!(ended.code == 0 && ended.stdout.contains("the same that the service has"), "{}", ended.stderr);
+}
+
+#[cfg(unix)]
+#[test]
 fn the_service_has_what_a_follower_has() {
     let service = service();
     let (_folder, out) = place();

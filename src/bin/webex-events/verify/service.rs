@@ -39,6 +39,8 @@ pub(super) async fn compare(
     let is_open = |slice: &Slice| {
         files.get(&slice.start()).map_or(state.about.kind == Kind::Export, |file| !file.is_whole())
     };
+    // Nor is what a follower that began within an hour left out of it.
+    let is_before = |created: DateTime<Utc>| state.about.from.is_some_and(|from| created < from);
     let slices: Vec<_> = slices(state)?.into_iter().filter(|slice| !is_open(slice)).collect();
     let mut stream = client.list_slices(slices, asked.concurrency);
     let mut given: HashMap<DateTime<Utc>, Vec<(String, DateTime<Utc>)>> = HashMap::new();
@@ -51,7 +53,7 @@ pub(super) async fn compare(
         match item.transpose().map_err(|error| Failure::of(&error, None))? {
             None => break,
             Some(SliceItem::Page { slice, page }) => {
-                let events = page.items.iter().flatten();
+                let events = page.items.iter().flatten().filter(|event| !is_before(event.created()));
                 let events = events.map(|event| (event.id().to_owned(), event.created()));
                 given.entry(slice.start()).or_default().extend(events);
             }
