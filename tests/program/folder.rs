@@ -313,7 +313,9 @@ fn relative_times_are_pinned_by_the_clock_of_the_service() {
     let service = Service::start(Sandbox::builder().events(120).period(now - hour, now).now(now));
     let (_folder, name) = place();
     let arguments = ["-o", &name, "--slice", "10m", "--from", "2h"];
-    run(service.export(arguments)).success();
+    let ended = run(service.export(arguments));
+    ended.success();
+    assert!(ended.stderr.contains("ahead of the service's, by which it is"), "{}", ended.stderr);
     assert!(exported(&name).len() >= 119, "all but those of the last second: {}", exported(&name).len());
     // Later the same words mean the same range.
     service.set_now(Utc::now());

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
+use serde_json::Map;
 use url::{Host, Url};
 use webex_events::ListEvents;
 
@@ -11,10 +12,14 @@ use crate::{
     connect::Connected,
     failure::{Code, Failure},
     next::next,
+    say,
     signal::Stop,
     store::{Codec, Place},
     when::{When, words},
 };
+
+/// Clocks that are further apart than this are worth a word.
+const APART: TimeDelta = TimeDelta::minutes(1);
 
 /// The arguments that decide what comes out, by name.
 pub(crate) type Asked = BTreeMap<String, String>;
@@ -104,12 +109,27 @@ pub(crate) async fn service_now(
             }
         }
     }
-    connected.client.service_time().ok_or_else(|| {
+    let now = connected.client.service_time().ok_or_else(|| {
         Failure::new(
             Code::Unavailable,
             "the service doesn't say what time it is, and without that no relative time can be told",
         )
-    })
+    })?;
+    let ahead = Utc::now() - now;
+    if ahead.abs() > APART {
+        let (seconds, side) =
+            (ahead.abs().num_seconds(), if ahead > TimeDelta::zero() { "ahead of" } else { "behind" });
+        // One of them is wrong. If it is the service's, an empty list of the wrong days would look complete.
+        say::warning(
+            &format!(
+                "this machine's clock is {seconds} s {side} the service's, by which it is {}: \
+                 relative times go by the service's",
+                now.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+            Map::new(),
+        );
+    }
+    Ok(now)
 }
 
 /// A time range, as far as it is bounded.
