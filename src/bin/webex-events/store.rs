@@ -27,7 +27,7 @@
 //! knows, a state file that was cut or changed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
     io,
     ops::Add,
@@ -88,6 +88,8 @@ pub(crate) struct Store {
     about: About,
     checkpoint: Option<Value>,
     closed: Vec<Entry>,
+    /// The names of the closed ones.
+    names: HashSet<String>,
     /// The lines of the closed ones in the state file.
     lines: Vec<String>,
     drafts: BTreeMap<String, Draft>,
@@ -178,6 +180,7 @@ impl Found {
             about,
             checkpoint: None,
             closed: Vec::new(),
+            names: HashSet::new(),
             lines: Vec::new(),
             drafts: BTreeMap::new(),
             sealing: None,
@@ -443,13 +446,13 @@ impl Store {
             self.closed.partition_point(|closed| (closed.start, &closed.name) < (entry.start, &entry.name));
         self.lines.insert(at, entry.line()?);
         self.totals.count(&entry, entry.bytes);
+        self.names.insert(entry.name.clone());
         self.closed.insert(at, entry);
         Ok(())
     }
 
     fn is_closed(&self, file: &Entry) -> bool {
-        let key = (file.start, &file.name);
-        self.closed.binary_search_by(|closed| (closed.start, &closed.name).cmp(&key)).is_ok()
+        self.names.contains(&file.name)
     }
 
     fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {

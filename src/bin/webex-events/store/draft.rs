@@ -143,7 +143,7 @@ impl Draft {
         for item in items {
             match item {
                 Ok(event) => partial += u64::from(self.event(&event)?),
-                Err(Error::Item(item)) => malformed.push(item),
+                Err(Error::Item(item)) => malformed.push(*item),
                 Err(error) => {
                     say::warning(&one_line(&format!("an item can't be read: {error}")), Map::new());
                 }
@@ -158,8 +158,7 @@ impl Draft {
     }
 
     /// Adds what was malformed in a page: all of it, or what there is of it is taken back.
-    #[expect(clippy::vec_box, reason = "errors have them in boxes")]
-    fn keep(&mut self, malformed: Vec<Box<MalformedItem>>) -> io::Result<()> {
+    fn keep(&mut self, malformed: Vec<MalformedItem>) -> io::Result<()> {
         if malformed.is_empty() {
             return Ok(());
         }
