@@ -187,6 +187,14 @@ fn a_place_that_the_service_forgets_in_mid_round_does_not_end_it() {
     }
 }
 
+/// What `verify` says of a folder beside the service.
+#[cfg(unix)]
+fn verify_against(service: &Service, out: &Path) -> Ended {
+    let mut command = program(["verify", out.to_str().unwrap(), "--against-service"]);
+    command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    run(command)
+}
+
 #[cfg(unix)]
 #[test]
 fn what_came_before_a_follower_is_no_difference() {
@@ -197,9 +205,7 @@ fn what_came_before_a_follower_is_no_difference() {
     let running = Running::start(command);
     until("an hour", || out.join("events_20260105T080000Z_20260105T090000Z.ndjson").exists());
     stop(running);
-    let mut command = program(["verify", out.to_str().unwrap(), "--against-service"]);
-    command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
-    let ended = run(command);
+    let ended = verify_against(&service, &out);
     assert!(ended.code == 0 && ended.stdout.contains("the same that the service has"), "{}", ended.stderr);
 }
 
@@ -211,16 +217,11 @@ fn the_service_has_what_a_follower_has() {
     let running = Running::start(follow(&service, &out, &[]));
     until("all", || committed(&out) == count(&service));
     stop(running);
-    let against = || {
-        let mut command = program(["verify", out.to_str().unwrap(), "--against-service"]);
-        command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
-        run(command)
-    };
-    let ended = against();
+    let ended = verify_against(&service, &out);
     assert!(ended.code == 0 && ended.stdout.contains("the same that the service has"), "{}", ended.stderr);
     // One that came far too late.
     let late = service.push(at("2026-01-05T08:10:00Z"));
-    let ended = against();
+    let ended = verify_against(&service, &out);
     assert!(ended.code == 74 && ended.stderr.contains(&late), "{}", ended.stderr);
 }
 
