@@ -5,22 +5,22 @@ use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, time::Durati
 use chrono::{DateTime, Utc};
 
 use crate::{
-    answers::Answers,
     checkpoint::Checkpoint,
     clock,
     cursor::Cursor,
     error::{Error, Result},
     event::{Event, batch::LONGEST},
-    fetch::Core,
-    home::{home, is_loopback},
-    link::Origins,
+    fetch::Shared,
+    link::AllowedOrigins,
     query::ListEvents,
     rate::{Pacer, RateLimit},
+    response_stats::ResponseStats,
     retry::RetryPolicy,
     slice::Slice,
     stream::{EventStream, Follow, SliceStream},
-    token::{Access, Gate, Token, TokenSource},
+    token::{Access, Token, TokenProvider, TokenSource},
     transport::{Settings, Transport},
+    trusted_url::{is_loopback, trusted_url},
 };
 
 /// The way to the service.
@@ -44,7 +44,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
 }
 
 impl Client {
@@ -67,7 +67,7 @@ impl Client {
     /// Nothing is sent until the stream is polled, and no page before its first event is. An invalid
     /// query gives one item, an [`Error::Query`].
     pub fn list(&self, query: ListEvents) -> EventStream {
-        EventStream::list(Arc::clone(&self.core), query)
+        EventStream::list(Arc::clone(&self.shared), query)
     }
 
     /// Goes on where `cursor` was taken.
@@ -76,7 +76,7 @@ impl Client {
     /// that the cursor counts as handed out are passed over. The first item is an error if that page is
     /// gone ([`Error::Cursor`]) or lies outside this client's origins ([`Error::Link`]).
     pub fn resume(&self, cursor: &Cursor) -> EventStream {
-        EventStream::resumed(Arc::clone(&self.core), cursor.clone())
+        EventStream::resumed(Arc::clone(&self.shared), cursor.clone())
     }
 
     /// Lists slices of a range side by side, up to `concurrency` of them at once. A walk from page to
@@ -105,7 +105,7 @@ impl Client {
         slices: impl IntoIterator<Item = Slice, IntoIter: Send + 'static>,
         concurrency: NonZeroUsize,
     ) -> SliceStream {
-        SliceStream::new(Arc::clone(&self.core), slices.into_iter(), concurrency)
+        SliceStream::new(Arc::clone(&self.shared), slices.into_iter(), concurrency)
     }
 
     /// Follows the events of a query as they come, without end.
@@ -130,7 +130,7 @@ impl Client {
     /// # }
     /// ```
     pub fn follow(&self, query: ListEvents, checkpoint: Checkpoint) -> Follow {
-        Follow::new(Arc::clone(&self.core), query, checkpoint)
+        Follow::new(Arc::clone(&self.shared), query, checkpoint)
     }
 
     /// Gets one event by its id: `GET /events/{id}`, the id percent-encoded as one segment.
@@ -145,7 +145,7 @@ impl Client {
     ///
     /// Dropping the future aborts the request.
     pub async fn get(&self, id: &str) -> Result<Event> {
-        self.core.event(id).await
+        self.shared.event(id).await
     }
 
     /// What time it is for the service, in UTC: the `Date` of the latest answer to this client or a clone,
@@ -156,7 +156,7 @@ impl Client {
     /// clock's `Date`, such as a gateway's, moves it until the next answer.
     #[must_use]
     pub fn service_time(&self) -> Option<DateTime<Utc>> {
-        self.core.service_time()
+        self.shared.service_time()
     }
 
     /// How many answers of each status this client and its clones have had, 200 included.
@@ -183,15 +183,15 @@ impl Client {
     /// ```
     #[must_use]
     pub fn answers(&self) -> BTreeMap<u16, u64> {
-        self.core.answers.by_status()
+        self.shared.response_stats.by_status()
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("events", &self.core.events.as_str())
-            .field("retry", &self.core.retry)
+            .field("events", &self.shared.events.as_str())
+            .field("retry", &self.shared.retry)
             .finish_non_exhaustive()
     }
 }
@@ -361,10 +361,11 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client> {
         let access = self.access.ok_or_else(|| Error::config("there is no token"))?;
         access.check()?;
-        let mut base = home("base URL", self.base_url.as_deref().unwrap_or("https://webexapis.com/v1"))?;
-        let mut origins = Origins::new(&base);
+        let mut base =
+            trusted_url("base URL", self.base_url.as_deref().unwrap_or("https://webexapis.com/v1"))?;
+        let mut origins = AllowedOrigins::new(&base);
         for origin in &self.origins {
-            origins.add(&home("allowed origin", origin)?);
+            origins.add(&trusted_url("allowed origin", origin)?);
         }
         for (name, timeout) in [
             ("connect", self.settings.connect_timeout),
@@ -384,16 +385,16 @@ impl ClientBuilder {
         let transport = Transport::new(&self.settings, is_loopback(&base))?;
         let path = format!("{}/events", base.path().trim_end_matches('/'));
         base.set_path(&path);
-        let core = Core {
+        let shared = Shared {
             transport,
-            gate: Gate::new(access),
+            provider: TokenProvider::new(access),
             retry: self.retry,
             pacer: Pacer::new(self.rate_limit),
             clock: Box::new(clock::System),
-            answers: Answers::default(),
+            response_stats: ResponseStats::default(),
             origins,
             events: base,
         };
-        Ok(Client { core: Arc::new(core) })
+        Ok(Client { shared: Arc::new(shared) })
     }
 }

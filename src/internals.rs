@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     error::Result,
     event::Event,
-    link::{self, Origins},
+    link::{self, AllowedOrigins},
     page,
 };
 
@@ -22,6 +22,6 @@ pub fn decode_page(body: Vec<u8>) -> Option<impl ExactSizeIterator<Item = Result
 #[must_use]
 pub fn next_link(headers: &[&[u8]], page: &str) -> Option<String> {
     let page = Url::parse(page).ok()?;
-    let links = link::links(headers, &page, &Origins::new(&page)).ok()?;
+    let links = link::links(headers, &page, &AllowedOrigins::new(&page)).ok()?;
     links.next.map(Into::into)
 }

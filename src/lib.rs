@@ -1,7 +1,7 @@
 #![doc = include_str!("lib.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod answers;
+mod buffer_pool;
 mod checkpoint;
 mod client;
 mod clock;
@@ -9,20 +9,20 @@ mod cursor;
 mod error;
 mod event;
 mod fetch;
-mod home;
 mod json;
 mod link;
 mod oauth;
 mod page;
 mod query;
 mod rate;
+mod response_stats;
 mod retry;
 mod slice;
-mod spare;
 mod stats;
 mod stream;
 mod token;
 mod transport;
+mod trusted_url;
 
 #[cfg(feature = "__internals")]
 #[doc(hidden)]

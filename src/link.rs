@@ -1,18 +1,18 @@
 //! The `Link` headers of a page (RFC 8288), which nobody vouches for: what can't be read, is
 //! ambiguous, leads elsewhere or would not be sent as it stands is an error, and no request.
 
+mod cycle;
 mod parse;
 mod target;
 #[cfg(test)]
 mod tests;
-mod trail;
 
 use std::str;
 
 use url::{Position, Url};
 
 use self::parse::{Link, Parser};
-pub(crate) use self::{target::Origins, trail::Trail};
+pub(crate) use self::{cycle::CycleDetector, target::AllowedOrigins};
 use crate::error::{Error, LinkErrorKind, Result};
 
 /// The links of one page that matter to a walk.
@@ -35,7 +35,7 @@ pub(crate) struct Links {
 pub(crate) fn links(
     headers: impl IntoIterator<Item = impl AsRef<[u8]>>,
     page: &Url,
-    origins: &Origins,
+    origins: &AllowedOrigins,
 ) -> Result<Links> {
     let mut next = None;
     let mut prev = Ok(None);
@@ -62,7 +62,7 @@ pub(crate) fn links(
 }
 
 /// Where `link` leads from `page`; nowhere if it is about something else (RFC 8288 section 3.2).
-fn resolve(link: &Link<'_>, page: &Url, origins: &Origins) -> Result<Option<Url>> {
+fn resolve(link: &Link<'_>, page: &Url, origins: &AllowedOrigins) -> Result<Option<Url>> {
     if let Some(anchor) = &link.anchor {
         let about = str::from_utf8(anchor).ok().and_then(|anchor| page.join(anchor).ok());
         let about = about

@@ -40,8 +40,8 @@ pub struct Page {
     pub items: Vec<Result<Event>>,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) previous: Option<Cursor>,
-    /// The service's time when this page was asked for, or a little earlier.
-    pub(crate) asked: Option<DateTime<Utc>>,
+    /// The service's time when this page was requested, or a little earlier.
+    pub(crate) served_at: Option<DateTime<Utc>>,
     pub(crate) tracking_id: Option<Box<str>>,
 }
 

@@ -69,7 +69,7 @@ impl Slice {
     }
 
     /// What is asked for.
-    pub(crate) fn asked(&self) -> ListEvents {
+    pub(crate) fn request_query(&self) -> ListEvents {
         let start = self.start.checked_sub_signed(MARGIN).unwrap_or(self.start);
         let behind = self.end.checked_add_signed(MARGIN).filter(|_| !self.last);
         self.query.clone().from(start).to(behind.unwrap_or(self.end))
@@ -187,10 +187,10 @@ mod tests {
 
     #[test]
     fn a_slice_asks_for_a_millisecond_more_but_never_behind_the_range() {
-        let asked: Vec<_> = slices(0, 20, 10).iter().map(Slice::asked).collect();
+        let requested: Vec<_> = slices(0, 20, 10).iter().map(Slice::request_query).collect();
         let rooms = ListEvents::new().resource("rooms");
-        assert_eq!(asked[0], rooms.clone().from(at(-1)).to(at(11)));
-        assert_eq!(asked[1], rooms.from(at(9)).to(at(20)));
+        assert_eq!(requested[0], rooms.clone().from(at(-1)).to(at(11)));
+        assert_eq!(requested[1], rooms.from(at(9)).to(at(20)));
     }
 
     #[test]
@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn a_slice_survives_being_stored() {
         let slice = slices(0, 20, 10).remove(0);
-        let slice = slice.clone().with_cursor(Cursor::at("https://webexapis.com/v1/events", slice.asked()));
+        let slice =
+            slice.clone().with_cursor(Cursor::at("https://webexapis.com/v1/events", slice.request_query()));
         let text = serde_json::to_string(&slice).unwrap();
         assert_eq!(serde_json::from_str::<Slice>(&text).unwrap(), slice);
     }

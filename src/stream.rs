@@ -16,8 +16,8 @@ use crate::{
     cursor::{Cursor, Taken},
     error::{Error, LinkErrorKind, Result, TransportError},
     event::Event,
-    fetch::{Core, Fetched},
-    link::Trail,
+    fetch::{Fetched, Shared},
+    link::CycleDetector,
     page::Page,
     query::ListEvents,
     stats::{Meter, Stats},
@@ -38,7 +38,7 @@ pub use take::Take;
 /// So many empty pages in a row are no progress.
 const EMPTY_PAGES: u32 = 1000;
 
-/// The events of a list, page by page as they are asked for.
+/// The events of a list, page by page as they are requested.
 ///
 /// Made by [`Client::list`](crate::Client::list) and [`Client::resume`](crate::Client::resume); it
 /// borrows nothing and can be moved between tasks.
@@ -70,11 +70,11 @@ const EMPTY_PAGES: u32 = 1000;
 /// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct EventStream {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     query: ListEvents,
     prefetch: usize,
     /// Where the next page is to be had; none only for a query that can't be. It stays on a page until
-    /// that has arrived, so that one that fails can be asked for again.
+    /// that has arrived, so that one that fails can be requested again.
     start: Option<Start>,
     /// Where pages come from; none before the first poll, and after the end or an error.
     source: Option<Source>,
@@ -129,19 +129,19 @@ type Step = (Fetched, usize);
 struct Demand(AtomicU64);
 
 impl EventStream {
-    pub(crate) fn list(core: Arc<Core>, query: ListEvents) -> Self {
-        let mut stream = Self::new(core, query, None);
+    pub(crate) fn list(shared: Arc<Shared>, query: ListEvents) -> Self {
+        let mut stream = Self::new(shared, query, None);
         stream.start_at_first_page();
         stream
     }
 
-    pub(crate) fn resumed(core: Arc<Core>, cursor: Cursor) -> Self {
-        Self::new(core, cursor.query.clone(), Some(Start { cursor, brought: true }))
+    pub(crate) fn resumed(shared: Arc<Shared>, cursor: Cursor) -> Self {
+        Self::new(shared, cursor.query.clone(), Some(Start { cursor, brought: true }))
     }
 
-    fn new(core: Arc<Core>, query: ListEvents, start: Option<Start>) -> Self {
+    fn new(shared: Arc<Shared>, query: ListEvents, start: Option<Start>) -> Self {
         Self {
-            core,
+            shared,
             query,
             prefetch: 0,
             start,
@@ -155,7 +155,7 @@ impl EventStream {
     }
 
     fn start_at_first_page(&mut self) {
-        let url = self.query.url(&self.core.events).ok();
+        let url = self.query.url(&self.shared.events).ok();
         let cursor = url.map(|url| Cursor::at(url, self.query.clone()));
         self.start = cursor.map(|cursor| Start { cursor, brought: false });
     }
@@ -246,12 +246,12 @@ impl EventStream {
                 self.stats.events += events as u64;
                 self.stats.malformed += (items.len() - events) as u64;
                 let previous = open.page.previous.take().map(|url| Cursor::at(url, self.query.clone()));
-                let (asked, tracking_id) = (open.page.asked, open.page.tracking_id.clone());
+                let (served_at, tracking_id) = (open.page.served_at, open.page.tracking_id.clone());
                 return Poll::Ready(Some(Ok(Page {
                     items,
                     cursor: open.cursor(&self.query),
                     previous,
-                    asked,
+                    served_at,
                     tracking_id,
                 })));
             }
@@ -295,8 +295,8 @@ impl EventStream {
             }
             (Some(source), _) => source,
             (None, Some(start)) => {
-                let (core, meter, demand) = (self.core.clone(), self.meter.clone(), self.demand.clone());
-                let walk = Box::pin(walk(core, start.clone(), meter, demand, self.stats.events));
+                let (shared, meter, demand) = (self.shared.clone(), self.meter.clone(), self.demand.clone());
+                let walk = Box::pin(walk(shared, start.clone(), meter, demand, self.stats.events));
                 if self.prefetch > 0 {
                     Source::Ahead(Ahead::new(walk, self.prefetch))
                 } else {
@@ -304,7 +304,7 @@ impl EventStream {
                 }
             }
             (None, None) => {
-                let refused = self.query.url(&self.core.events).err();
+                let refused = self.query.url(&self.shared.events).err();
                 return Poll::Ready(Err(refused.unwrap_or_else(|| Error::query("the query can't be sent"))));
             }
         };
@@ -393,7 +393,7 @@ impl Open {
 
 /// Walks from page to page along the next links, as far as there is demand.
 fn walk(
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     start: Start,
     meter: Arc<Meter>,
     demand: Arc<Demand>,
@@ -401,18 +401,18 @@ fn walk(
 ) -> impl Stream<Item = Result<Step>> + Send {
     async_stream::try_stream! {
         let Start { cursor: Cursor { url, taken, query }, brought } = start;
-        let mut url = core.origins.admit(&url)?;
-        let is_first = query.url(&core.events).is_ok_and(|first| first == url);
-        let page = core.page(url, is_first.then_some(&query), &meter).await;
+        let mut url = shared.origins.admit(&url)?;
+        let is_first = query.url(&shared.events).is_ok_and(|first| first == url);
+        let page = shared.page(url, is_first.then_some(&query), &meter).await;
         let mut page = if brought { page.map_err(stale)? } else { page? };
         let mut taken = taken.resume_at(page.batch.len(), |index| page.batch.id(index));
-        let mut trail = Trail::new(&page.url);
+        let mut cycles = CycleDetector::new(&page.url);
         let mut empty_pages = 0;
         loop {
             empty_pages = if page.batch.len() == 0 { empty_pages + 1 } else { 0 };
             seen += page.batch.events_from(taken) as u64;
             page.next = page.next.and_then(|next| {
-                next.map(|next| trail.follow(&next).and_then(|()| progress(empty_pages)).map(|()| next)).transpose()
+                next.map(|next| cycles.follow(&next).and_then(|()| progress(empty_pages)).map(|()| next)).transpose()
             });
             let next = page.next.as_ref().ok().cloned().flatten();
             yield (page, taken);
@@ -420,7 +420,7 @@ fn walk(
                 Some(next) if seen < demand.0.load(Relaxed) => url = next,
                 _ => break,
             }
-            page = core.page(url, None, &meter).await?;
+            page = shared.page(url, None, &meter).await?;
             taken = 0;
         }
     }

@@ -6,9 +6,9 @@ use futures_core::future::BoxFuture;
 
 use crate::error::{Error, Result};
 
-mod gate;
+mod provider;
 
-pub(crate) use gate::{Access, Gate};
+pub(crate) use provider::{Access, TokenProvider};
 
 /// An access token. It can be put in, and not be got out: no `Display`, no serialisation, and a
 /// [`Debug`] that doesn't show it.
@@ -101,9 +101,9 @@ impl fmt::Debug for Token {
 /// your own may ask a vault, or read a file that another process keeps fresh.
 ///
 /// It is asked before every attempt and should answer from memory as long as it can. `rejected` is the
-/// token that was just answered with 401; only one such question is under way at a time for a client and
+/// token that was just answered with 401; only one such request is in flight at a time for a client and
 /// its clones, however many of their streams run, and those whose token was rejected meanwhile get the same
-/// answer. A question without a rejected token can come at any time.
+/// answer. A request without a rejected token can come at any time.
 ///
 /// # Errors
 ///

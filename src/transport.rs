@@ -15,9 +15,9 @@ use tokio::time::{self, Instant as Deadline};
 use url::Url;
 
 use crate::{
+    buffer_pool::BufferPool,
     clock::Clock,
     error::{DecodeError, Error, Result, TransportError},
-    spare::Spare,
     token::Token,
 };
 
@@ -78,12 +78,12 @@ pub(crate) struct Transport {
     attempt_timeout: Duration,
     max_page_bytes: usize,
     /// Where the buffers of bodies come from.
-    pub(crate) spare: Arc<Spare>,
+    pub(crate) buffers: Arc<BufferPool>,
 }
 
 /// A whole answer, of whatever status.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     /// Where it came from, redirects followed.
     pub(crate) url: Url,
@@ -133,11 +133,11 @@ impl Transport {
             Error::config(format!("the HTTP client can't be set up: {}", error.without_url()))
         })?;
         let Settings { read_timeout, attempt_timeout, max_page_bytes, .. } = *settings;
-        Ok(Self { http, read_timeout, attempt_timeout, max_page_bytes, spare: Arc::default() })
+        Ok(Self { http, read_timeout, attempt_timeout, max_page_bytes, buffers: Arc::default() })
     }
 
     /// Sends one GET and reads the whole answer. Nothing is tried again here.
-    pub(crate) async fn get(&self, url: &Url, token: &Token, clock: &dyn Clock) -> Result<Answer> {
+    pub(crate) async fn get(&self, url: &Url, token: &Token, clock: &dyn Clock) -> Result<Response> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.secret()))
             .map_err(|_| Error::config("the token can't be sent in a header"))?;
         authorization.set_sensitive(true);
@@ -153,7 +153,7 @@ impl Transport {
         form: String,
         clock: &dyn Clock,
         cut: impl Fn(&str) -> String + Sync,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.exchange(request.body(form), clock, cut).await
     }
@@ -163,7 +163,7 @@ impl Transport {
         request: reqwest::RequestBuilder,
         clock: &dyn Clock,
         cut: impl Fn(&str) -> String + Sync,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let sent = clock.now();
         let end = Deadline::now().checked_add(self.attempt_timeout);
         let mut response = self.step(end, request.header(ACCEPT, "application/json").send()).await?;
@@ -172,7 +172,7 @@ impl Transport {
         let status = response.status().as_u16();
         let limit = if status == 200 { self.max_page_bytes } else { ERROR_BODY };
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut body = self.spare.take(expected.min(limit));
+        let mut body = self.buffers.take(expected.min(limit));
         loop {
             match self.step(end, response.chunk()).await {
                 Ok(None) => break,
@@ -192,7 +192,7 @@ impl Transport {
             body.shrink_to_fit();
         }
         let url = response.url().clone();
-        Ok(Answer { status, url, headers: std::mem::take(response.headers_mut()), body, sent, took })
+        Ok(Response { status, url, headers: std::mem::take(response.headers_mut()), body, sent, took })
     }
 
     /// A part of an exchange, within its time. What has come by the time that somebody looks isn't late:
@@ -231,7 +231,7 @@ impl fmt::Debug for Transport {
     }
 }
 
-impl Answer {
+impl Response {
     /// A header's first value, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)

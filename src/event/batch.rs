@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::{EventType, Resource, time::parse_time};
 use crate::{
+    buffer_pool::BufferPool,
     json::{Kind, Quoted, Scanner, SyntaxError},
-    spare::Spare,
 };
 
 /// The longest text that can be read: spans are 32 bits wide, and unescaped strings stand behind
@@ -22,15 +22,15 @@ pub(crate) struct Batch {
     /// Of the items that are events.
     envelopes: Vec<Envelope>,
     /// The other items, in order.
-    misfits: Vec<Misfit>,
+    malformed: Vec<MalformedSpan>,
     /// Where the text's buffer goes when no event needs it any more.
-    spare: Option<Arc<Spare>>,
+    buffers: Option<Arc<BufferPool>>,
 }
 
 /// An item that isn't an event. A page can be nothing but such items, so as little as can be is kept:
 /// what is wrong with it is found by reading it once more.
 #[derive(Debug)]
-struct Misfit {
+struct MalformedSpan {
     index: u32,
     raw: Span,
     is_utf8: bool,
@@ -128,29 +128,29 @@ impl Batch {
         }
         let mut reader = Reader::new(&text, spoiled);
         let read = read(&mut Scanner::new(&text), &mut reader);
-        let Reader { unescaped, envelopes, misfits, .. } = reader;
+        let Reader { unescaped, envelopes, malformed, .. } = reader;
         match read {
-            Ok(()) => Ok(Self { text: text + &unescaped, envelopes, misfits, spare: None }),
+            Ok(()) => Ok(Self { text: text + &unescaped, envelopes, malformed, buffers: None }),
             Err(error) => Err((text, error)),
         }
     }
 
     /// The same, but its buffer is given back when it is no longer needed.
-    pub(crate) fn returning(mut self, spare: &Arc<Spare>) -> Self {
-        self.spare = Some(Arc::clone(spare));
+    pub(crate) fn returning(mut self, buffers: &Arc<BufferPool>) -> Self {
+        self.buffers = Some(Arc::clone(buffers));
         self
     }
 
     /// How many items there are, malformed ones included.
     pub(crate) fn len(&self) -> usize {
-        self.envelopes.len() + self.misfits.len()
+        self.envelopes.len() + self.malformed.len()
     }
 
     /// The item at `index`, which must be less than [`len`](Self::len).
     pub(crate) fn envelope(&self, index: usize) -> Cow<'_, Envelope> {
         match self.find(index) {
             Ok(place) => Cow::Borrowed(self.event(place)),
-            Err(misfit) => Cow::Owned(self.misread(misfit)),
+            Err(malformed) => Cow::Owned(self.misread(malformed)),
         }
     }
 
@@ -171,23 +171,23 @@ impl Batch {
 
     /// How many events there are from the item at `index` on.
     pub(crate) fn events_from(&self, index: usize) -> usize {
-        let misfits = self.misfits.partition_point(|misfit| (misfit.index as usize) < index);
-        self.len() - index - (self.misfits.len() - misfits)
+        let malformed = self.malformed.partition_point(|malformed| (malformed.index as usize) < index);
+        self.len() - index - (self.malformed.len() - malformed)
     }
 
-    fn find(&self, index: usize) -> Result<usize, &Misfit> {
-        match self.misfits.binary_search_by_key(&index, |misfit| misfit.index as usize) {
-            Ok(at) => Err(&self.misfits[at]),
+    fn find(&self, index: usize) -> Result<usize, &MalformedSpan> {
+        match self.malformed.binary_search_by_key(&index, |malformed| malformed.index as usize) {
+            Ok(at) => Err(&self.malformed[at]),
             Err(misfits_before) => Ok(index - misfits_before),
         }
     }
 
     /// What could be read of an item that isn't an event.
-    fn misread(&self, misfit: &Misfit) -> Envelope {
-        let raw = self.slice(misfit.raw).unwrap_or_default();
+    fn misread(&self, malformed: &MalformedSpan) -> Envelope {
+        let raw = self.slice(malformed.raw).unwrap_or_default();
         let read = Reader::new(raw, &[]).envelope(&mut Scanner::new(raw));
-        let fault = read.ok().and_then(|envelope| envelope.fault).filter(|_| misfit.is_utf8);
-        Envelope { raw: misfit.raw, fault: fault.or(Some(Fault::NotUtf8)), ..Envelope::default() }
+        let fault = read.ok().and_then(|envelope| envelope.fault).filter(|_| malformed.is_utf8);
+        Envelope { raw: malformed.raw, fault: fault.or(Some(Fault::NotUtf8)), ..Envelope::default() }
     }
 
     fn slice(&self, span: Span) -> Option<&str> {
@@ -197,7 +197,7 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        if let Some(spare) = &self.spare {
+        if let Some(spare) = &self.buffers {
             spare.give(mem::take(&mut self.text).into_bytes());
         }
     }
@@ -270,7 +270,7 @@ struct Reader<'a> {
     text: &'a str,
     unescaped: String,
     envelopes: Vec<Envelope>,
-    misfits: Vec<Misfit>,
+    malformed: Vec<MalformedSpan>,
     /// Where something stands that wasn't UTF-8, from the next item on.
     spoiled: &'a [usize],
     /// The first of those places that is in no item.
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
             text,
             unescaped: String::new(),
             envelopes: Vec::new(),
-            misfits: Vec::new(),
+            malformed: Vec::new(),
             spoiled,
             stray: None,
         }
@@ -331,8 +331,8 @@ impl<'a> Reader<'a> {
             self.envelopes.push(envelope);
         } else {
             // No more items than bytes.
-            let index = u32::try_from(self.envelopes.len() + self.misfits.len()).unwrap_or(u32::MAX);
-            self.misfits.push(Misfit { index, raw: envelope.raw, is_utf8 });
+            let index = u32::try_from(self.envelopes.len() + self.malformed.len()).unwrap_or(u32::MAX);
+            self.malformed.push(MalformedSpan { index, raw: envelope.raw, is_utf8 });
         }
         Ok(())
     }

@@ -14,9 +14,9 @@ use crate::error::{Error, LinkErrorKind, Result};
 
 /// Where the token may go: the base URL's origin and the allowed ones.
 #[derive(Clone, Debug)]
-pub(crate) struct Origins(Vec<Origin>);
+pub(crate) struct AllowedOrigins(Vec<Origin>);
 
-impl Origins {
+impl AllowedOrigins {
     pub(crate) fn new(base: &Url) -> Self {
         Self(vec![base.origin()])
     }

@@ -238,7 +238,7 @@ const TABLE: &[(&str, To)] = &[
     ("<https:///webexapis.com/a>; rel=next", Malformed),
     ("<///webexapis.com/a>; rel=next", Malformed),
     ("<https://webexapis.com:99999/a>; rel=next", Malformed),
-    // Origins
+    // AllowedOrigins
     ("<HTTPS://WebexAPIs.COM:443/a>; rel=next", Next("/a")),
     ("<https://webexapis.com:/a>; rel=next", Next("/a")),
     ("<https://analytics.example:8443/a>; rel=next", Next("https://analytics.example:8443/a")),
@@ -279,8 +279,8 @@ pub(super) fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
-pub(super) fn origins() -> Origins {
-    let mut origins = Origins::new(&url("https://webexapis.com/v1/"));
+pub(super) fn origins() -> AllowedOrigins {
+    let mut origins = AllowedOrigins::new(&url("https://webexapis.com/v1/"));
     origins.add(&url("https://analytics.example:8443"));
     origins.add(&url("http://[::1]:8080"));
     origins
@@ -362,7 +362,7 @@ fn origins_let_neither_user_info_nor_a_wrapped_url_pass() {
     ] {
         assert!(!origins.allows(&url(foreign)), "{foreign}");
     }
-    assert!(!Origins::new(&url("data:,")).allows(&url("data:,")));
+    assert!(!AllowedOrigins::new(&url("data:,")).allows(&url("data:,")));
 }
 
 #[test]

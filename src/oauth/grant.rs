@@ -13,10 +13,10 @@ use super::{
 use crate::{
     clock::Clock,
     error::{ApiError, Error},
-    home::{home, is_loopback},
     retry::retry_after,
     token::Token,
-    transport::{Answer, Settings, Transport},
+    transport::{Response, Settings, Transport},
+    trusted_url::{is_loopback, trusted_url},
 };
 
 /// Where grants are asked for.
@@ -49,7 +49,7 @@ impl Endpoint {
             Error::Config(reason) => Failure::Setting(reason),
             error => Failure::Setting(error.to_string().into()),
         };
-        let mut url = home("base URL of the token source", &self.base_url).map_err(setting)?;
+        let mut url = trusted_url("base URL of the token source", &self.base_url).map_err(setting)?;
         let transport = Arc::new(Transport::new(&self.settings, is_loopback(&url)).map_err(setting)?);
         let path = format!("{}/access_token", url.path().trim_end_matches('/'));
         url.set_path(&path);
@@ -101,7 +101,7 @@ pub(super) async fn ask(
     })
 }
 
-fn refusal(answer: &Answer, secrets: &Secrets) -> ApiError {
+fn refusal(answer: &Response, secrets: &Secrets) -> ApiError {
     let date = answer.header(DATE.as_str());
     let wait = answer.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
     let body = String::from_utf8_lossy(&answer.body).into_owned();

@@ -1,4 +1,4 @@
-//! What is decided without the service; `tests/tokens.rs` has the rest.
+//! What is decided without the service; `tests/it/tokens.rs` has the rest.
 
 use std::fs;
 

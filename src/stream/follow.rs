@@ -18,7 +18,7 @@ use crate::{
     checkpoint::Checkpoint,
     error::{Error, Result},
     event::Event,
-    fetch::Core,
+    fetch::Shared,
     page::Page,
     query::ListEvents,
     stats::Stats,
@@ -77,7 +77,7 @@ const MARGIN: TimeDelta = TimeDelta::milliseconds(1);
 /// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct Follow {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     query: ListEvents,
     checkpoint: Checkpoint,
     every: Duration,
@@ -111,9 +111,9 @@ struct Round {
     to: Option<DateTime<Utc>>,
     /// Whether there is a page.
     is_begun: bool,
-    /// The service's time when it was asked for the first page; where the answers to further pages come from
+    /// The service's time when it was requested the first page; where the answers to further pages come from
     /// a clock that is behind, that one's.
-    asked: Option<DateTime<Utc>>,
+    served_at: Option<DateTime<Utc>>,
     events: Vec<Event>,
     malformed: Vec<Error>,
     /// Malformed items that were handed out by an earlier round.
@@ -134,9 +134,9 @@ struct Given {
 }
 
 impl Follow {
-    pub(crate) fn new(core: Arc<Core>, query: ListEvents, checkpoint: Checkpoint) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, query: ListEvents, checkpoint: Checkpoint) -> Self {
         Self {
-            core,
+            shared,
             query,
             checkpoint,
             every: Duration::from_secs(30),
@@ -175,7 +175,7 @@ impl Follow {
     /// was handed out. Before the first answer it goes by this machine's clock.
     #[must_use]
     pub fn lag(&self) -> Duration {
-        let now = self.core.service_time().unwrap_or_else(|| self.core.clock.utc());
+        let now = self.shared.service_time().unwrap_or_else(|| self.shared.clock.utc());
         (now - self.checkpoint.mark()).to_std().unwrap_or_default()
     }
 
@@ -220,11 +220,11 @@ impl Follow {
             query = query.to(to + MARGIN);
         }
         Ok(Round {
-            pages: EventStream::list(Arc::clone(&self.core), query).pages(),
-            begun: self.core.clock.now(),
+            pages: EventStream::list(Arc::clone(&self.shared), query).pages(),
+            begun: self.shared.clock.now(),
             to,
             is_begun: false,
-            asked: None,
+            served_at: None,
             events: Vec::new(),
             malformed: Vec::new(),
             again: Vec::new(),
@@ -234,16 +234,16 @@ impl Follow {
 
     /// Where the next round ends, if not with what there is: where that is known to be the past.
     fn bound(&self) -> Option<DateTime<Utc>> {
-        let now = self.core.service_time().or(self.latest)?;
+        let now = self.shared.service_time().or(self.latest)?;
         let to = self.checkpoint.mark().max(self.checkpoint.settled()).checked_add_signed(self.span?)?;
-        // What is asked for is rounded up.
+        // What is requested is rounded up.
         (to.checked_add_signed(MARGIN * 2)? < now).then_some(to)
     }
 
     /// How far a service has got, at the least, that doesn't say what time it is: up to its latest event. One that
     /// says that it is of the future says nothing.
     fn reached(&self, events: &[Event]) -> Option<DateTime<Utc>> {
-        let now = self.core.clock.utc();
+        let now = self.shared.clock.utc();
         events.iter().map(Event::created).filter(|created| *created <= now).max().max(self.latest)
     }
 
@@ -254,7 +254,7 @@ impl Follow {
         }
         let created = || round.events.iter().map(Event::created);
         self.latest = self.reached(&round.events);
-        let Some(end) = round.to.or(round.asked).or(self.latest) else { return false };
+        let Some(end) = round.to.or(round.served_at).or(self.latest) else { return false };
         // If the list has an order, as much time as was covered fits; if not, half of it may.
         let missing = end - self.checkpoint.mark();
         let covered =
@@ -269,9 +269,9 @@ impl Follow {
         if let (Some(span), true) = (self.span, round.bytes < ROUND_BYTES / 4) {
             self.span = span.checked_add(&span);
         }
-        let Round { begun, to, asked, mut events, malformed, again, .. } = round;
+        let Round { begun, to, served_at, mut events, malformed, again, .. } = round;
         events.sort_by_key(Event::created);
-        let now = asked.or_else(|| self.reached(&events)).unwrap_or(self.checkpoint.mark());
+        let now = served_at.or_else(|| self.reached(&events)).unwrap_or(self.checkpoint.mark());
         let end = to.unwrap_or(now);
         for raw in again {
             self.checkpoint.note_malformed(&raw, end);
@@ -305,10 +305,10 @@ impl Follow {
         if given.is_empty() {
             self.checkpoint.close(given.end, given.horizon);
             self.has_reached_now = given.reaches_now;
-            let passed = self.core.clock.now().saturating_duration_since(given.begun);
+            let passed = self.shared.clock.now().saturating_duration_since(given.begun);
             let wait = self.every.saturating_sub(passed);
             self.state = if given.reaches_now && !wait.is_zero() {
-                State::Waiting(self.core.clock.sleep(wait))
+                State::Waiting(self.shared.clock.sleep(wait))
             } else {
                 State::Due
             };
@@ -320,9 +320,9 @@ impl Follow {
 impl Round {
     /// Takes in what is new of a page. `checkpoint` is where the round began.
     fn add(&mut self, page: Page, checkpoint: &Checkpoint) {
-        self.asked = match (self.is_begun, self.asked, page.asked) {
-            (false, _, asked) | (true, asked, None) => asked,
-            (true, before, Some(asked)) => before.map(|before| before.min(asked)),
+        self.served_at = match (self.is_begun, self.served_at, page.served_at) {
+            (false, _, served_at) | (true, served_at, None) => served_at,
+            (true, before, Some(served_at)) => before.map(|before| before.min(served_at)),
         };
         self.is_begun = true;
         let all = page.items.len();

@@ -16,7 +16,7 @@ use super::{EventStream, Pages};
 use crate::{
     error::{Error, Result},
     event::Event,
-    fetch::Core,
+    fetch::Shared,
     page::Page,
     slice::Slice,
     stats::Stats,
@@ -81,7 +81,7 @@ pub enum SliceItem {
 /// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct SliceStream {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     plan: iter::Fuse<Box<dyn Iterator<Item = Slice> + Send>>,
     concurrency: NonZeroUsize,
     reading: FuturesUnordered<StreamFuture<Reader>>,
@@ -95,13 +95,13 @@ pub struct SliceStream {
 
 impl SliceStream {
     pub(crate) fn new(
-        core: Arc<Core>,
+        shared: Arc<Shared>,
         plan: impl Iterator<Item = Slice> + Send + 'static,
         concurrency: NonZeroUsize,
     ) -> Self {
         let plan: Box<dyn Iterator<Item = Slice> + Send> = Box::new(plan);
         Self {
-            core,
+            shared,
             plan: plan.fuse(),
             concurrency,
             reading: FuturesUnordered::new(),
@@ -160,7 +160,7 @@ impl SliceStream {
         while self.reading.len() < self.concurrency.get()
             && let Some(slice) = self.plan.next()
         {
-            self.reading.push(Reader::new(&self.core, slice).into_future());
+            self.reading.push(Reader::new(&self.shared, slice).into_future());
         }
     }
 }
@@ -215,12 +215,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(core: &Arc<Core>, slice: Slice) -> Self {
-        let asked = slice.asked();
-        let is_foreign = slice.cursor().is_some_and(|cursor| !cursor.query.is_same_list(&asked));
+    fn new(shared: &Arc<Shared>, slice: Slice) -> Self {
+        let requested = slice.request_query();
+        let is_foreign = slice.cursor().is_some_and(|cursor| !cursor.query.is_same_list(&requested));
         let events = match slice.cursor() {
-            Some(cursor) => EventStream::resumed(Arc::clone(core), cursor.clone()),
-            None => EventStream::list(Arc::clone(core), asked),
+            Some(cursor) => EventStream::resumed(Arc::clone(shared), cursor.clone()),
+            None => EventStream::list(Arc::clone(shared), requested),
         };
         Self { slice, pages: events.pages(), is_foreign, is_closed: false, events: 0 }
     }

@@ -80,7 +80,7 @@ fn a_page_of_nothing_but_malformed_items_takes_a_small_multiple_of_its_text() {
     let items = 100_000;
     let batch = page(&format!("{{\"items\":[{}1]}}", "1,".repeat(items - 1))).unwrap();
     assert_eq!((batch.len(), batch.events_from(0), batch.envelopes.capacity()), (items, 0, 0));
-    assert!(batch.misfits.capacity() * size_of::<Misfit>() <= 16 * batch.text.len());
+    assert!(batch.malformed.capacity() * size_of::<MalformedSpan>() <= 16 * batch.text.len());
     assert_eq!(batch.envelope(items - 1).fault, Some(Fault::NotAnObject));
 }
 

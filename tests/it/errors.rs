@@ -1,7 +1,5 @@
 //! What an error does to a stream, and what it says: never a token, never a query string.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     error::Error as StdError,
     num::NonZeroU32,
@@ -12,11 +10,9 @@ use futures::{FutureExt, StreamExt, TryStreamExt, future::ready, stream::FusedSt
 use webex_events::{Error, Event, ListEvents};
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{
-    Served, Service, bad, body, builder, error, event, hasty, items, label, labels, ok, read, read_some,
-    refusal, within,
+use crate::support::{
+    self, Served, Service, bad, body, builder, error, event, hasty, items, label, labels, ok, read,
+    read_some, refusal, within,
 };
 
 // ---- what it does to a stream ----

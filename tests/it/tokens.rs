@@ -1,7 +1,5 @@
 //! Tokens that change: who is asked for one, when and how often, and that the place in the list is kept.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt::Write as _,
@@ -17,10 +15,8 @@ use webex_events::{
 };
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{
-    Call, Service, TOKEN, builder, error, hasty, http, kind, ok, read, read_some, refusal, within,
+use crate::support::{
+    self, Call, Service, TOKEN, builder, error, hasty, http, kind, ok, read, read_some, refusal, within,
 };
 
 /// Gives one token until it is told of a rejection, and then the next answer of its script.

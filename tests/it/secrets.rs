@@ -1,7 +1,5 @@
 //! What errors and `Debug` say: never a token, never a query string.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     error::Error as StdError,
     fmt::{Display, Write as _},
@@ -11,9 +9,7 @@ use futures::StreamExt;
 use webex_events::{Client, ClientBuilder, Cursor, Error, Event, ListEvents, Token};
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{Served, Service, TOKEN, builder, error, http, kind, ok, page, read_some, within};
+use crate::support::{self, Served, Service, TOKEN, builder, error, http, kind, ok, page, read_some, within};
 
 const SECRET: &str = "qUeRySeCrEt";
 

@@ -1,9 +1,6 @@
 //! Following: events that come late or together, quiet stretches, restarts at every point. Time is the
 //! sandbox's, which stands still until it is moved on.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![cfg(feature = "sandbox")]
-
-mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,9 +9,9 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{self, Served, Service, body, builder, http, kind, page, refusal, within};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, stream::FusedStream};
-use support::{Served, Service, body, builder, http, kind, page, refusal, within};
 use webex_events::{
     Checkpoint, Client, Error, Event, Follow, ListEvents, Resource, Result, RetryPolicy,
     sandbox::{Answer, Bounds, LinkFault, Malformed, Sandbox, When},

@@ -41,7 +41,7 @@ impl fmt::Debug for Access {
 
 /// What every attempt of a client and its clones gets its token from.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct TokenProvider {
     access: Access,
     state: Arc<Mutex<State>>,
 }
@@ -51,8 +51,8 @@ struct State {
     /// How many times the source has answered a rejection.
     generation: u64,
     latest: Option<Renewal>,
-    /// The question under way, which is dropped with the last who waits for it.
-    question: Option<(Token, WeakShared<Question>)>,
+    /// The renewal in flight, which is dropped with the last task that waits for it.
+    in_flight: Option<(Token, WeakShared<InFlight>)>,
 }
 
 /// The latest answer of the source to a rejection.
@@ -63,53 +63,54 @@ struct Renewal {
 }
 
 /// It goes on with whoever is polled: a stream that isn't must hold up no other.
-type Question = BoxFuture<'static, Result<Token, Failure>>;
+type InFlight = BoxFuture<'static, Result<Token, Failure>>;
 
 /// For the first who takes it; the others ask again.
 type Failure = Arc<Mutex<Option<Error>>>;
 
 /// A token for one attempt.
 #[derive(Debug)]
-pub(crate) struct Pass {
+pub(crate) struct Credential {
     pub(crate) token: Token,
     /// The generation at the time that the token was asked for.
     generation: u64,
 }
 
-impl Gate {
+impl TokenProvider {
     pub(crate) fn new(access: Access) -> Self {
         Self { access, state: Arc::default() }
     }
 
     /// The token for an attempt.
-    pub(crate) async fn pass(&self) -> Result<Pass> {
+    pub(crate) async fn credential(&self) -> Result<Credential> {
         // Noted first: a renewal from here on is one that the token may have missed.
         let generation = lock(&self.state).generation;
         let token = match &self.access {
             Access::Fixed(token) => token.clone(),
             Access::Source(source) => checked(source.token(None).await)?,
         };
-        Ok(Pass { token, generation })
+        Ok(Credential { token, generation })
     }
 
-    /// The token to send the request with once more, now that the one of `pass` was rejected; none if
+    /// The token to send the request with once more, now that the one of `credential` was rejected; none if
     /// there is no other to be had.
-    pub(crate) async fn renew(&self, pass: &Pass) -> Result<Option<Token>> {
+    pub(crate) async fn renew(&self, credential: &Credential) -> Result<Option<Token>> {
         let Access::Source(source) = &self.access else { return Ok(None) };
         loop {
-            let (rejected, question) = {
+            let (rejected, in_flight) = {
                 let mut state = lock(&self.state);
-                if let Some(token) = state.answer(pass) {
+                if let Some(token) = state.answer(credential) {
                     return Ok(Some(token));
                 }
                 state.under_way().unwrap_or_else(|| {
-                    let question = self.question(Arc::clone(source), pass.token.clone());
-                    state.question = question.downgrade().map(|question| (pass.token.clone(), question));
-                    (pass.token.clone(), question)
+                    let in_flight = self.in_flight(Arc::clone(source), credential.token.clone());
+                    state.in_flight =
+                        in_flight.downgrade().map(|in_flight| (credential.token.clone(), in_flight));
+                    (credential.token.clone(), in_flight)
                 })
             };
-            match question.await {
-                Ok(token) if rejected == pass.token => return Ok(Some(token)),
+            match in_flight.await {
+                Ok(token) if rejected == credential.token => return Ok(Some(token)),
                 // It was about another token.
                 Ok(_) => {}
                 Err(failure) => {
@@ -122,32 +123,32 @@ impl Gate {
     }
 
     /// Asks the source for another token than `rejected`.
-    fn question(&self, source: Arc<dyn TokenSource>, rejected: Token) -> Shared<Question> {
+    fn in_flight(&self, source: Arc<dyn TokenSource>, rejected: Token) -> Shared<InFlight> {
         let state = Arc::clone(&self.state);
-        let question = async move {
+        let in_flight = async move {
             let answer = checked(source.token(Some(&rejected)).await);
             let mut state = lock(&state);
-            state.question = None;
+            state.in_flight = None;
             let token = answer.map_err(|error| Arc::new(Mutex::new(Some(error))))?;
             state.latest = Some(Renewal { rejected, token: token.clone() });
             state.generation += 1;
             Ok(token)
         };
-        question.boxed().shared()
+        in_flight.boxed().shared()
     }
 }
 
 impl State {
-    /// The source's answer to the rejection of the token of `pass`, if it has been given since.
-    fn answer(&self, pass: &Pass) -> Option<Token> {
-        let is_since = self.generation > pass.generation;
-        let renewal = self.latest.as_ref().filter(|latest| is_since && latest.rejected == pass.token);
+    /// The source's answer to the rejection of the token of `credential`, if it has been given since.
+    fn answer(&self, credential: &Credential) -> Option<Token> {
+        let is_since = self.generation > credential.generation;
+        let renewal = self.latest.as_ref().filter(|latest| is_since && latest.rejected == credential.token);
         renewal.map(|renewal| renewal.token.clone())
     }
 
-    fn under_way(&self) -> Option<(Token, Shared<Question>)> {
-        let (rejected, question) = self.question.as_ref()?;
-        Some((rejected.clone(), question.upgrade()?))
+    fn under_way(&self) -> Option<(Token, Shared<InFlight>)> {
+        let (rejected, in_flight) = self.in_flight.as_ref()?;
+        Some((rejected.clone(), in_flight.upgrade()?))
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers each question when the test lets it: `None` always with the first token.
+    /// Responds to each request when the test lets it: `None` always with the first token.
     #[derive(Debug)]
     struct Scripted {
         first: Token,
@@ -191,14 +192,14 @@ mod tests {
         }
     }
 
-    fn scripted(next: impl IntoIterator<Item = Result<Token>>) -> (Arc<Scripted>, Gate) {
+    fn scripted(next: impl IntoIterator<Item = Result<Token>>) -> (Arc<Scripted>, TokenProvider) {
         let source = Arc::new(Scripted {
             first: Token::from("a"),
             next: StdMutex::new(next.into_iter().collect()),
             asked: StdMutex::default(),
             answers: Semaphore::new(0),
         });
-        (Arc::clone(&source), Gate::new(Access::Source(Arc::new(source))))
+        (Arc::clone(&source), TokenProvider::new(Access::Source(Arc::new(source))))
     }
 
     fn asked(source: &Scripted) -> Vec<Token> {
@@ -207,10 +208,10 @@ mod tests {
 
     #[tokio::test]
     async fn those_rejected_together_share_one_question() {
-        let (source, gate) = scripted([Ok("b".into())]);
-        let passes = [gate.pass().await.unwrap(), gate.pass().await.unwrap()];
-        let mut first = Box::pin(gate.renew(&passes[0]));
-        let mut second = Box::pin(gate.renew(&passes[1]));
+        let (source, provider) = scripted([Ok("b".into())]);
+        let credentials = [provider.credential().await.unwrap(), provider.credential().await.unwrap()];
+        let mut first = Box::pin(provider.renew(&credentials[0]));
+        let mut second = Box::pin(provider.renew(&credentials[1]));
         assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
         source.answers.add_permits(1);
         assert_eq!(first.await.unwrap(), Some("b".into()));
@@ -220,65 +221,65 @@ mod tests {
 
     #[tokio::test]
     async fn a_rejection_of_a_later_attempt_is_a_question_of_its_own() {
-        let (source, gate) = scripted([Ok("b".into()), Ok("c".into())]);
+        let (source, provider) = scripted([Ok("b".into()), Ok("c".into())]);
         source.answers.add_permits(2);
-        let early = gate.pass().await.unwrap();
-        assert_eq!(gate.renew(&early).await.unwrap(), Some("b".into()));
+        let early = provider.credential().await.unwrap();
+        assert_eq!(provider.renew(&early).await.unwrap(), Some("b".into()));
         // The source still gives the old token, which is rejected once more.
-        let late = gate.pass().await.unwrap();
+        let late = provider.credential().await.unwrap();
         assert_eq!(late.token, "a".into());
-        assert_eq!(gate.renew(&late).await.unwrap(), Some("c".into()));
+        assert_eq!(provider.renew(&late).await.unwrap(), Some("c".into()));
         assert_eq!(asked(&source), ["a".into(), "a".into()]);
     }
 
     #[tokio::test]
     async fn another_token_than_the_replaced_one_is_not_answered_from_memory() {
-        let (source, gate) = scripted([Ok("b".into()), Ok("c".into())]);
+        let (source, provider) = scripted([Ok("b".into()), Ok("c".into())]);
         source.answers.add_permits(2);
-        let first = gate.pass().await.unwrap();
-        let other = Pass { token: "x".into(), generation: first.generation };
-        assert_eq!(gate.renew(&first).await.unwrap(), Some("b".into()));
-        assert_eq!(gate.renew(&other).await.unwrap(), Some("c".into()));
+        let first = provider.credential().await.unwrap();
+        let other = Credential { token: "x".into(), generation: first.generation };
+        assert_eq!(provider.renew(&first).await.unwrap(), Some("b".into()));
+        assert_eq!(provider.renew(&other).await.unwrap(), Some("c".into()));
         assert_eq!(asked(&source), ["a".into(), "x".into()]);
     }
 
     #[tokio::test]
     async fn a_failure_is_not_kept_and_a_dropped_question_blocks_no_other() {
-        let (source, gate) = scripted([Err(Error::config("no")), Ok("b".into())]);
-        let pass = gate.pass().await.unwrap();
-        assert!(gate.renew(&pass).now_or_never().is_none(), "it waits and is dropped");
+        let (source, provider) = scripted([Err(Error::config("no")), Ok("b".into())]);
+        let credential = provider.credential().await.unwrap();
+        assert!(provider.renew(&credential).now_or_never().is_none(), "it waits and is dropped");
         source.answers.add_permits(2);
-        assert!(gate.renew(&pass).await.is_err());
-        assert_eq!(gate.renew(&pass).await.unwrap(), Some("b".into()));
+        assert!(provider.renew(&credential).await.is_err());
+        assert_eq!(provider.renew(&credential).await.unwrap(), Some("b".into()));
         assert_eq!(asked(&source).len(), 3);
     }
 
     #[tokio::test]
     async fn a_question_that_nobody_polls_holds_up_no_other() {
-        let (source, gate) = scripted([Ok("b".into())]);
-        let passes = [gate.pass().await.unwrap(), gate.pass().await.unwrap()];
-        let mut left = Box::pin(gate.renew(&passes[0]));
+        let (source, provider) = scripted([Ok("b".into())]);
+        let credentials = [provider.credential().await.unwrap(), provider.credential().await.unwrap()];
+        let mut left = Box::pin(provider.renew(&credentials[0]));
         assert!((&mut left).now_or_never().is_none());
         source.answers.add_permits(1);
-        assert_eq!(gate.renew(&passes[1]).now_or_never().unwrap().unwrap(), Some("b".into()));
+        assert_eq!(provider.renew(&credentials[1]).now_or_never().unwrap().unwrap(), Some("b".into()));
         assert_eq!(left.await.unwrap(), Some("b".into()));
         assert_eq!(asked(&source), ["a".into()]);
     }
 
     #[tokio::test]
     async fn a_token_that_can_not_be_sent_is_refused_each_time() {
-        let (source, gate) = scripted([Ok("b\nb".into())]);
+        let (source, provider) = scripted([Ok("b\nb".into())]);
         source.answers.add_permits(1);
-        let pass = gate.pass().await.unwrap();
-        assert!(matches!(gate.renew(&pass).await, Err(Error::Config(_))));
-        let empty = Gate::new(Access::Source(Arc::new(Token::from(""))));
-        assert!(matches!(empty.pass().await, Err(Error::Config(_))));
+        let credential = provider.credential().await.unwrap();
+        assert!(matches!(provider.renew(&credential).await, Err(Error::Config(_))));
+        let empty = TokenProvider::new(Access::Source(Arc::new(Token::from(""))));
+        assert!(matches!(empty.credential().await, Err(Error::Config(_))));
     }
 
     #[tokio::test]
     async fn a_fixed_token_has_no_other() {
-        let gate = Gate::new(Access::Fixed("a".into()));
-        let pass = gate.pass().await.unwrap();
-        assert_eq!(gate.renew(&pass).await.unwrap(), None);
+        let provider = TokenProvider::new(Access::Fixed("a".into()));
+        let credential = provider.credential().await.unwrap();
+        assert_eq!(provider.renew(&credential).await.unwrap(), None);
     }
 }

@@ -1,8 +1,6 @@
 //! The names and signatures of the public surface, and what its types can do by themselves. Most of
 //! this holds by compiling.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     collections::BTreeMap,
     error::Error as StdError,
@@ -21,8 +19,6 @@ use webex_events::{
     FieldError, Follow, LinkErrorKind, ListEvents, MalformedItem, OAuth, Page, Pages, RateLimit, Resource,
     Result, RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token, TokenSource,
 };
-
-mod support;
 
 /// Fails to compile if the type has the trait.
 macro_rules! lacks {
@@ -272,7 +268,7 @@ fn _a_page_is_read_by_its_items(page: Page) -> Vec<Result<Event>> {
 
 #[test]
 fn an_event_has_the_methods_of_the_design() {
-    let event: Event = Event::from_json(support::event("a")).unwrap();
+    let event: Event = Event::from_json(crate::support::event("a")).unwrap();
     let _: Result<Event> = Event::from_json("{}");
     let _: (&str, &Resource, &EventType) = (event.id(), event.resource(), event.event_type());
     let _: [Option<&str>; 3] = [event.actor_id(), event.org_id(), event.app_id()];

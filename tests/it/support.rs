@@ -3,15 +3,6 @@
 //!
 //! Everything that could hang is bounded by [`within`].
 
-#![allow(
-    dead_code,
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "each test file uses a part of it, and a test fails by panicking"
-)]
-
 use std::{
     future::Future,
     net::SocketAddr,

@@ -1,7 +1,5 @@
 //! What holds all clones of a client back together: a pause that the service asks for, and a pace.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     num::NonZeroU32,
     time::{Duration, Instant},
@@ -10,9 +8,9 @@ use std::{
 use futures::{StreamExt, future::join_all, poll};
 use webex_events::{ListEvents, RateLimit};
 
-mod support;
-
-use support::{Service, Wire, builder, event, hasty, http, labels, page, read, refusal, settle, within};
+use crate::support::{
+    Service, Wire, builder, event, hasty, http, labels, page, read, refusal, settle, within,
+};
 
 /// The one test here that takes a second: `Retry-After` knows no less.
 #[tokio::test]

@@ -1,14 +1,10 @@
 //! Only a page without a next link ends a list: nothing else looks like its end.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use futures::StreamExt;
 use webex_events::{Error, LinkErrorKind, ListEvents};
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{
+use crate::support::{
     Served, Service, body, error, event, http, items, labels, ok, page, read, read_some, read_up_to, within,
 };
 

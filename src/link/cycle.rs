@@ -11,13 +11,13 @@ use crate::error::{Error, LinkErrorKind, Result};
 /// The pages at steps 1, 2, 4, 8 … are marked, each in place of the one before. A walk that ran into
 /// a cycle passes its mark again as soon as that lies in the cycle and is held for its whole length:
 /// within three times the number of different pages. A page that links to itself is found at once.
-pub(crate) struct Trail {
+pub(crate) struct CycleDetector {
     page: Url,
     marked: Url,
     steps: u64,
 }
 
-impl Trail {
+impl CycleDetector {
     pub(crate) fn new(start: &Url) -> Self {
         Self { page: start.clone(), marked: start.clone(), steps: 0 }
     }
@@ -42,9 +42,9 @@ impl Trail {
 }
 
 /// Without the URLs, whose queries are not for logs.
-impl fmt::Debug for Trail {
+impl fmt::Debug for CycleDetector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trail").field("steps", &self.steps).finish_non_exhaustive()
+        f.debug_struct("CycleDetector").field("steps", &self.steps).finish_non_exhaustive()
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
 
     /// The step on which a walk over `tail` pages into a cycle of `length` is stopped.
     fn stopped_at(tail: usize, length: usize) -> usize {
-        let mut walk = Trail::new(&page(0));
+        let mut walk = CycleDetector::new(&page(0));
         for step in 1..=1000 {
             let at = if step < tail { step } else { tail + (step - tail) % length };
             if let Err(error) = walk.follow(&page(at)) {
@@ -89,24 +89,24 @@ mod tests {
 
     #[test]
     fn a_walk_without_return_goes_on() {
-        let mut trail = Trail::new(&page(0));
-        assert!((1..10_000).all(|n| trail.follow(&page(n)).is_ok()));
+        let mut cycles = CycleDetector::new(&page(0));
+        assert!((1..10_000).all(|n| cycles.follow(&page(n)).is_ok()));
     }
 
     #[test]
     fn pages_that_differ_in_a_byte_are_different() {
-        let mut trail = Trail::new(&page(0));
+        let mut cycles = CycleDetector::new(&page(0));
         for text in
             ["https://webexapis.com/a%2fb", "https://webexapis.com/a%2Fb", "https://webexapis.com/a/b"]
         {
-            trail.follow(&Url::parse(text).unwrap()).unwrap();
+            cycles.follow(&Url::parse(text).unwrap()).unwrap();
         }
     }
 
     #[test]
     fn neither_its_error_nor_its_debug_shows_a_query() {
-        let mut trail = Trail::new(&page(7));
-        let shown = format!("{trail:?} {}", trail.follow(&page(7)).unwrap_err());
+        let mut cycles = CycleDetector::new(&page(7));
+        let shown = format!("{cycles:?} {}", cycles.follow(&page(7)).unwrap_err());
         assert!(shown.contains("/v1/events") && !shown.contains("cursor"), "{shown}");
     }
 }

@@ -1,15 +1,11 @@
 //! A list can be stopped at any place, and gone on with from a line of text.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::error::Error as _;
 
 use futures::{StreamExt, TryStreamExt};
 use webex_events::{ApiError, Cursor, Error, ListEvents, Resource};
 
-mod support;
-
-use support::{
+use crate::support::{
     Call, Served, Service, bad, body, builder, client, error, event, http, items, kind, label, labels, ok,
     page, read, read_some, refusal, within,
 };

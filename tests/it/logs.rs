@@ -1,8 +1,6 @@
 //! What is logged: never a token, never a query string. In a program of its own, since a subscriber
 //! is for all threads.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     fmt::Debug,
     sync::{Arc, Mutex},
@@ -11,9 +9,7 @@ use std::{
 use webex_events::{ListEvents, OAuth, Resource};
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{Service, TOKEN, builder, labels, ok, read};
+use crate::support::{Service, TOKEN, builder, labels, ok, read};
 
 const SECRET: &str = "qUeRySeCrEt";
 

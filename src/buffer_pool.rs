@@ -13,9 +13,9 @@ const LONGEST: usize = 4 << 20;
 /// Without it the body of each page is given back to the system and asked for again, and the system
 /// clears it each time: at pages of 100 that takes longer than to decode them.
 #[derive(Debug, Default)]
-pub(crate) struct Spare(Mutex<Vec<Vec<u8>>>);
+pub(crate) struct BufferPool(Mutex<Vec<Vec<u8>>>);
 
-impl Spare {
+impl BufferPool {
     /// An empty buffer with room for so many bytes.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_empty_and_with_its_room() {
-        let spare = Spare::default();
+        let spare = BufferPool::default();
         let mut buffer = spare.take(100);
         buffer.extend_from_slice(&[1; 100]);
         let room = (buffer.as_ptr(), buffer.capacity());
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn little_is_kept() {
-        let spare = Spare::default();
+        let spare = BufferPool::default();
         spare.give(Vec::with_capacity(LONGEST + 1));
         assert_eq!(spare.take(0).capacity(), 0);
         for _ in 0..=BUFFERS {

@@ -1,13 +1,9 @@
 //! A list asks for what its reader needs, when it is needed, and for nothing else.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::FusedStream};
 use webex_events::{Error, ListEvents};
 
-mod support;
-
-use support::{Service, Wire, http, items, label, labels, page, read, read_some, within};
+use crate::support::{self, Service, Wire, http, items, label, labels, page, read, read_some, within};
 
 #[tokio::test]
 async fn nothing_is_sent_before_the_first_poll() {

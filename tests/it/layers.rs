@@ -1,5 +1,4 @@
 //! The table of layers in `ARCHITECTURE.md` is true.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Kept by a client for all its clones.
 #[derive(Debug, Default)]
-pub(crate) struct Answers(Mutex<Seen>);
+pub(crate) struct ResponseStats(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -20,7 +20,7 @@ struct Seen {
     service: Option<(DateTime<Utc>, Instant)>,
 }
 
-impl Answers {
+impl ResponseStats {
     pub(crate) fn count(&self, status: u16) {
         *self.seen().by_status.entry(status).or_default() += 1;
     }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_service_time_is_never_ahead_of_the_service() {
-        let answers = Answers::default();
+        let answers = ResponseStats::default();
         let second = Duration::from_secs(1);
         let before = Instant::now();
         let sent = before + second;
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_latest_date_that_can_be_read_holds() {
-        let answers = Answers::default();
+        let answers = ResponseStats::default();
         let sent = Instant::now();
         let dated = |date| answers.dated(date, sent, Duration::ZERO);
         assert!(dated(" Monday, 05-Jan-26 09:01:30 GMT ").is_some());

@@ -1,7 +1,5 @@
 //! `EventData`: every shape that is known of, and every one that isn't.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "so do tests fail")]
-
 #[path = "event_data/keys.rs"]
 mod keys;
 

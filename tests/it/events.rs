@@ -1,16 +1,12 @@
 //! An event keeps the text it came in, and nothing in one item harms another.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{fs, path::Path};
 
 use futures::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 use webex_events::{Error, Event, EventType, ListEvents, Resource};
 
-mod support;
-
-use support::{
+use crate::support::{
     Served, Service, bad, body, builder, error, event, event_with, http, kind, label, labels, ok, page, read,
     read_some, within,
 };

@@ -1,17 +1,13 @@
 //! Link headers are untrusted: what can be followed is followed byte for byte, what can't be is an
 //! error behind the events of its page, and the token goes nowhere else.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use webex_events::ListEvents;
 
-mod support;
-
-use support::{
-    Served, Service, TOKEN, builder, error, event, http, labels, ok, page, read, read_some, within,
+use crate::support::{
+    self, Served, Service, TOKEN, builder, error, event, http, labels, ok, page, read, read_some, within,
 };
 
 /// A service whose first page has these `Link` lines, in which `{base}` and `{host}` stand for its own,

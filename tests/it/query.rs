@@ -1,13 +1,9 @@
 //! What a list asks for.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use chrono::{DateTime, TimeDelta, Utc};
 use webex_events::{EventType, ListEvents, Resource};
 
-mod support;
-
-use support::{Service, read};
+use crate::support::{Service, read};
 
 fn pairs(service: &[wiremock::Request]) -> Vec<(String, String)> {
     service[0].url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()

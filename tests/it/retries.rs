@@ -1,7 +1,5 @@
 //! What is tried again, how often and after which wait; and what holds all clones of a client back.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{num::NonZeroU32, time::Duration};
 
 use futures::StreamExt;
@@ -9,10 +7,9 @@ use tokio::net::TcpListener;
 use webex_events::{Client, Error, ListEvents, RetryPolicy};
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{
-    Served, Service, Wire, builder, error, event, hasty, http, kind, labels, ok, page, read, refusal, within,
+use crate::support::{
+    self, Served, Service, Wire, builder, error, event, hasty, http, kind, labels, ok, page, read, refusal,
+    within,
 };
 
 const RETRIED: [u16; 7] = [408, 423, 429, 500, 502, 503, 504];

@@ -7,7 +7,7 @@ use url::{Host, Url};
 use crate::error::{Error, Result};
 
 /// A URL to which secrets may be sent; `name` is what it is called in errors.
-pub(crate) fn home(name: &str, text: &str) -> Result<Url> {
+pub(crate) fn trusted_url(name: &str, text: &str) -> Result<Url> {
     let refuse = |reason: &str| Err(Error::config(format!("the {name} {reason}")));
     let Ok(url) = Url::parse(text) else {
         return refuse("isn't an absolute URL");
@@ -54,7 +54,7 @@ mod tests {
             "http://localhost/v1",
             "HTTP://LOCALHOST",
         ] {
-            assert!(home("base URL", url).is_ok(), "{url}");
+            assert!(trusted_url("base URL", url).is_ok(), "{url}");
         }
         for url in [
             "http://webexapis.com/v1",
@@ -72,7 +72,7 @@ mod tests {
             "http://[::ffff:8.8.8.8]/",
             "file:///etc/passwd",
         ] {
-            assert!(matches!(home("base URL", url), Err(Error::Config(_))), "{url}");
+            assert!(matches!(trusted_url("base URL", url), Err(Error::Config(_))), "{url}");
         }
     }
 }

@@ -1,15 +1,11 @@
 //! Dropping a future loses nothing, and dropping a stream leaves nothing behind.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use futures::{StreamExt, poll};
 use webex_events::ListEvents;
 
-mod support;
-
-use support::{Connection, Wire, builder, event, http, label, page, read, within};
+use crate::support::{self, Connection, Wire, builder, event, http, label, page, read, within};
 
 fn linked(wire: &Wire, line: &str, cursor: usize) -> Vec<u8> {
     http(200, &[("Link", &format!("<{}/events?cursor={cursor}>; rel=next", wire.url()))], page(line))

@@ -1,6 +1,5 @@
 //! The sandbox, through HTTP.
 #![cfg(feature = "sandbox")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 use std::{collections::HashSet, net::SocketAddr, sync::LazyLock, time::Duration};
 

@@ -1,9 +1,6 @@
 //! Slices: each event of a range exactly once, whatever the service means by its bounds, and no more under
 //! way than asked for.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![cfg(feature = "sandbox")]
-
-mod support;
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{self, Service, builder, hasty, kind, ok, page, refusal, settle, within};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use support::{Service, builder, hasty, kind, ok, page, refusal, settle, within};
 use webex_events::{
     Client, Error, Event, ListEvents, Resource, Result, Slice, SliceItem,
     sandbox::{Answer, Bounds, Sandbox, SandboxBuilder, When},

@@ -1,6 +1,5 @@
 //! `OAuth` through the public surface: when it asks for tokens, and that none is lost on the way.
 #![cfg(feature = "sandbox")]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::BTreeMap,
@@ -19,9 +18,9 @@ use webex_events::{
 };
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{Call, Service, Wire, error, hasty, http, kind, ok, page, read, read_some, refusal, within};
+use crate::support::{
+    Call, Service, Wire, error, hasty, http, kind, ok, page, read, read_some, refusal, within,
+};
 
 /// A folder with a token file in it.
 struct Folder(TempDir);

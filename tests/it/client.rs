@@ -1,7 +1,5 @@
 //! What a client is built from and what it sends.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -9,9 +7,7 @@ use futures::StreamExt;
 use webex_events::{Client, ClientBuilder, Error, ListEvents, Result};
 use wiremock::ResponseTemplate;
 
-mod support;
-
-use support::{
+use crate::support::{
     Served, Service, TOKEN, Wire, bad, body, builder, error, event, hasty, http, kind, labels, ok, page,
     read, refusal, within,
 };

@@ -1,0 +1,31 @@
+//! The behaviour of the library, through its public API: one file per subject, one binary.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do: by panicking"
+)]
+
+mod cancel;
+mod client;
+mod cursors;
+mod end;
+mod errors;
+mod event_data;
+mod events;
+mod follow;
+mod layers;
+mod laziness;
+mod links;
+mod logs;
+mod oauth;
+mod pacing;
+mod query;
+mod retries;
+mod sandbox;
+mod secrets;
+mod slices;
+mod support;
+mod surface;
+mod tokens;
