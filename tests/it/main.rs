@@ -26,6 +26,10 @@ mod retries;
 mod sandbox;
 mod secrets;
 mod slices;
+#[cfg_attr(
+    not(feature = "sandbox"),
+    expect(dead_code, reason = "the tests against the sandbox use the rest")
+)]
 mod support;
 mod surface;
 mod tokens;
