@@ -13,6 +13,7 @@ use crate::{
     signal::Stop,
 };
 
+mod archive;
 mod args;
 mod connect;
 mod doctor;
@@ -29,7 +30,6 @@ mod progress;
 mod say;
 mod serve;
 mod signal;
-mod store;
 mod summary;
 mod verify;
 mod when;

@@ -7,6 +7,7 @@ use serde_json::json;
 use webex_events::{ListEvents, Slice};
 
 use crate::{
+    archive::Codec,
     args,
     export::{
         asked::{Range, seconds},
@@ -15,7 +16,6 @@ use crate::{
     failure::{Code, Failure},
     progress::counted,
     say,
-    store::Codec,
     when::{Rate, When, words},
 };
 

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use webex_events::Stats;
 
 use crate::{
+    archive::{Entry, Stage, Totals, fs as disk},
     export::asked::Range,
     failure::{Code, Failure},
-    store::{Entry, Stage, Totals, disk},
 };
 
 /// What there is to say.

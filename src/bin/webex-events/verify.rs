@@ -5,13 +5,13 @@ use serde_json::Map;
 use webex_events::ListEvents;
 
 use crate::{
+    archive::{Kind, Place, State},
     args,
     export::asked::Range,
     failure::{Code, Failure},
     progress::counted,
     say,
     signal::Stop,
-    store::{Kind, Place, State},
     verify::files::Checked,
 };
 

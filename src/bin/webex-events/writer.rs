@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinHandle};
 use webex_events::{Cursor, Event, Result as ListResult};
 
-use crate::store::{Entry, Store, Totals};
+use crate::archive::{Entry, Store, Totals};
 
 /// So many pages may wait to be written.
 const QUEUE: usize = 16;
@@ -183,7 +183,7 @@ mod tests {
     use webex_events::Event;
 
     use super::*;
-    use crate::store::{About, Codec, Form, Found, Kind, Place};
+    use crate::archive::{About, Codec, Form, Found, Kind, Place};
 
     #[tokio::test]
     async fn one_that_has_broken_down_says_so_when_time_passes() {

@@ -6,13 +6,13 @@ use clap::{Args, builder::NonEmptyStringValueParser};
 use webex_events::{EventType, ListEvents, Resource};
 
 use crate::{
+    archive::Codec,
     args::{
         Connection, Watch,
         help::{EXIT_CODES, EXPORT, TOKEN},
         open::Open,
     },
     failure::Failure,
-    store::Codec,
     when::{When, span, when},
 };
 

@@ -9,11 +9,11 @@ use std::{
 use clap::Args;
 
 use crate::{
+    archive::Codec,
     args::{
         Connection,
         help::{EXIT_CODES, TOKEN, VERIFY},
     },
-    store::Codec,
     when::{Rate, When, rate, span, when},
 };
 

@@ -8,13 +8,13 @@ use url::{Host, Url};
 use webex_events::ListEvents;
 
 use crate::{
+    archive::{Codec, Place},
     args::{Connection, Export, Filters},
     connect::Connected,
     failure::{Code, Failure},
     next::next,
     say,
     signal::Stop,
-    store::{Codec, Place},
     when::{When, words},
 };
 

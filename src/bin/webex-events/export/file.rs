@@ -6,6 +6,7 @@ use chrono::Utc;
 use serde_json::Map;
 
 use crate::{
+    archive::{About, Entry, Form, Found, Kind, Place, Store},
     export::{
         Job, Service,
         asked::{self, Asked, Range, must_fit},
@@ -18,7 +19,6 @@ use crate::{
     log,
     progress::Progress,
     say,
-    store::{About, Entry, Form, Found, Kind, Place, Store},
     summary::Report,
     when::When,
 };

@@ -7,6 +7,7 @@ use serde_json::Map;
 use webex_events::{Error, LinkErrorKind, SliceItem, SliceStream, Stats};
 
 use crate::{
+    archive::{About, Codec, Entry, Form, Found, Kind, Place, Stage, Store},
     export::{
         Job, Service,
         asked::{self, Asked, Range, must_fit, seconds},
@@ -21,7 +22,6 @@ use crate::{
     next::next,
     progress::{Progress, covered::Covered},
     say,
-    store::{About, Codec, Entry, Form, Found, Kind, Place, Stage, Store},
     summary::Report,
     when::words,
     writer::{Command, Piece, Writer},

@@ -6,7 +6,7 @@ use std::{
     mem,
 };
 
-use crate::store::framed;
+use crate::archive::framed;
 
 /// Written at a time.
 const CHUNK: usize = 256 << 10;

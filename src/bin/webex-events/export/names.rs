@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::store::{Codec, Entry};
+use crate::archive::{Codec, Entry};
 
 /// A file for the events created from `start`, included, up to `end`, excluded.
 pub(crate) fn entry(start: DateTime<Utc>, end: DateTime<Utc>, codec: Codec) -> Entry {

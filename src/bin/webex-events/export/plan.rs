@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use webex_events::{Cursor, Event, Page, Result as ListResult, Slice, Slices};
 
-use crate::store::{Entry, Stage, Store};
+use crate::archive::{Entry, Stage, Store};
 
 /// So often in a run a slice may begin anew because its cursors don't last.
 const RESTARTS: u32 = 3;

@@ -7,9 +7,9 @@ use serde_json::{Map, json};
 use webex_events::{Error, Page};
 
 use crate::{
+    archive::{Entry, Place, Store, Totals, kept, malformed_path},
     export::{lines::Lines, walk::Halt},
     say,
-    store::{Entry, Place, Store, Totals, kept, malformed_path},
     writer::{Command, Piece, Writer},
 };
 

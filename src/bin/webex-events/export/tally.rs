@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use webex_events::Stats;
 
 use crate::{
+    archive::Totals,
     progress::{counted, retries},
     say,
-    store::Totals,
 };
 
 /// What has been done, and where it is.

@@ -10,12 +10,12 @@ use super::{
     sink::{Folder, Sink},
 };
 use crate::{
+    archive::{About, Form, Found, Kind, Place},
     args,
     connect::Connected,
     export::asked::{self, must_fit},
     failure::{Code, Failure},
     signal::Stop,
-    store::{About, Form, Found, Kind, Place},
     writer::Writer,
 };
 

@@ -8,8 +8,8 @@ use webex_events::{Checkpoint, Event};
 
 use super::{Item, stdout::Stdout};
 use crate::{
+    archive::{Codec, Entry},
     export::{asked::hour, names, walk::Halt},
-    store::{Codec, Entry},
     writer::{Command, Writer},
 };
 

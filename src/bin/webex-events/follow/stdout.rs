@@ -12,6 +12,7 @@ use webex_events::{Checkpoint, Error};
 
 use super::{Item, beginning, sink::Sink};
 use crate::{
+    archive::{About, Codec, Kind, Place, State, kept},
     args,
     connect::Connected,
     export::{
@@ -21,7 +22,6 @@ use crate::{
     failure::{Code, Failure},
     say,
     signal::Stop,
-    store::{About, Codec, Kind, Place, State, kept},
 };
 
 #[derive(Debug)]

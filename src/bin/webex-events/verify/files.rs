@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use webex_events::Event;
 
 use super::problem;
-use crate::store::{
-    Codec, Entry, Place, Seen, Stage, State, disk::with_suffix, foreign, hex, malformed_path, read,
+use crate::archive::{
+    Codec, Entry, Place, Seen, Stage, State, foreign, fs::with_suffix, hex, malformed_path, read,
 };
 
 /// What was found.

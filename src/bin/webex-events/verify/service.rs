@@ -13,13 +13,13 @@ use super::{
     problem, time,
 };
 use crate::{
+    archive::{Entry, Kind, Place, State},
     args, connect,
     export::asked::{self, Asked, Range},
     failure::{Code, Failure},
     next::next,
     serve,
     signal::Stop,
-    store::{Entry, Kind, Place, State},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 use webex_events::{Cursor, Error, Event, MalformedItem, Result as ListResult};
 
 use super::{
+    append_file::{Growing, Mark},
     codec::Codec,
-    disk::{remove, with_suffix},
-    growing::{Growing, Mark},
+    fs::{remove, with_suffix},
+    ledger::{Entry, Malformed, Stage},
     seen::Seen,
-    state::{Entry, Malformed, Stage},
 };
 use crate::{failure::one_line, say};
 

@@ -1,12 +1,12 @@
-//! What an earlier run has left, made into a store again. `store.rs` tells what there can be.
+//! What an earlier run has left, made into a store again. `archive.rs` tells what there can be.
 
 use std::{collections::HashSet, fs::File, io, path::Path};
 
 use super::{
-    disk,
-    draft::{Draft, Form, malformed_path, part},
-    place::Place,
-    state::{Entry, Stage, State},
+    fs as disk,
+    layout::Place,
+    ledger::{Entry, Stage, State},
+    part_file::{Draft, Form, malformed_path, part},
 };
 use crate::failure::{Code, Failure};
 

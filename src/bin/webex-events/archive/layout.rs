@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    disk,
-    draft::{malformed_path, part},
-    state::{Entry, State},
+    fs as disk,
+    ledger::{Entry, State},
+    part_file::{malformed_path, part},
 };
 use crate::failure::{Code, Failure};
 

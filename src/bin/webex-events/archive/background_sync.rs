@@ -5,7 +5,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{Totals, draft::Draft, state::Entry};
+use super::{Totals, ledger::Entry, part_file::Draft};
 
 /// Drafts to which nothing is added any more, in a thread that waits for the disk.
 #[derive(Debug)]

@@ -28,7 +28,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs::{self, File},
+    fs::{File, create_dir},
     io,
     ops::Add,
 };
@@ -37,35 +37,34 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use webex_events::{Cursor, Event, Result as ListResult};
 
-use crate::{
-    failure::Failure,
-    store::{
-        draft::Draft,
-        recover::Recovered,
-        sealing::{Sealing, seal},
-    },
+use self::{
+    background_sync::{Sealing, seal},
+    fs as disk,
+    part_file::Draft,
+    recover::Recovered,
 };
+use crate::failure::Failure;
 
+mod append_file;
+mod background_sync;
 mod codec;
-pub(crate) mod disk;
-mod draft;
-mod growing;
-mod place;
+pub(crate) mod fs;
+mod layout;
+mod ledger;
+mod part_file;
 mod recover;
-mod sealing;
 mod seen;
-mod state;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::{
+    append_file::read,
     codec::Codec,
-    draft::{Form, framed, kept, malformed_path},
-    growing::read,
-    place::Place,
+    layout::Place,
+    ledger::{About, Entry, Kind, Stage, State, hex},
+    part_file::{Form, framed, kept, malformed_path},
     recover::foreign,
     seen::Seen,
-    state::{About, Entry, Kind, Stage, State, hex},
 };
 
 /// So many drafts of a folder have their files open at most. A process has few handles: 256 on some systems.
@@ -146,7 +145,7 @@ impl Found {
             Place::Folder(path) if !path.is_dir() => (None, false),
             Place::Folder(_) => (Some(place.lock()?), true),
             Place::File(path) => {
-                let was_there = draft::part(path).exists();
+                let was_there = part_file::part(path).exists();
                 (Some(place.lock()?), was_there)
             }
         };
@@ -169,7 +168,7 @@ impl Found {
         if let Place::Folder(path) = &place
             && self.lock.is_none()
         {
-            let made = fs::create_dir(path).and_then(|()| disk::sync_folder(path));
+            let made = create_dir(path).and_then(|()| disk::sync_folder(path));
             made.map_err(|error| place.unwritable(&error))?;
             self.lock = Some(place.lock()?);
             self.state = place.read()?;
@@ -203,7 +202,7 @@ impl Drop for Found {
         match &self.place {
             _ if self.lock.is_none() => {}
             Place::File(path) if !self.was_there => {
-                let _ = disk::remove(&draft::part(path));
+                let _ = disk::remove(&part_file::part(path));
             }
             Place::File(_) => {}
             place @ Place::Folder(_) => place.unlock(),
@@ -437,7 +436,7 @@ impl Store {
         let open = self.drafts.values().filter_map(|draft| draft.committed.as_ref()).chain(sealing);
         let open = open.map(Entry::line).collect::<Result<Vec<_>, _>>()?;
         let lines = self.lines.iter().chain(&open);
-        let text = state::text(&self.about, self.checkpoint.as_ref(), lines)?;
+        let text = ledger::text(&self.about, self.checkpoint.as_ref(), lines)?;
         disk::replace(&self.place.state(), text.as_bytes())
     }
 
@@ -482,7 +481,7 @@ impl Drop for Store {
         match &self.place {
             // Nothing came, so that the draft has nothing but the lock, or what was there before.
             Place::File(path) if self.lock.is_some() => {
-                let part = draft::part(path);
+                let part = part_file::part(path);
                 if disk::length(&part).is_ok_and(|length| length == Some(0)) {
                     let _ = disk::remove(&part);
                 }

@@ -142,7 +142,7 @@ fn killed_while_a_draft_grows() {
 #[test]
 fn killed_in_the_middle_of_a_line() {
     let (_folder, place, path) = begun();
-    for path in [draft::part(&path), draft::part(&malformed_path(&path))] {
+    for path in [part_file::part(&path), part_file::part(&malformed_path(&path))] {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text + "{\"id\":").unwrap();
     }
@@ -165,16 +165,16 @@ fn killed_behind_the_commit_of_a_file_that_is_done() {
         store.finish(&a()).unwrap();
         store.commit().unwrap();
         drop(store);
-        assert!(draft::part(&path).exists() && !path.exists());
+        assert!(part_file::part(&path).exists() && !path.exists());
         for path in [malformed_path(&path), path.clone()].iter().take(renamed) {
-            fs::rename(draft::part(path), path).unwrap();
+            fs::rename(part_file::part(path), path).unwrap();
         }
         let mut store = open(&place);
         assert_eq!((store.closed().len(), store.is_dirty), (1, true), "{renamed} renamed");
         store.end().unwrap();
         drop(store);
         assert_eq!(ids(&path), ["1", "2"]);
-        assert!(malformed_path(&path).exists() && !draft::part(&path).exists());
+        assert!(malformed_path(&path).exists() && !part_file::part(&path).exists());
         assert_eq!(open(&place).closed().len(), 1);
     }
 }
@@ -200,7 +200,7 @@ fn the_power_gone_before_a_name_was_on_disk() {
     store.end().unwrap();
     drop(store);
     for path in [&path, &malformed_path(&path)] {
-        fs::rename(path, draft::part(path)).unwrap();
+        fs::rename(path, part_file::part(path)).unwrap();
     }
     let store = open(&place);
     assert_eq!((store.closed().len(), store.totals().events), (1, 1));
@@ -212,11 +212,11 @@ fn killed_while_a_draft_is_begun_anew() {
     let (_folder, place, path) = begun();
     let mut store = open(&place);
     store.start_over(&a()).unwrap();
-    assert_eq!(fs::metadata(draft::part(&path)).unwrap().len(), 0);
+    assert_eq!(fs::metadata(part_file::part(&path)).unwrap().len(), 0);
     drop(store);
     // Between the word and the deed.
-    fs::write(draft::part(&path), "what was there before").unwrap();
-    fs::write(draft::part(&malformed_path(&path)), "this too").unwrap();
+    fs::write(part_file::part(&path), "what was there before").unwrap();
+    fs::write(part_file::part(&malformed_path(&path)), "this too").unwrap();
     let mut store = open(&place);
     store.add(&a(), [event("1"), malformed()], None).unwrap();
     store.commit().unwrap();
@@ -331,7 +331,7 @@ fn a_follower_that_can_not_write_stays_at_the_place_of_its_last_commit() {
     store.finish(&a()).unwrap();
     store.set_checkpoint(2.into());
     // A frame of one of them can't be ended.
-    let full = File::open(draft::part(&place.path(&b().name))).unwrap();
+    let full = File::open(part_file::part(&place.path(&b().name))).unwrap();
     let mut draft = Draft::begin(&place.path(&b().name), Some(full), b(), form).unwrap();
     draft.add([event("3")], None).unwrap();
     store.drafts.insert(b().name, draft);
@@ -388,7 +388,7 @@ fn many_files_at_once_need_few_handles() {
 #[test]
 fn damage_is_refused_and_left_as_it_is() {
     let (_folder, place, path) = begun();
-    let part = draft::part(&path);
+    let part = part_file::part(&path);
     let whole = fs::read(&part).unwrap();
     fs::write(&part, &whole[..whole.len() - 1]).unwrap();
     refused(&place, &["events_a.ndjson.part is damaged", "bytes", "another folder"]);
@@ -533,7 +533,7 @@ mod one_file {
         store.finish(&file()).unwrap();
         store.commit().unwrap();
         drop(store);
-        fs::remove_file(draft::part(&path)).unwrap();
+        fs::remove_file(part_file::part(&path)).unwrap();
         fs::write(&path, "something else").unwrap();
         let failure = try_open(&place).unwrap_err();
         assert!(failure.message.contains("f is damaged"), "{}", failure.message);
@@ -544,7 +544,7 @@ mod one_file {
     fn a_list_without_events_is_an_empty_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        fs::write(draft::part(&path), "left over").unwrap();
+        fs::write(part_file::part(&path), "left over").unwrap();
         let place = Place::File(path.clone());
         let mut store = open(&place);
         store.add(&file(), [], None).unwrap();

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     codec::{Codec, Encoder},
-    state::hex,
+    ledger::hex,
 };
 
 /// `NAME.part`: text that only gets more, except that its end can be taken back.

@@ -19,7 +19,7 @@ fn form(codec: Codec) -> Form {
 fn ids(path: &Path, codec: Codec) -> Vec<String> {
     let mut ids = Vec::new();
     let bytes = fs::metadata(path).unwrap().len();
-    super::super::growing::read(File::open(path).unwrap(), codec, bytes, None, |line| {
+    super::super::append_file::read(File::open(path).unwrap(), codec, bytes, None, |line| {
         ids.push(Event::from_json(str::from_utf8(line).unwrap()).unwrap().id().to_owned());
         Ok(())
     })

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use webex_events::Cursor;
 
-use super::{codec::Codec, disk::replace};
+use super::{codec::Codec, fs::replace};
 use crate::failure::{Code, Failure};
 
 /// The version of the format that this program writes, and the only one that it reads.
@@ -92,7 +92,7 @@ pub(crate) struct Malformed {
     pub(crate) sha256: String,
 }
 
-/// How far a file has come. `store.rs` has the whole story.
+/// How far a file has come. `archive.rs` has the whole story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Stage {
