@@ -56,6 +56,12 @@ const EMPTY_PAGES: u32 = 1000;
 /// Dropping a future of `next` loses nothing and repeats no request. Dropping the stream aborts what
 /// is under way.
 ///
+/// # In `select!`
+///
+/// [`is_terminated`](FusedStream::is_terminated) is true only after `None` was returned, so a
+/// `futures::select!` loop may end on `None` or on `complete`. This holds for every stream of this crate.
+/// After an error the next item is `None`; [`resume`](Self::resume) makes the stream live again.
+///
 /// ```
 /// # use futures::TryStreamExt;
 /// # use webex_events::{Client, ListEvents, Result};
@@ -80,6 +86,8 @@ pub struct EventStream {
     source: Option<Source>,
     open: Option<Open>,
     state: State,
+    /// `None` was returned, and nothing has been resumed since.
+    is_terminated: bool,
     demand: Arc<Demand>,
     meter: Arc<Meter>,
     stats: Stats,
@@ -148,6 +156,7 @@ impl EventStream {
             source: None,
             open: None,
             state: State::Reading,
+            is_terminated: false,
             demand: Arc::new(Demand(AtomicU64::new(u64::MAX))),
             meter: Arc::default(),
             stats: Stats::default(),
@@ -206,6 +215,7 @@ impl EventStream {
     pub fn resume(&mut self) {
         if self.state == State::Failed {
             self.state = State::Reading;
+            self.is_terminated = false;
         }
     }
 
@@ -277,6 +287,7 @@ impl EventStream {
             }
         }
         if self.state != State::Reading {
+            self.is_terminated = true;
             return Poll::Ready(None);
         }
         let (page, taken) = match ready!(self.poll_source(cx)) {
@@ -466,10 +477,7 @@ impl Stream for EventStream {
 
 impl FusedStream for EventStream {
     fn is_terminated(&self) -> bool {
-        match &self.open {
-            Some(open) => open.is_out() && open.is_last(),
-            None => self.state != State::Reading,
-        }
+        self.is_terminated
     }
 }
 

@@ -89,6 +89,8 @@ pub struct Follow {
     state: State,
     /// Whether the latest round reached up to now.
     has_reached_now: bool,
+    /// `None` was returned, and nothing has been resumed since.
+    is_terminated: bool,
     /// Of the rounds that are over, and of all events.
     stats: Stats,
 }
@@ -145,6 +147,7 @@ impl Follow {
             latest: None,
             state: State::Due,
             has_reached_now: false,
+            is_terminated: false,
             stats: Stats::default(),
         }
     }
@@ -190,6 +193,7 @@ impl Follow {
     /// with the round from its beginning. Without one, does nothing.
     pub fn resume(&mut self) {
         if let State::Failed(round) = &mut self.state {
+            self.is_terminated = false;
             self.state = match round.take() {
                 Some(mut round) => {
                     round.pages.resume();
@@ -423,7 +427,10 @@ impl Stream for Follow {
                     ready!(wait.as_mut().poll(cx));
                     this.state = State::Due;
                 }
-                State::Failed(_) => return Poll::Ready(None),
+                State::Failed(_) => {
+                    this.is_terminated = true;
+                    return Poll::Ready(None);
+                }
             }
         }
     }
@@ -431,7 +438,7 @@ impl Stream for Follow {
 
 impl FusedStream for Follow {
     fn is_terminated(&self) -> bool {
-        matches!(self.state, State::Failed(_))
+        self.is_terminated
     }
 }
 

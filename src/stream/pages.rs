@@ -23,11 +23,13 @@ pub struct Pages {
     events: EventStream,
     /// How many events there may still be.
     left: Option<usize>,
+    /// `None` was returned because no event is left to take.
+    is_used_up: bool,
 }
 
 impl Pages {
     pub(super) fn new(events: EventStream, left: Option<usize>) -> Self {
-        Self { events, left }
+        Self { events, left, is_used_up: false }
     }
 
     /// Where the list goes on behind the last page handed out, as [`EventStream::cursor`].
@@ -55,6 +57,7 @@ impl Stream for Pages {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.project();
         if *this.left == Some(0) {
+            *this.is_used_up = true;
             return Poll::Ready(None);
         }
         let page = ready!(this.events.get_mut().poll_page(*this.left, cx));
@@ -67,6 +70,6 @@ impl Stream for Pages {
 
 impl FusedStream for Pages {
     fn is_terminated(&self) -> bool {
-        self.left == Some(0) || self.events.is_terminated()
+        self.is_used_up || self.events.is_terminated()
     }
 }

@@ -91,6 +91,8 @@ pub struct SliceStream {
     /// Of the slices that have been closed.
     closed: Stats,
     is_done: bool,
+    /// `None` was returned, and nothing has been resumed since.
+    is_terminated: bool,
 }
 
 impl SliceStream {
@@ -109,6 +111,7 @@ impl SliceStream {
             failed: None,
             closed: Stats::default(),
             is_done: false,
+            is_terminated: false,
         }
     }
 
@@ -124,6 +127,7 @@ impl SliceStream {
     pub fn resume(&mut self) {
         if let Some(mut reader) = self.failed.take() {
             reader.pages.resume();
+            self.is_terminated = false;
             self.shown = Some(reader);
         }
     }
@@ -171,11 +175,12 @@ impl Stream for SliceStream {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if this.failed.is_some() || this.is_done {
+            this.is_terminated = true;
             return Poll::Ready(None);
         }
         this.draw();
         let Some((item, reader)) = ready!(this.reading.poll_next_unpin(cx)) else {
-            this.is_done = true;
+            (this.is_done, this.is_terminated) = (true, true);
             return Poll::Ready(None);
         };
         match &item {
@@ -190,7 +195,7 @@ impl Stream for SliceStream {
 
 impl FusedStream for SliceStream {
     fn is_terminated(&self) -> bool {
-        self.failed.is_some() || self.is_done
+        self.is_terminated
     }
 }
 
@@ -298,6 +303,6 @@ impl Stream for SliceEvents {
 
 impl FusedStream for SliceEvents {
     fn is_terminated(&self) -> bool {
-        self.page.len() == 0 && self.slices.is_terminated()
+        self.slices.is_terminated()
     }
 }

@@ -22,12 +22,14 @@ pub struct Take {
     #[pin]
     events: EventStream,
     left: usize,
+    /// `None` was returned because nothing is left to take.
+    is_used_up: bool,
 }
 
 impl Take {
     pub(super) fn new(events: EventStream, n: usize) -> Self {
         events.limit_to(n);
-        Self { events, left: n }
+        Self { events, left: n, is_used_up: false }
     }
 
     /// The same events by pages, the last one cut where they end.
@@ -60,6 +62,7 @@ impl Stream for Take {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.project();
         if *this.left == 0 {
+            *this.is_used_up = true;
             return Poll::Ready(None);
         }
         let item = ready!(this.events.poll_next(cx));
@@ -78,6 +81,6 @@ impl Stream for Take {
 
 impl FusedStream for Take {
     fn is_terminated(&self) -> bool {
-        self.left == 0 || self.events.is_terminated()
+        self.is_used_up || self.events.is_terminated()
     }
 }

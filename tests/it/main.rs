@@ -25,6 +25,7 @@ mod query;
 mod retries;
 mod sandbox;
 mod secrets;
+mod select;
 mod slices;
 #[cfg_attr(
     not(feature = "sandbox"),
