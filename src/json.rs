@@ -26,6 +26,14 @@ const BLOCK: usize = u64::BITS as usize;
 pub(crate) struct SyntaxError {
     what: &'static str,
     at: usize,
+    is_early_end: bool,
+}
+
+impl SyntaxError {
+    /// Returns whether the text is the beginning of JSON, and only its end is missing.
+    pub(crate) fn is_early_end(self) -> bool {
+        self.is_early_end
+    }
 }
 
 impl fmt::Display for SyntaxError {
@@ -91,6 +99,14 @@ pub(crate) enum Kind {
 impl<'a> Scanner<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         Self { text, at: 0, block: usize::MAX, specials: 0 }
+    }
+
+    /// Skips a byte order mark at the start of the text, which RFC 8259 section 8.1 lets a reader ignore.
+    pub(crate) fn skip_byte_order_mark(&mut self) {
+        const MARK: &str = "\u{feff}";
+        if self.at == 0 && self.text.starts_with(MARK) {
+            self.at = MARK.len();
+        }
     }
 
     /// Where the next byte to be read stands.
@@ -321,10 +337,12 @@ impl<'a> Scanner<'a> {
     }
 
     fn word(&mut self, word: &str) -> Result<()> {
-        if self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if rest.starts_with(word.as_bytes()) {
             self.at += word.len();
             return Ok(());
         }
+        self.at += rest.iter().zip(word.as_bytes()).take_while(|(byte, expected)| byte == expected).count();
         Err(self.error("expected a value"))
     }
 
@@ -388,7 +406,7 @@ impl<'a> Scanner<'a> {
 
     #[cold]
     fn error(&self, what: &'static str) -> SyntaxError {
-        SyntaxError { what, at: self.at }
+        SyntaxError { what, at: self.at, is_early_end: self.at >= self.text.len() }
     }
 }
 

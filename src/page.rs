@@ -83,9 +83,12 @@ pub(crate) fn decode(body: Vec<u8>) -> Result<Batch, Rejected> {
 /// Reads a body that is one event.
 pub(crate) fn decode_event(body: Vec<u8>) -> Result<Batch, Rejected> {
     let (text, spoiled) = text(body);
-    match spoiled.first() {
-        None => Batch::item(text),
-        Some(&at) => Err((text, NotAPage::NotUtf8(at))),
+    match (Batch::item(text), spoiled.first()) {
+        (Ok(batch), Some(&at)) => Err((batch.into_text(), NotAPage::NotUtf8(at))),
+        (Err((text, error)), Some(&at)) if !matches!(error, NotAPage::Truncated(_)) => {
+            Err((text, NotAPage::NotUtf8(at)))
+        }
+        (read, _) => read,
     }
 }
 

@@ -85,8 +85,11 @@ pub(crate) type Rejected = (String, NotAPage);
 /// Why a text isn't a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAPage {
+    /// The text is the beginning of JSON: its end did not arrive.
+    #[error("it is cut off: {0}")]
+    Truncated(SyntaxError),
     #[error(transparent)]
-    Syntax(#[from] SyntaxError),
+    Syntax(SyntaxError),
     #[error("it isn't an object")]
     NotAnObject,
     #[error("it has no array `items`")]
@@ -97,6 +100,12 @@ pub(crate) enum NotAPage {
     NotUtf8(usize),
     #[error("it is longer than 2 GiB")]
     TooLong,
+}
+
+impl From<SyntaxError> for NotAPage {
+    fn from(error: SyntaxError) -> Self {
+        if error.is_early_end() { Self::Truncated(error) } else { Self::Syntax(error) }
+    }
 }
 
 impl Batch {
@@ -127,7 +136,9 @@ impl Batch {
             return Err((text, NotAPage::TooLong));
         }
         let mut reader = Reader::new(&text, spoiled);
-        let read = read(&mut Scanner::new(&text), &mut reader);
+        let mut scanner = Scanner::new(&text);
+        scanner.skip_byte_order_mark();
+        let read = read(&mut scanner, &mut reader);
         let Reader { unescaped, envelopes, malformed, .. } = reader;
         match read {
             Ok(()) => Ok(Self { text: text + &unescaped, envelopes, malformed, buffers: None }),
@@ -139,6 +150,11 @@ impl Batch {
     pub(crate) fn returning(mut self, buffers: &Arc<BufferPool>) -> Self {
         self.buffers = Some(Arc::clone(buffers));
         self
+    }
+
+    /// The text, without the batch.
+    pub(crate) fn into_text(mut self) -> String {
+        mem::take(&mut self.text)
     }
 
     /// How many items there are, malformed ones included.
@@ -292,7 +308,9 @@ impl<'a> Reader<'a> {
     /// Reads the page at which `scanner` stands, to the end of the text.
     fn page(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NotAPage> {
         if scanner.peek()? != Kind::Object {
-            return Err(scanner.value().err().map_or(NotAPage::NotAnObject, NotAPage::Syntax));
+            scanner.value()?;
+            scanner.end()?;
+            return Err(NotAPage::NotAnObject);
         }
         let mut found = false;
         let mut fault = None;

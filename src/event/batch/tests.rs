@@ -20,9 +20,33 @@ fn what_is_no_page_is_told_apart() {
     ] {
         assert_eq!(page(text).unwrap_err(), expected, "{text}");
     }
-    for text in ["", "<html>", "{\"items\":[", "{\"items\":[]", "{\"items\":[]}}", "{\"items\":[{]}"] {
+    for text in
+        ["<html>", "{\"items\":[]}}", "{\"items\":[{]}", "{\"items\":[}", "{'items':[]}", "{} {", "nulL"]
+    {
         assert!(matches!(page(text), Err(NotAPage::Syntax(_))), "{text}");
     }
+}
+
+#[test]
+fn every_beginning_of_a_page_is_told_from_other_text() {
+    let whole = format!(
+        "\u{feff} {{\"a\":[{{}},null,true,false,-1.5e+3],\"é\\u00e9\" : \"\\n\",\"items\" : [{EVENT}]}}"
+    );
+    assert!(page(&whole).is_ok());
+    for (end, _) in whole.char_indices() {
+        let cut = &whole[..end];
+        assert!(matches!(page(cut), Err(NotAPage::Truncated(_))), "{cut}");
+        let changed = format!("{cut}\u{1}");
+        assert!(!matches!(page(&changed), Err(NotAPage::Truncated(_))), "{changed}");
+    }
+    assert!(matches!(Batch::item(EVENT[..20].to_owned()), Err((_, NotAPage::Truncated(_)))));
+}
+
+#[test]
+fn a_byte_order_mark_before_a_page_is_ignored() {
+    let batch = page(&format!("\u{feff}{{\"items\":[{EVENT}]}}")).unwrap();
+    assert_eq!(batch.envelope(0).raw(&batch), EVENT);
+    assert!(matches!(page("{\u{feff}\"items\":[]}"), Err(NotAPage::Syntax(_))));
 }
 
 #[test]
@@ -89,7 +113,8 @@ fn a_page_of_nothing_but_malformed_items_takes_a_small_multiple_of_its_text() {
 fn much_of_anything_is_read_or_refused() {
     let many = |text: &str| text.repeat((1 << 18) / text.len());
     for text in [many("["), many("{\"a\":"), many("{\""), many("\\"), many("{\"items\":[")] {
-        assert!(matches!(page(&text), Err(NotAPage::Syntax(_))), "{}", &text[..9]);
+        let error = page(&text).unwrap_err();
+        assert!(matches!(error, NotAPage::Syntax(_) | NotAPage::Truncated(_)), "{}", &text[..9]);
     }
     let id = EVENT.replacen("\"a\"", &format!("\"{}\"", many("\\u0041")), 1);
     let errors = EVENT.replacen('{', &format!("{{\"errors\":[{}0],", many("[[[],{}],\"\\\\\"],")), 1);
