@@ -43,7 +43,7 @@ use self::{
     part_file::Draft,
     recover::Recovered,
 };
-use crate::failure::Failure;
+use crate::error::Failure;
 
 mod append_file;
 mod background_sync;

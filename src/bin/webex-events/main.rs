@@ -2,41 +2,27 @@
 
 use std::{env, io, process::ExitCode};
 
-use clap::CommandFactory;
-use clap_complete::Shell;
 use serde_json::Map;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    args::{Cli, Command, Unparsed},
-    failure::{Code, Failure},
-    signal::Stop,
+    cli::{Cli, Command, Unparsed},
+    commands::{completions, doctor, export, follow, get, plan, sandbox, verify},
+    error::{Code, Failure},
+    ui::{logging, messages, shutdown::Stop},
 };
 
 mod archive;
-mod args;
-mod connect;
-mod doctor;
-mod export;
-mod failure;
-mod follow;
-mod get;
-mod log;
+mod cli;
+mod commands;
+mod error;
 mod metrics;
-mod next;
-mod output;
-mod plan;
-mod progress;
-mod say;
-mod serve;
-mod signal;
-mod summary;
-mod verify;
-mod when;
-mod writer;
+mod run;
+mod service;
+mod ui;
 
 fn main() -> ExitCode {
-    let result = match args::parse(env::args_os().collect()) {
+    let result = match cli::parse(env::args_os().collect()) {
         Ok(cli) => run(cli),
         Err(Unparsed::Shown(text)) => {
             let _ = text.print();
@@ -46,22 +32,22 @@ fn main() -> ExitCode {
     };
     let Err(failure) = result else { return ExitCode::SUCCESS };
     match failure.code {
-        Code::Interrupted => say::warning(&format!("interrupted: {}", failure.message), Map::new()),
-        Code::Terminated => say::warning(&format!("terminated: {}", failure.message), Map::new()),
-        _ => say::error(&failure.message),
+        Code::Interrupted => messages::warning(&format!("interrupted: {}", failure.message), Map::new()),
+        Code::Terminated => messages::warning(&format!("terminated: {}", failure.message), Map::new()),
+        _ => messages::error(&failure.message),
     }
     failure.code.into()
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    say::set(cli.log_format, cli.quiet);
+    messages::set(cli.log_format, cli.quiet);
     if let Command::Completions { shell } = cli.command {
-        return completions(shell);
+        return completions::run(shell);
     }
     if let Command::Plan(plan) = &cli.command {
         return plan::run(plan);
     }
-    log::start(cli.log_format);
+    logging::start(cli.log_format);
     let runtime = runtime().map_err(|error| {
         Failure::new(Code::Unavailable, format!("the system has no room for the program: {error}"))
     })?;
@@ -73,12 +59,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Export(export) => export::run(export, cli.log_format, stop).await,
             Command::Doctor(doctor) => doctor::run(*doctor, cli.log_format, stop).await,
             Command::Get(get) => get::run(*get, stop).await,
-            Command::Sandbox(sandbox) => serve::run(*sandbox, stop).await,
+            Command::Sandbox(sandbox) => sandbox::run(*sandbox, stop).await,
             Command::Follow(follow) => follow::run(follow, cli.log_format, stop).await,
             Command::Verify(verify) => verify::run(*verify, stop).await,
             Command::Plan(_) | Command::Completions { .. } => Ok(()),
         };
-        connect::renewed().await;
+        service::renewed().await;
         result
     });
     // What still goes on, such as looking up a name, is of no use any more.
@@ -89,15 +75,4 @@ fn run(cli: Cli) -> Result<(), Failure> {
 /// The main thread writes, which may block; everything else goes on in these.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).enable_all().build()
-}
-
-fn completions(shell: Shell) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "webex-events", &mut script);
-    match say::data(&script) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Code::Output, format!("stdout can't be written: {error}")))
-        }
-        _ => Ok(()),
-    }
 }

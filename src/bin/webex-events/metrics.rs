@@ -14,7 +14,7 @@ use serde_json::Map;
 use tokio::{net::TcpListener, task::AbortHandle};
 use webex_events::Stats;
 
-use crate::{args::Watch, connect::Connected, failure::Failure, metrics::server::LIMITS, say};
+use crate::{cli::Watch, error::Failure, metrics::server::LIMITS, service::Connected, ui::messages};
 
 mod server;
 mod text;
@@ -62,7 +62,7 @@ impl Metrics {
         let server = tokio::spawn(server::serve(listener, Arc::clone(&board), LIMITS)).abort_handle();
         let url = format!("http://{address}/metrics");
         let fields = Map::from_iter([("metrics".to_owned(), url.as_str().into())]);
-        say::note(&format!("metrics: {url}"), fields);
+        messages::note(&format!("metrics: {url}"), fields);
         Ok(Self(Some(Arc::new(Served { board, server }))))
     }
 

@@ -11,7 +11,7 @@ use super::{
     ledger::{Entry, State},
     part_file::{malformed_path, part},
 };
-use crate::failure::{Code, Failure};
+use crate::error::{Code, Failure};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use webex_events::Cursor;
 
 use super::{codec::Codec, fs::replace};
-use crate::failure::{Code, Failure};
+use crate::error::{Code, Failure};
 
 /// The version of the format that this program writes, and the only one that it reads.
 const FORMAT: u32 = 1;

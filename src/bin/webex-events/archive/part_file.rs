@@ -18,7 +18,7 @@ use super::{
     ledger::{Entry, Malformed, Stage},
     seen::Seen,
 };
-use crate::{failure::one_line, say};
+use crate::{error::one_line, ui::messages};
 
 /// Written at a time.
 const CHUNK: usize = 256 << 10;
@@ -145,7 +145,7 @@ impl Draft {
                 Ok(event) => partial += u64::from(self.event(&event)?),
                 Err(Error::Item(item)) => malformed.push(*item),
                 Err(error) => {
-                    say::warning(&one_line(&format!("an item can't be read: {error}")), Map::new());
+                    messages::warning(&one_line(&format!("an item can't be read: {error}")), Map::new());
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::{
     ledger::{Entry, Stage, State},
     part_file::{Draft, Form, malformed_path, part},
 };
-use crate::failure::{Code, Failure};
+use crate::error::{Code, Failure};
 
 /// The files of a state, as they were found.
 #[derive(Debug, Default)]

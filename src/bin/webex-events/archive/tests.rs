@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::failure::Code;
+use crate::error::Code;
 
 const FORM: Form = Form { codec: Codec::None, hashed: true, memory: None };
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::failure::Code;
+use crate::error::Code;
 
 fn board(max_lag: u64) -> (Board, Instant) {
     let board = Board::new(Some(Duration::from_secs(max_lag)));

@@ -1,0 +1,188 @@
+//! The command line.
+
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser,
+    parser::ValueSource,
+};
+use clap_complete::Shell;
+
+use crate::{
+    cli::{
+        help::{EXIT_CODES, TOKEN},
+        values::{Rate, rate, span},
+    },
+    error::Failure,
+};
+
+mod credentials;
+mod doctor;
+mod export;
+mod follow;
+mod help;
+mod open;
+mod refusal;
+mod runs;
+mod sandbox;
+pub(crate) mod values;
+mod watch;
+
+pub(crate) use self::{
+    credentials::Credentials,
+    doctor::Doctor,
+    export::{Export, Filters},
+    follow::Follow,
+    runs::{Plan, Verify},
+    sandbox::Sandbox,
+    watch::Watch,
+};
+
+/// Exports Webex compliance events.
+#[derive(Debug, Parser)]
+#[command(name = "webex-events", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say nothing but errors and warnings
+    #[arg(long, short, global = true, display_order = 900)]
+    pub(crate) quiet: bool,
+
+    #[arg(help = "The form of what is written to stderr; RUST_LOG says how much of it is logs")]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, display_order = 900)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    #[default]
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write events as NDJSON, one a line
+    Export(Box<Export>),
+    /// Write events as they come, by the hour into a folder, or to stdout
+    Follow(Box<Follow>),
+    /// Show the slices of an export into a folder, and how many requests they need; sends nothing
+    Plan(Plan),
+    /// Check an exported folder against its ledger, and against the service
+    Verify(Box<Verify>),
+    /// Write one event by its id
+    Get(Box<Get>),
+    /// Find out whether an export would work, and what to do if not
+    Doctor(Box<Doctor>),
+    /// Serve a simulated service on this machine until interrupted
+    Sandbox(Box<Sandbox>),
+    /// Write a completion script for a shell
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"))]
+pub(crate) struct Get {
+    /// The event's own id
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// How to get at the service.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    #[arg(help = "Where the service is; the default is https://webexapis.com/v1")]
+    #[arg(long, value_name = "URL", env = "WEBEX_BASE_URL", hide_env_values = true)]
+    pub(crate) base_url: Option<String>,
+
+    /// Send at most so many requests: 300 (by the minute), 300/m or 10/s
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) rate_limit: Option<Rate>,
+
+    /// Send a request at most so many times until it succeeds
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub(crate) attempts: NonZeroU32,
+
+    /// The longest wait that the service may ask for: 30s, 90m, 12h
+    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
+    pub(crate) max_wait: Duration,
+
+    /// The proxy for all requests; the default is the system's settings
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+
+    /// Trust these root certificates too, in PEM form
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_certificate: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
+}
+
+/// Why there is nothing to run.
+pub(crate) enum Unparsed {
+    /// Help or version, which go to stdout.
+    Shown(clap::Error),
+    Refused(Failure),
+}
+
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
+    let subcommand = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default().to_owned();
+    let refuse = |error| refusal::of(error, &subcommand);
+    let matches = Cli::command().try_get_matches_from(arguments).map_err(refuse)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
+    let source = matches.subcommand().and_then(|(name, matches)| {
+        matches!(name, "doctor" | "export" | "follow" | "get" | "verify")
+            .then(|| matches.value_source("base_url"))
+            .flatten()
+    });
+    settle(&mut cli.command, source).map_err(Unparsed::Refused)?;
+    Ok(cli)
+}
+
+/// What clap can't say: a variable is no wish of this run, and may be empty.
+fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Failure> {
+    let (connection, has_sandbox) = match command {
+        Command::Export(export) => {
+            export.filters.check()?;
+            (&mut export.connection, export.sandbox.is_some())
+        }
+        Command::Follow(follow) => {
+            follow.filters.check()?;
+            (&mut follow.connection, false)
+        }
+        Command::Get(get) => (&mut get.connection, false),
+        Command::Doctor(doctor) => (&mut doctor.connection, doctor.sandbox),
+        Command::Verify(verify) => (&mut verify.connection, false),
+        _ => return Ok(()),
+    };
+    let from_environment = base_url == Some(ValueSource::EnvVariable);
+    if has_sandbox && !from_environment && connection.base_url.is_some() {
+        return Err(Failure::usage("--sandbox has its own service: leave --base-url out"));
+    }
+    if from_environment && (has_sandbox || connection.base_url.as_deref() == Some("")) {
+        connection.base_url = None;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

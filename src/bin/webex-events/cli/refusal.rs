@@ -1,0 +1,58 @@
+//! Why a command line is refused, in one line.
+
+use clap::error::ErrorKind;
+
+use crate::{cli::Unparsed, error::Failure};
+
+pub(super) fn of(error: clap::Error, subcommand: &str) -> Unparsed {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Unparsed::Shown(error),
+        _ => Unparsed::Refused(Failure::usage(one_line(&error.render().to_string(), subcommand))),
+    }
+}
+
+/// What clap says over many lines, without the usage, which the help has.
+fn one_line(rendered: &str, subcommand: &str) -> String {
+    let parts = rendered
+        .split("\n\n")
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|part| {
+            !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more information")
+        })
+        .collect::<Vec<_>>()
+        .join("; ");
+    let help = match subcommand {
+        "doctor" | "export" | "follow" | "get" | "plan" | "verify" | "sandbox" | "completions" => {
+            format!("webex-events {subcommand} --help")
+        }
+        _ => "webex-events --help".to_owned(),
+    };
+    format!("{}; see `{help}`", parts.strip_prefix("error: ").unwrap_or(&parts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_lines_become_one() {
+        for (rendered, subcommand, expected) in [
+            (
+                "error: unexpected argument '--foo' found\n\n  tip: to pass '--foo' as a value, use '-- --foo'\n\n\
+                 Usage: webex-events export [OPTIONS]\n\nFor more information, try '--help'.\n",
+                "export",
+                "unexpected argument '--foo' found; tip: to pass '--foo' as a value, use '-- --foo'; \
+                 see `webex-events export --help`",
+            ),
+            (
+                "error: the following required arguments were not provided:\n  <ID>\n\nUsage: x\n",
+                "--quiet",
+                "the following required arguments were not provided: <ID>; see `webex-events --help`",
+            ),
+        ] {
+            assert_eq!(one_line(rendered, subcommand), expected);
+        }
+    }
+}

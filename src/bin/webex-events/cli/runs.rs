@@ -1,0 +1,72 @@
+//! What goes before an export, and what comes after it.
+
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Args;
+
+use crate::{
+    archive::Codec,
+    cli::{
+        Connection,
+        help::{EXIT_CODES, TOKEN, VERIFY},
+        values::{Rate, When, rate, span, when},
+    },
+};
+
+#[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Plan {
+    /// From when on: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
+    pub(crate) from: When,
+
+    /// Up to when, in the same forms; the default is now
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
+    pub(crate) to: Option<When>,
+
+    /// The length of a slice
+    #[arg(long, value_name = "SPAN", default_value = "6h", value_parser = span)]
+    pub(crate) slice: Duration,
+
+    /// How the files are compressed, which is in their names
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(crate) compress: Option<Codec>,
+
+    /// How many events a page has, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) page_size: u16,
+
+    /// How many events there are a day, if that is known
+    #[arg(long, value_name = "N")]
+    pub(crate) events_per_day: Option<NonZeroU32>,
+
+    /// How many requests are sent: 300 (by the minute), 300/m or 10/s
+    #[arg(long, value_name = "RATE", default_value = "300/m", value_parser = rate)]
+    pub(crate) rate_limit: Rate,
+
+    /// Write it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{VERIFY}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
+pub(crate) struct Verify {
+    /// The folder of an export or a follower
+    pub(crate) folder: PathBuf,
+
+    /// List each slice again, and compare what the service gives with what the files have
+    #[arg(long)]
+    pub(crate) against_service: bool,
+
+    /// List so many slices at once
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub(crate) concurrency: NonZeroUsize,
+
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}

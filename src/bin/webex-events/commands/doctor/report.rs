@@ -1,0 +1,145 @@
+//! What the checks found, a line each.
+
+use serde_json::json;
+
+use crate::{
+    cli::LogFormat,
+    error::{Code, Failure, one_line},
+    ui::messages,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Ok,
+    Warn,
+    Fail(Code),
+    /// Something before it stands in the way.
+    Skip,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail(_) => "fail",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// What a check found, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    outcome: Outcome,
+    found: String,
+    advice: Option<String>,
+}
+
+impl Verdict {
+    fn new(outcome: Outcome, found: impl Into<String>) -> Self {
+        Self { outcome, found: found.into(), advice: None }
+    }
+
+    pub(super) fn ok(found: impl Into<String>) -> Self {
+        Self::new(Outcome::Ok, found)
+    }
+
+    pub(super) fn fail(code: Code, found: impl Into<String>) -> Self {
+        Self::new(Outcome::Fail(code), found)
+    }
+
+    pub(super) fn skip(found: impl Into<String>) -> Self {
+        Self::new(Outcome::Skip, found)
+    }
+
+    /// The same as a warning.
+    pub(super) fn warn(self, advice: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Warn, ..self.advise(advice) }
+    }
+
+    /// With what to do.
+    pub(super) fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        matches!(self.outcome, Outcome::Fail(_))
+    }
+
+    fn line(&self, check: &str, format: LogFormat) -> String {
+        let outcome = self.outcome.name();
+        let line = match (format, &self.advice) {
+            (LogFormat::Json, advice) => {
+                json!({"check": check, "outcome": outcome, "found": self.found, "advice": advice}).to_string()
+            }
+            (LogFormat::Text, None) => format!("{outcome:<5} {check:<10} {}", self.found),
+            (LogFormat::Text, Some(advice)) => format!("{outcome:<5} {check:<10} {}; {advice}", self.found),
+        };
+        one_line(&line)
+    }
+}
+
+/// Tells each verdict as it comes, and remembers the failures.
+#[derive(Debug)]
+pub(super) struct Report {
+    format: LogFormat,
+    checks: usize,
+    failures: Vec<(&'static str, Code)>,
+}
+
+impl Report {
+    pub(super) fn new(format: LogFormat) -> Self {
+        Self { format, checks: 0, failures: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, check: &'static str, verdict: &Verdict) {
+        self.checks += 1;
+        if let Outcome::Fail(code) = verdict.outcome {
+            self.failures.push((check, code));
+        }
+        let is_news = matches!(verdict.outcome, Outcome::Warn | Outcome::Fail(_));
+        if is_news || !messages::is_quiet() {
+            // Whoever has stopped to read still gets the exit code.
+            let _ = messages::data(format!("{}\n", verdict.line(check, self.format)).as_bytes());
+        }
+    }
+
+    /// The failures in one, with the exit code of the first.
+    pub(super) fn end(self) -> Result<(), Failure> {
+        let Some(&(_, code)) = self.failures.first() else { return Ok(()) };
+        let names: Vec<_> = self.failures.iter().map(|(name, _)| *name).collect();
+        Err(Failure::new(
+            code,
+            format!("{} of {} checks failed: {}", names.len(), self.checks, names.join(", ")),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_a_line_in_either_form() {
+        let verdict = Verdict::ok("an hour\nfast").warn("set it");
+        assert_eq!(verdict.line("clock", LogFormat::Text), "warn  clock      an hour fast; set it");
+        assert_eq!(Verdict::ok("good").line("token", LogFormat::Text), "ok    token      good");
+        assert_eq!(
+            Verdict::fail(Code::Refused, "bad").line("token", LogFormat::Json),
+            r#"{"advice":null,"check":"token","found":"bad","outcome":"fail"}"#
+        );
+    }
+
+    #[test]
+    fn the_first_failure_gives_the_exit_code() {
+        let mut report = Report::new(LogFormat::Text);
+        report.add("settings", &Verdict::ok("good").warn("but"));
+        report.add("token", &Verdict::fail(Code::Refused, "bad"));
+        report.add("access", &Verdict::skip("no"));
+        report.add("output", &Verdict::fail(Code::Output, "full"));
+        let failure = report.end().unwrap_err();
+        assert_eq!(failure, Failure::new(Code::Refused, "2 of 4 checks failed: token, output"));
+        assert_eq!(Report::new(LogFormat::Text).end(), Ok(()));
+    }
+}

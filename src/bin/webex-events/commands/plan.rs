@@ -1,0 +1,146 @@
+//! `plan`: what an export into a folder would ask for. Nothing is sent.
+
+use std::{io, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::json;
+use webex_events::{ListEvents, Slice};
+
+use crate::{
+    archive::Codec,
+    cli::{
+        self,
+        values::{Rate, When, words},
+    },
+    error::{Code, Failure},
+    run::{
+        names,
+        request::{Range, seconds},
+    },
+    ui::{messages, progress::counted},
+};
+
+pub(crate) fn run(asked: &cli::Plan) -> Result<(), Failure> {
+    let plan = Plan::of(asked, Utc::now())?;
+    let text = if asked.json { plan.json() } else { plan.text() };
+    match messages::data(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Code::Output, format!("stdout can't be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Plan<'a> {
+    asked: &'a cli::Plan,
+    slices: Vec<Slice>,
+    requests: u64,
+}
+
+impl<'a> Plan<'a> {
+    fn of(asked: &'a cli::Plan, now: DateTime<Utc>) -> Result<Self, Failure> {
+        let range = Range::at(now, Some(asked.from), asked.to.or(Some(When::At(seconds(now)))))?;
+        let query = range.of(ListEvents::new());
+        let slices: Vec<_> = query.slices(asked.slice).map_err(|error| Failure::of(&error, None))?.collect();
+        let requests = slices.iter().map(|slice| requests(slice, asked)).sum();
+        Ok(Self { asked, slices, requests })
+    }
+
+    /// A request is sent at once, and each of the others when the limit lets it through.
+    fn least_time(&self) -> Duration {
+        let (number, period) = match self.asked.rate_limit {
+            Rate::PerSecond(number) => (number, 1),
+            Rate::PerMinute(number) => (number, 60),
+        };
+        let millis = self.requests.saturating_sub(1).saturating_mul(period * 1000) / u64::from(number.get());
+        Duration::from_millis(millis)
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for slice in &self.slices {
+            let (start, end) = (slice.start(), slice.end());
+            text.extend([&*time(start), "  ", &time(end), "  ", &self.name(slice), "\n"]);
+        }
+        let rate = match self.asked.rate_limit {
+            Rate::PerSecond(number) => format!("{number} a second"),
+            Rate::PerMinute(number) => format!("{number} a minute"),
+        };
+        let seconds = self.least_time().as_secs_f64().ceil();
+        text + &format!(
+            "{} of up to {}: at least {}, which take at least {seconds} s at {rate}\n",
+            counted(self.slices.len() as u64, "slice"),
+            words(self.asked.slice),
+            counted(self.requests, "request"),
+        )
+    }
+
+    fn json(&self) -> String {
+        let slices = self.slices.iter().map(
+            |slice| json!({"start": time(slice.start()), "end": time(slice.end()), "name": self.name(slice)}),
+        );
+        let plan = json!({
+            "from": self.slices.first().map(|slice| time(slice.start())),
+            "to": self.slices.last().map(|slice| time(slice.end())),
+            "slices": slices.collect::<Vec<_>>(),
+            "least_requests": self.requests,
+            "least_seconds": self.least_time().as_secs_f64(),
+        });
+        format!("{plan:#}\n")
+    }
+
+    fn name(&self, slice: &Slice) -> String {
+        let codec = self.asked.compress.unwrap_or(Codec::None);
+        names::entry(slice.start(), slice.end(), codec).name
+    }
+}
+
+/// How many a slice needs at the least: one, even if it has no events.
+fn requests(slice: &Slice, asked: &cli::Plan) -> u64 {
+    let Some(events) = asked.events_per_day else { return 1 };
+    let millis = (slice.end() - slice.start()).num_milliseconds().unsigned_abs();
+    let events = u128::from(millis) * u128::from(events.get()) / 86_400_000;
+    let pages = events.div_ceil(u128::from(asked.page_size));
+    u64::try_from(pages).unwrap_or(u64::MAX).max(1)
+}
+
+fn time(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> cli::Plan {
+        let number = |n| std::num::NonZeroU32::new(n).unwrap();
+        cli::Plan {
+            from: When::Ago(Duration::from_secs(86_400)),
+            to: None,
+            slice: Duration::from_secs(6 * 3600),
+            compress: Some(Codec::Zstd),
+            page_size: 1000,
+            events_per_day: None,
+            rate_limit: Rate::PerMinute(number(60)),
+            json: false,
+        }
+    }
+
+    #[test]
+    fn a_plan_has_a_request_a_slice_and_a_page() {
+        let now = "2026-01-15T12:00:00.789Z".parse().unwrap();
+        let mut asked = asked();
+        let plan = Plan::of(&asked, now).unwrap();
+        assert_eq!((plan.slices.len(), plan.requests, plan.least_time()), (4, 4, Duration::from_secs(3)));
+        asked.events_per_day = std::num::NonZeroU32::new(10_000);
+        let plan = Plan::of(&asked, now).unwrap();
+        assert_eq!((plan.requests, plan.least_time()), (12, Duration::from_secs(11)));
+        let text = plan.text();
+        assert!(text.starts_with(
+            "2026-01-14T12:00:00Z  2026-01-14T18:00:00Z  events_20260114T120000Z_20260114T180000Z.ndjson.zst\n"
+        ));
+        assert!(text.ends_with(
+            "4 slices of up to 6h: at least 12 requests, which take at least 11 s at 60 a minute\n"
+        ));
+    }
+}

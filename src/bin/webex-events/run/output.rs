@@ -1,0 +1,82 @@
+//! Where an export goes, by what is there.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Code, Failure};
+
+/// A place to write to.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Stdout, a device or a pipe, which is written as events come, and its name.
+    Stream(File, String),
+    /// A file, whether it is there or not.
+    File(PathBuf),
+    /// A folder, whether it is there or not.
+    Folder(PathBuf),
+}
+
+impl Output {
+    /// What `path` is. With slices it can only be a folder. Makes nothing.
+    pub(crate) fn of(path: &Path, has_slices: bool, has_range: bool) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        if is_stdout(path) {
+            if has_slices {
+                return Err(Failure::usage("--slice needs a folder: name one with -o"));
+            }
+            let file = stdout().map_err(|error| unwritable("stdout", &error))?;
+            return Ok(Self::Stream(file, "stdout".to_owned()));
+        }
+        // A link stays, and the file that it points to is replaced. Otherwise it is called as it was named.
+        let real = if path.is_symlink() { path.canonicalize().ok() } else { None };
+        let real = real.unwrap_or_else(|| path.to_owned());
+        match fs::metadata(&real).ok() {
+            Some(old) if old.is_dir() && !has_slices && !has_range => Err(Failure::new(
+                Code::Output,
+                format!("{name} is a folder: name a file in it with -o, or add --from for a file a slice"),
+            )),
+            Some(old) if old.is_dir() => Ok(Self::Folder(real)),
+            None if has_slices || name.ends_with(['/', std::path::MAIN_SEPARATOR]) => Ok(Self::Folder(real)),
+            Some(_) if has_slices => Err(Failure::new(
+                Code::Output,
+                format!("{name} is no folder, and --slice needs one: choose another place with -o"),
+            )),
+            Some(old) if !old.is_file() => {
+                let file =
+                    OpenOptions::new().write(true).open(&real).map_err(|error| unwritable(&name, &error))?;
+                Ok(Self::Stream(file, name))
+            }
+            Some(old) if old.permissions().readonly() => Err(Failure::new(
+                Code::Output,
+                format!("{name} is read-only: make it writable, or name another file with -o"),
+            )),
+            _ => Ok(Self::File(real)),
+        }
+    }
+}
+
+fn unwritable(name: &str, error: &io::Error) -> Failure {
+    Failure::new(Code::Output, format!("{name} can't be written: {error}; choose another place with -o"))
+}
+
+/// `-`, or a name that the system has for what is open already.
+fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
+}
+
+/// Stdout without the standard library's own buffer.
+#[cfg(unix)]
+fn stdout() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+/// Stdout without the standard library's own buffer.
+#[cfg(windows)]
+fn stdout() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}

@@ -1,0 +1,108 @@
+//! The client, from the command line and the environment.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use webex_events::{Client, ClientBuilder, OAuth, RateLimit, RetryPolicy, sandbox::Sandbox};
+
+pub(crate) use self::origin::Origin;
+use crate::{
+    cli::{Connection, values::Rate},
+    error::Failure,
+    service::file::TokenFile,
+};
+
+mod file;
+mod origin;
+
+/// More than any token or bundle of certificates has.
+const LONGEST_FILE: u64 = 16 << 20;
+/// How long the program stays for tokens that are on their way when everything else is done.
+const RENEWAL: Duration = Duration::from_secs(10);
+const WEBEX: &str = "https://webexapis.com/v1";
+
+/// What renews the tokens, if anything does.
+static RENEWING: OnceLock<OAuth> = OnceLock::new();
+
+/// The way to the service.
+#[derive(Clone, Debug)]
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    pub(crate) base_url: String,
+    pub(crate) origin: Origin,
+}
+
+/// To the service.
+pub(crate) fn service(connection: &Connection) -> Result<Connected, Failure> {
+    let origin = Origin::of(connection)?;
+    let mut builder = common(connection)?;
+    builder = match &origin {
+        Origin::Variable(token) => builder.token(token.clone()),
+        Origin::File(path) => builder.token_source(TokenFile::open(path)?),
+        Origin::Store { oauth, .. } => {
+            let _ = RENEWING.set(oauth.clone());
+            builder.token_source(oauth.clone())
+        }
+        Origin::Sandbox => builder,
+    };
+    if let Some(url) = &connection.base_url {
+        builder = builder.base_url(url);
+    }
+    if let Some(proxy) = &connection.proxy {
+        builder = builder.proxy(proxy);
+    }
+    let client = builder.build().map_err(|error| Failure::of(&error, None))?;
+    let base_url = connection.base_url.clone().unwrap_or_else(|| WEBEX.to_owned());
+    Ok(Connected { client, base_url, origin })
+}
+
+/// Lets a renewal end that is under way, so that its tokens aren't lost with this process.
+pub(crate) async fn renewed() {
+    if let Some(oauth) = RENEWING.get() {
+        let _ = tokio::time::timeout(RENEWAL, oauth.renewed()).await;
+    }
+}
+
+/// To a sandbox.
+pub(crate) fn sandbox(sandbox: &Sandbox, connection: &Connection) -> Result<Connected, Failure> {
+    let builder = common(connection)?.base_url(sandbox.base_url()).token(sandbox.token());
+    let client = builder.build().map_err(|error| Failure::of(&error, None))?;
+    Ok(Connected { client, base_url: sandbox.base_url().to_owned(), origin: Origin::Sandbox })
+}
+
+fn common(connection: &Connection) -> Result<ClientBuilder, Failure> {
+    let retry = RetryPolicy::default().attempts(connection.attempts).max_wait(connection.max_wait);
+    let mut builder = Client::builder().retry(retry);
+    builder = match connection.rate_limit {
+        Some(Rate::PerSecond(requests)) => builder.rate_limit(RateLimit::per_second(requests)),
+        Some(Rate::PerMinute(requests)) => builder.rate_limit(RateLimit::per_minute(requests)),
+        None => builder,
+    };
+    for pem in certificates(connection)? {
+        builder = builder.root_certificate(&pem);
+    }
+    Ok(builder)
+}
+
+fn certificates(connection: &Connection) -> Result<Vec<Vec<u8>>, Failure> {
+    let read = |path| {
+        read(path).map_err(|error| {
+            Failure::settings(format!(
+                "the root certificate {} can't be read: {error}; check --root-certificate",
+                path.display()
+            ))
+        })
+    };
+    connection.root_certificate.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,143 @@
+//! Where the token comes from.
+
+use std::{
+    env,
+    fmt::{self, Display, Formatter},
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, Utc};
+use webex_events::{OAuth, Token};
+
+use crate::{
+    cli::{Connection, Credentials},
+    error::Failure,
+    service::{certificates, file},
+};
+
+const TOKEN: &str = "WEBEX_ACCESS_TOKEN";
+const CLIENT_ID: &str = "WEBEX_CLIENT_ID";
+const CLIENT_SECRET: &str = "WEBEX_CLIENT_SECRET";
+
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    Variable(Token),
+    File(PathBuf),
+    Store {
+        oauth: OAuth,
+        path: PathBuf,
+        /// The file with the client secret, if it comes from one.
+        secret: Option<PathBuf>,
+    },
+    Sandbox,
+}
+
+impl Origin {
+    /// What the command line and the environment say; an option goes before a variable.
+    pub(super) fn of(connection: &Connection) -> Result<Self, Failure> {
+        let credentials = &connection.credentials;
+        if let Some(path) = &credentials.token_file {
+            return Ok(Self::File(path.clone()));
+        }
+        if let Some(path) = &credentials.oauth_store {
+            return store(path, credentials, connection);
+        }
+        match variable(TOKEN, "the access token")? {
+            Some(token) => Ok(Self::Variable(token.into())),
+            None => Err(Failure::settings(format!(
+                "there is no token: set {TOKEN}, or give --token-file FILE or --oauth-store FILE; --sandbox needs none"
+            ))),
+        }
+    }
+
+    /// When the access token expires, if that is known.
+    pub(crate) fn expires_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Store { oauth, .. } => oauth.expires_at(),
+            Self::Variable(_) | Self::File(_) | Self::Sandbox => None,
+        }
+    }
+
+    /// What to do about a token that is refused.
+    pub(crate) fn cure(&self) -> String {
+        let put = match self {
+            Self::Variable(_) => format!("set {TOKEN} to it"),
+            Self::File(path) => format!("put it into {}", path.display()),
+            Self::Store { path, .. } => {
+                return format!(
+                    "check the client id and secret, or authorize again and put the new refresh token into {}",
+                    path.display()
+                );
+            }
+            Self::Sandbox => return "start the sandbox anew".to_owned(),
+        };
+        format!("it is wrong, expired or revoked: get a new one, and {put}")
+    }
+
+    /// A file with a secret that others than its owner can read.
+    pub(crate) fn exposed(&self) -> Option<&Path> {
+        let files = match self {
+            Self::File(path) => [Some(path), None],
+            Self::Store { path, secret, .. } => [Some(path), secret.as_ref()],
+            Self::Variable(_) | Self::Sandbox => [None, None],
+        };
+        files.into_iter().flatten().map(PathBuf::as_path).find(|path| file::is_exposed(path))
+    }
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(_) => f.write_str(TOKEN),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Store { path, .. } => write!(f, "the store {}, which renews it", path.display()),
+            Self::Sandbox => f.write_str("the sandbox"),
+        }
+    }
+}
+
+/// Tokens that renew themselves.
+fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Result<Origin, Failure> {
+    let client_id = match &credentials.client_id {
+        Some(id) => Some(id.clone()),
+        None => variable(CLIENT_ID, "the client id")?,
+    };
+    let client_id = client_id.ok_or_else(|| {
+        Failure::settings(format!("--oauth-store needs a client id: set {CLIENT_ID}, or give --client-id ID"))
+    })?;
+    let secret = match &credentials.client_secret_file {
+        Some(path) => {
+            Some(file::secret(path, "client secret file", "--client-secret-file", "the client secret")?)
+        }
+        None => variable(CLIENT_SECRET, "the client secret")?,
+    };
+    let secret = secret.ok_or_else(|| {
+        Failure::settings(format!(
+            "--oauth-store needs the client's secret: set {CLIENT_SECRET}, or give --client-secret-file FILE"
+        ))
+    })?;
+    let mut oauth = OAuth::new(client_id, secret, path).map_err(|error| Failure::of(&error, None))?;
+    if let Some(url) = &connection.base_url {
+        oauth = oauth.base_url(url);
+    }
+    if let Some(proxy) = &connection.proxy {
+        oauth = oauth.proxy(proxy);
+    }
+    for pem in certificates(connection)? {
+        oauth = oauth.root_certificate(&pem);
+    }
+    let secret = credentials.client_secret_file.clone();
+    Ok(Origin::Store { oauth, path: path.to_owned(), secret })
+}
+
+/// A variable of the environment that holds something, if it is set; no message repeats any of it.
+fn variable(name: &str, content: &str) -> Result<Option<String>, Failure> {
+    let Some(value) = env::var_os(name) else { return Ok(None) };
+    match value.into_string() {
+        Ok(text) if text.trim().is_empty() => {
+            Err(Failure::settings(format!("{name} is empty; put {content} there")))
+        }
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(Failure::settings(format!("{name} isn't text; put {content} there"))),
+    }
+}

@@ -1,0 +1,7 @@
+//! The terminal: messages, logs, progress, signals.
+
+pub(crate) mod eta;
+pub(crate) mod logging;
+pub(crate) mod messages;
+pub(crate) mod progress;
+pub(crate) mod shutdown;

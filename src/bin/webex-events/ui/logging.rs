@@ -1,0 +1,57 @@
+//! The library's log lines, on stderr.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use serde_json::Map;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+use crate::{cli::LogFormat, ui::messages};
+
+/// Logs from now on, as much as `RUST_LOG` asks for: warnings and errors, if it doesn't.
+pub(crate) fn start(format: LogFormat) {
+    let default = if messages::is_quiet() { "error" } else { "warn" };
+    let filter = filter(default).unwrap_or_else(|error| {
+        messages::warning(
+            &format!("RUST_LOG can't be read ({error}); logging goes by `{default}`"),
+            Map::new(),
+        );
+        EnvFilter::new(default)
+    });
+    let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(|| Stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}
+
+fn filter(default: &str) -> Result<EnvFilter, ParseError> {
+    let asked = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    EnvFilter::builder().parse(if asked.trim().is_empty() { default } else { &asked })
+}
+
+/// Logs no more: what happens while everything ends is of no interest.
+pub(crate) fn stop() {
+    STOPPED.store(true, Relaxed);
+}
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !STOPPED.load(Relaxed) {
+            messages::stderr(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! Interrupts: the first one asks the work to end, the second ends it.
+
+use std::{
+    future::pending,
+    io, process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use serde_json::Map;
+use tokio::sync::watch;
+
+use crate::{error::Code, ui::messages};
+
+/// How long the work may take to end. It needs no time of its own, but it may be stuck in a write that
+/// nobody reads.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Whether the program was asked to end, and by which signal.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    asked: watch::Receiver<Option<Code>>,
+    /// Whether the work is given all the time that it takes to end, until a second signal.
+    is_patient: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Listens from now on. Must be called within the runtime.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let mut signals = Signals::new()?;
+        let (sender, asked) = watch::channel(None);
+        let is_patient = Arc::new(AtomicBool::new(false));
+        let patience = Arc::clone(&is_patient);
+        tokio::spawn(async move {
+            let code = signals.next().await;
+            sender.send_replace(Some(code));
+            let code = if patience.load(Relaxed) {
+                signals.next().await
+            } else {
+                tokio::time::timeout(GRACE, signals.next()).await.unwrap_or(code)
+            };
+            messages::bar().finish_and_clear();
+            let what = if patience.load(Relaxed) {
+                "stopped at once: what was committed stays, and the same command goes on from there"
+            } else {
+                "stopped in the middle of a write: the output isn't the whole list"
+            };
+            messages::warning(what, Map::new());
+            process::exit(code as i32);
+        });
+        Ok(Self { asked, is_patient })
+    }
+
+    /// What is written is a file, which always takes more: the disk may be slow to commit it.
+    pub(crate) fn be_patient(&self) {
+        self.is_patient.store(true, Relaxed);
+    }
+
+    pub(crate) fn asked(&self) -> Option<Code> {
+        *self.asked.borrow()
+    }
+
+    /// Returns when the program is asked to end.
+    pub(crate) async fn wait(&mut self) -> Code {
+        match self.asked.wait_for(Option::is_some).await.map(|code| *code) {
+            Ok(Some(code)) => code,
+            _ => pending().await,
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Code {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => Code::Interrupted,
+            Some(()) = self.terminate.recv() => Code::Terminated,
+            else => pending().await,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Code {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Code::Interrupted,
+            Err(_) => pending().await,
+        }
+    }
+}
