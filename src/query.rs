@@ -128,9 +128,9 @@ impl ListEvents {
         self.to.is_some()
     }
 
-    /// `from` and `to` in milliseconds since 1970, rounded outwards, if there are both.
-    pub(crate) fn millis(&self) -> Option<(i64, i64)> {
-        Some((floor(self.from?).timestamp_millis(), ceil(self.to?).timestamp_millis()))
+    /// `from` and `to`, if there are both.
+    pub(crate) fn range(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        Some((self.from?, self.to?))
     }
 
     /// The same without `from` and `to`.

@@ -1,64 +1,96 @@
-//! `Slices`: a time range in pieces that can be listed side by side.
+//! `Slice`: a part of a time range that is listed by itself.
 
-use std::{iter::FusedIterator, time::Duration};
+use std::{
+    hash::{Hash, Hasher},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    cursor::Cursor,
-    error::{Error, Result},
-    event::Event,
-    query::ListEvents,
-};
+use crate::{cursor::Cursor, event::Event, query::ListEvents};
 
-/// How much further than its own range a slice asks.
-const MARGIN: TimeDelta = TimeDelta::milliseconds(1);
+mod slices;
+
+pub use slices::Slices;
 
 /// A part of a time range: the events of a query that were created from [`start`](Self::start),
 /// included, up to [`end`](Self::end), excluded. Made by [`ListEvents::slices`].
 ///
-/// Whether the service's own `from` and `to` include their instants is undocumented. So
-/// [`Client::list_slices`](crate::Client::list_slices) asks for a millisecond more at both ends, though
-/// never for more than the range that was asked for at its later end, which may be now; and keeps the
-/// events whose `created` lies in the slice. The slices of a range then give each of its events exactly
-/// once, whatever the service means.
+/// **Margin.** The service does not document whether `from` and `to` include their instants, nor whether
+/// they refer to the `created` of an event or to the time at which it was stored.
+/// [`Client::list_slices`](crate::Client::list_slices) therefore requests more than the slice at both
+/// ends, by the [`margin`](Self::margin), and keeps the events whose `created` lies in the slice:
 ///
-/// A slice is a plain value and can be stored.
+/// - The start is requested from `start - margin`, but never before the `from` of the whole range, which
+///   may be the earliest that the service accepts.
+/// - The end is requested up to `end + margin`, but not later than the service's time at that moment,
+///   because it refuses a `to` in the future. It is never earlier than `end`.
+///
+/// As a result, the slices of a range yield each event of the range exactly once, if an event is stored
+/// within the margin of its `created`. Events outside of the slice and its margin are not yielded. They
+/// are counted in [`Stats::outside`](crate::Stats::outside).
+///
+/// A slice is a plain value and can be stored. A slice that was stored without a margin, by a version
+/// before margins, has one of a millisecond.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
-    /// Whether the whole range ends here, so that asking for more could ask for the future.
-    last: bool,
+    /// The `from` of the whole range. A slice that was stored without it is not limited by it.
+    #[serde(default)]
+    from: Option<DateTime<Utc>>,
+    #[serde(default = "margin_before_margins")]
+    margin_millis: u64,
     query: ListEvents,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     cursor: Option<Cursor>,
 }
 
+fn margin_before_margins() -> u64 {
+    1
+}
+
+/// Where the `created` of an event lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// In the slice.
+    Inside,
+    /// In the margin, so that a neighbouring slice yields it.
+    Margin,
+    /// In neither: no slice of this list accounts for it.
+    Outside,
+}
+
 impl Slice {
-    /// Its first instant.
+    /// The first instant.
     #[must_use]
     pub fn start(&self) -> DateTime<Utc> {
         self.start
     }
 
-    /// The instant behind its last one.
+    /// The instant after the last one.
     #[must_use]
     pub fn end(&self) -> DateTime<Utc> {
         self.end
     }
 
-    /// What is listed: the query that was sliced, from [`start`](Self::start) to [`end`](Self::end).
+    /// The time by which more is requested at both ends. Set by [`Slices::margin`].
+    #[must_use]
+    pub fn margin(&self) -> Duration {
+        Duration::from_millis(self.margin_millis)
+    }
+
+    /// The query that was sliced, from [`start`](Self::start) to [`end`](Self::end), without the margin.
     pub fn query(&self) -> ListEvents {
         self.query.clone().from(self.start).to(self.end)
     }
 
-    /// The same slice, begun at `cursor` instead of its start: one that
-    /// [`Page::cursor`](crate::Page::cursor) gave for a page of this slice.
+    /// The same slice, continued at `cursor`, which [`Page::cursor`](crate::Page::cursor) gave for a page
+    /// of this slice.
     ///
-    /// A cursor of another list makes the slice fail with [`Error::Cursor`], as does one that the
-    /// service doesn't know any more.
+    /// A cursor of another list makes the slice fail with [`Error::Cursor`](crate::Error::Cursor), as does
+    /// one that the service no longer knows.
     #[must_use]
     pub fn with_cursor(self, cursor: Cursor) -> Self {
         Self { cursor: Some(cursor), ..self }
@@ -68,171 +100,87 @@ impl Slice {
         self.cursor.as_ref()
     }
 
-    /// What is asked for.
-    pub(crate) fn request_query(&self) -> ListEvents {
-        let start = self.start.checked_sub_signed(MARGIN).unwrap_or(self.start);
-        let behind = self.end.checked_add_signed(MARGIN).filter(|_| !self.last);
-        self.query.clone().from(start).to(behind.unwrap_or(self.end))
+    /// The query to send, with the margin. `service_time` and `machine_time` are both "now".
+    pub(crate) fn request_query(
+        &self,
+        service_time: Option<DateTime<Utc>>,
+        machine_time: DateTime<Utc>,
+    ) -> ListEvents {
+        let end = self.requested_end(service_time, machine_time);
+        self.query.clone().from(self.requested_start()).to(end)
     }
 
-    /// Whether the event is one of this slice.
-    pub(crate) fn holds(&self, event: &Event) -> bool {
-        (self.start..self.end).contains(&event.created())
+    /// Whether a query of this slice has all of the margin at the end.
+    pub(crate) fn has_whole_margin(&self, query: &ListEvents) -> bool {
+        query.range().is_some_and(|(_, to)| to == self.end_of_margin())
     }
-}
 
-/// The slices of a range, oldest first. Made by [`ListEvents::slices`].
-#[derive(Clone, Debug)]
-#[must_use = "slices are listed by `Client::list_slices`"]
-pub struct Slices {
-    query: ListEvents,
-    /// Milliseconds since 1970, like the others.
-    at: i64,
-    end: i64,
-    length: i64,
-}
+    /// The query to send where the service refuses the margin at the end.
+    pub(crate) fn query_without_margin(&self) -> ListEvents {
+        self.query.clone().from(self.requested_start()).to(self.end)
+    }
 
-impl ListEvents {
-    /// Cuts the range from [`from`](Self::from) to [`to`](Self::to) into slices of this length, oldest
-    /// first, the last one as short as it must be: half-open and consecutive, so that each instant of
-    /// the range is in exactly one.
-    ///
-    /// The range is rounded outwards to milliseconds, the length down to them. Nothing is sent.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use webex_events::ListEvents;
-    ///
-    /// let week = ListEvents::new().from("2026-01-05T00:00:00Z".parse()?).to("2026-01-12T00:00:00Z".parse()?);
-    /// let mut slices = week.slices(Duration::from_secs(6 * 3600))?;
-    /// assert_eq!(slices.len(), 28);
-    /// let first = slices.next().unwrap();
-    /// assert_eq!(first.end().to_rfc3339(), "2026-01-05T06:00:00+00:00");
-    /// assert_eq!(slices.next().unwrap().start(), first.end());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Query`] if the query lacks `from` or `to` or is otherwise one that can't be sent, or if
-    /// the length is less than a millisecond.
-    pub fn slices(&self, length: Duration) -> Result<Slices> {
-        self.check()?;
-        let Some((from, to)) = self.millis() else {
-            return Err(Error::query("slices need both `from` and `to`"));
-        };
-        let length_millis = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
-        if length_millis == 0 {
-            return Err(Error::query(format!("a slice of {length:?} is shorter than a millisecond")));
+    fn requested_start(&self) -> DateTime<Utc> {
+        let earliest = self.start_of_margin();
+        self.from.map_or(earliest, |from| earliest.max(from).min(self.start))
+    }
+
+    /// Never before the slice's own end: a slice that reaches into the future must be refused by the
+    /// service rather than be cut short. As long as the service's time is unknown, this machine's clock is
+    /// used, unless it says that the slice itself lies in the future: then it is probably slow, and the
+    /// whole margin costs a refused request at worst.
+    fn requested_end(
+        &self,
+        service_time: Option<DateTime<Utc>>,
+        machine_time: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let now = service_time.or_else(|| (machine_time >= self.end).then_some(machine_time));
+        let end = self.end_of_margin();
+        now.map_or(end, |now| end.min(now)).max(self.end)
+    }
+
+    fn start_of_margin(&self) -> DateTime<Utc> {
+        self.margin_delta().and_then(|margin| self.start.checked_sub_signed(margin)).unwrap_or(self.start)
+    }
+
+    fn end_of_margin(&self) -> DateTime<Utc> {
+        self.margin_delta().and_then(|margin| self.end.checked_add_signed(margin)).unwrap_or(self.end)
+    }
+
+    fn margin_delta(&self) -> Option<TimeDelta> {
+        TimeDelta::try_milliseconds(i64::try_from(self.margin_millis).ok()?)
+    }
+
+    /// Whether `cursor` belongs to a list of this slice: the same filters, and all of its range. The end
+    /// varies with the time of the request.
+    pub(crate) fn owns(&self, cursor: &Cursor) -> bool {
+        let Some((from, to)) = cursor.query.range() else { return false };
+        cursor.query.unbounded().is_same_list(&self.query.unbounded())
+            && (self.start_of_margin()..=self.requested_start()).contains(&from)
+            && (self.end..=self.end_of_margin()).contains(&to)
+    }
+
+    pub(crate) fn position(&self, event: &Event) -> Position {
+        self.position_of(event.created())
+    }
+
+    fn position_of(&self, created: DateTime<Utc>) -> Position {
+        if (self.start..self.end).contains(&created) {
+            Position::Inside
+        } else if (self.start_of_margin()..=self.end_of_margin()).contains(&created) {
+            Position::Margin
+        } else {
+            Position::Outside
         }
-        Ok(Slices { query: self.unbounded(), at: from, end: to, length: length_millis })
     }
 }
 
-impl Iterator for Slices {
-    type Item = Slice;
-
-    fn next(&mut self) -> Option<Slice> {
-        if self.at >= self.end {
-            return None;
-        }
-        let start = self.at;
-        self.at = start.saturating_add(self.length).min(self.end);
-        Some(Slice {
-            start: DateTime::from_timestamp_millis(start)?,
-            end: DateTime::from_timestamp_millis(self.at)?,
-            last: self.at == self.end,
-            query: self.query.clone(),
-            cursor: None,
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.end.saturating_sub(self.at).unsigned_abs().div_ceil(self.length.unsigned_abs());
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
-        (left, Some(left))
+impl Hash for Slice {
+    /// The slices of a plan differ in their ranges, so the query and the cursor are left out.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.start, self.end, self.from, self.margin_millis).hash(state);
     }
 }
-
-impl ExactSizeIterator for Slices {}
-
-impl FusedIterator for Slices {}
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn at(millis: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(1_767_603_600_000 + millis).unwrap()
-    }
-
-    fn slices(from: i64, to: i64, length: u64) -> Vec<Slice> {
-        let query = ListEvents::new().resource("rooms").from(at(from)).to(at(to));
-        query.slices(Duration::from_millis(length)).unwrap().collect()
-    }
-
-    #[test]
-    fn a_range_that_is_no_multiple_ends_with_a_short_slice() {
-        let slices = slices(0, 25, 10);
-        let bounds: Vec<_> = slices.iter().map(|slice| (slice.start(), slice.end())).collect();
-        assert_eq!(bounds, [(at(0), at(10)), (at(10), at(20)), (at(20), at(25))]);
-        assert_eq!(
-            slices[1].query(),
-            ListEvents::new().resource("rooms").from(at(10)).to(at(20)),
-            "nothing of the query is lost"
-        );
-    }
-
-    #[test]
-    fn a_slice_asks_for_a_millisecond_more_but_never_behind_the_range() {
-        let requested: Vec<_> = slices(0, 20, 10).iter().map(Slice::request_query).collect();
-        let rooms = ListEvents::new().resource("rooms");
-        assert_eq!(requested[0], rooms.clone().from(at(-1)).to(at(11)));
-        assert_eq!(requested[1], rooms.from(at(9)).to(at(20)));
-    }
-
-    #[test]
-    fn what_can_not_be_sliced_is_refused() {
-        let second = Duration::from_secs(1);
-        for (query, length, shown) in [
-            (ListEvents::new().from(at(0)), second, "both"),
-            (ListEvents::new().to(at(0)), second, "both"),
-            (ListEvents::new().from(at(1)).to(at(0)), second, "before"),
-            (ListEvents::new().from(at(0)).to(at(1)), Duration::ZERO, "0ns"),
-            (ListEvents::new().from(at(0)).to(at(1)), Duration::from_micros(999), "999"),
-            (ListEvents::new().from(at(0)).to(at(1)).page_size(0), second, "0"),
-        ] {
-            let error = query.slices(length).unwrap_err();
-            assert!(matches!(&error, Error::Query(text) if text.contains(shown)), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_slice_survives_being_stored() {
-        let slice = slices(0, 20, 10).remove(0);
-        let slice =
-            slice.clone().with_cursor(Cursor::at("https://webexapis.com/v1/events", slice.request_query()));
-        let text = serde_json::to_string(&slice).unwrap();
-        assert_eq!(serde_json::from_str::<Slice>(&text).unwrap(), slice);
-    }
-
-    proptest! {
-        #[test]
-        fn slices_are_consecutive_and_as_many_as_they_say(
-            from in 0_i64..100, span in 1_i64..2000, part in 0_u32..1_000_000, length in 1_u64..3000,
-        ) {
-            let nanos = TimeDelta::nanoseconds(part.into());
-            let query = ListEvents::new().from(at(from) + nanos).to(at(from + span) + nanos);
-            let slices = query.slices(Duration::from_millis(length)).unwrap();
-            let expected = slices.len();
-            let slices: Vec<_> = slices.collect();
-            prop_assert_eq!(slices.len(), expected);
-            prop_assert_eq!(slices[0].start(), at(from));
-            prop_assert!(slices.windows(2).all(|pair| pair[0].end() == pair[1].start()));
-            prop_assert_eq!(slices[expected - 1].end(), at(from + span + i64::from(part > 0)));
-            prop_assert!(slices.iter().all(|slice| slice.start() < slice.end()));
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! `Stats`: what a stream has done so far.
+//! `Stats`: the work of a stream so far.
 
 use std::{
     ops::Add,
@@ -6,24 +6,36 @@ use std::{
     time::Duration,
 };
 
-/// What a stream has done so far. Only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+use serde::Serialize;
+
+/// The work of a stream so far. The numbers never decrease.
+///
+/// It implements `Serialize`, for logs: a map with the names of the fields, and `waited` in the form that serde
+/// gives a [`Duration`] (`secs`, `nanos`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Pages that have reached the reader, empty ones too.
+    /// Pages that were yielded, even if they are empty.
     pub pages: u64,
-    /// Events handed out.
+    /// Events that were yielded.
     pub events: u64,
-    /// Malformed items handed out, each as an [`Error::Item`](crate::Error::Item).
+    /// Malformed items that were yielded, each as an [`Error::Item`](crate::Error::Item).
     pub malformed: u64,
-    /// Requests sent, retries and read-ahead included.
+    /// Events that the service listed for a [`Slice`](crate::Slice) although they were created outside of the
+    /// slice and its margin. They are not yielded. 0 for streams that are not of slices.
+    ///
+    /// Such an event either has a wrong `created` (the year 1, for example), or was stored later than the
+    /// margin allows for: then a larger [`Slices::margin`](crate::Slices::margin) makes sure that it is
+    /// yielded by the slice that it belongs to. One event can be counted by several slices.
+    pub outside: u64,
+    /// Requests that were sent, retries and read-ahead included.
     pub requests: u64,
     /// Requests that were sent again.
     pub retries: u64,
-    /// Bytes of the bodies of pages, unpacked.
+    /// Decompressed bytes of the bodies of pages.
     pub bytes: u64,
-    /// Time spent waiting: for the pace, in pauses, and between attempts. Of lists that are read side by side
-    /// it is the sum, which can be more than the time that has passed.
+    /// Time spent waiting: for the rate limit, in pauses, and between attempts. For lists that are read
+    /// concurrently it is the sum, which can exceed the time that has passed.
     pub waited: Duration,
 }
 
@@ -35,6 +47,7 @@ impl Add for Stats {
             pages: self.pages + other.pages,
             events: self.events + other.events,
             malformed: self.malformed + other.malformed,
+            outside: self.outside + other.outside,
             requests: self.requests + other.requests,
             retries: self.retries + other.retries,
             bytes: self.bytes + other.bytes,
@@ -43,7 +56,7 @@ impl Add for Stats {
     }
 }
 
-/// The part of the counting that is done where pages are fetched.
+/// The counters that are kept where pages are fetched.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     requests: AtomicU64,
@@ -68,7 +81,7 @@ impl Meter {
         self.waited_micros.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// `stats` with this meter's part filled in.
+    /// `stats` with the counters of this meter.
     pub(crate) fn read(&self, stats: Stats) -> Stats {
         Stats {
             requests: self.requests.load(Relaxed),
