@@ -79,12 +79,13 @@ impl Client {
         EventStream::resumed(Arc::clone(&self.shared), cursor.clone())
     }
 
-    /// Lists slices of a range side by side, up to `concurrency` of them at once. A walk from page to
-    /// page takes a round trip a page; this is the way to have several under way.
+    /// Lists slices of a range, up to `concurrency` of them concurrently. A single list takes a round trip for
+    /// each page; slices have several requests in flight.
     ///
-    /// Nothing is sent until the stream is polled. All slices share this client's pace and pauses, so
-    /// that more of them never means more requests than that allows. `slices` may be any plan, even an
-    /// endless one, which is drawn from as slices are closed.
+    /// The slices of a range yield each event exactly once, as [`Slice`] describes. Nothing is sent until the
+    /// stream is polled. All slices share this client's rate limit and pauses, so that more of them never
+    /// means more requests than that allows. `slices` may be any iterator, even an endless one: a new slice is
+    /// taken from it only when an earlier one was closed or set aside.
     ///
     /// ```
     /// # use futures::TryStreamExt;

@@ -89,7 +89,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 fn has_fraction(instant: DateTime<Utc>) -> bool {
-    instant.timestamp_subsec_nanos() % 1_000_000 != 0
+    !instant.timestamp_subsec_nanos().is_multiple_of(1_000_000)
 }
 
 impl Slices {

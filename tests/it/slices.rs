@@ -461,12 +461,12 @@ async fn an_empty_plan_ends_immediately() {
 /// A service of four slices of six hours, of which those at `broken` get this status.
 async fn with_broken(broken: &'static [&'static str], status: u16) -> Service {
     Service::start(move |call| {
-        let hour = |from: &&str| {
+        let is_requested = |from: &&str| {
             let start = at(&format!("2026-01-05T{from}:00:00Z"));
             let requested = at(&parameter(call, "from").unwrap());
             (start - requested).num_seconds().abs() <= 60
         };
-        if broken.iter().any(|from| hour(from)) {
+        if broken.iter().any(is_requested) {
             return refusal(status);
         }
         let start = at(&parameter(call, "from").unwrap()) + TimeDelta::hours(1);

@@ -427,7 +427,7 @@ fn a_summary_names_each_file() {
     assert_eq!((&summary["complete"], &summary["events"]), (&true.into(), &500.into()));
     assert_eq!(summary["asked"]["--from"], "60d");
     let files = summary["files"].as_array().unwrap();
-    assert_eq!(files.len(), 6);
+    assert!((6..=7).contains(&files.len()), "slices start at multiples of their length");
     assert!(files.iter().all(|file| file["sha256"].as_str().unwrap().len() == 64));
     let range = |key: &str| summary["range"][key].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
     assert_eq!(range("to") - range("from"), TimeDelta::days(60));

@@ -24,6 +24,7 @@ mod service;
 #[cfg(unix)]
 mod signals;
 mod stderr;
+mod stored;
 mod stub;
 mod support;
 mod tokens;

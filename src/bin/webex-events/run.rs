@@ -8,6 +8,7 @@ pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod request;
 pub(crate) mod sink;
+pub(crate) mod slices;
 pub(crate) mod summary;
 pub(crate) mod tally;
 pub(crate) mod walk;

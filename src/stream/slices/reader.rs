@@ -48,18 +48,17 @@ pub(super) struct SliceReader {
 
 impl SliceReader {
     pub(super) fn new(shared: &Arc<Shared>, slice: Slice) -> Self {
-        let (events, margin) = match slice.cursor() {
-            Some(cursor) => (EventStream::resumed(Arc::clone(shared), cursor.clone()), RequestedMargin::Past),
-            None => {
-                let service_time = shared.service_time();
-                let query = slice.request_query(service_time, shared.clock.utc());
-                let margin = match service_time {
-                    None => RequestedMargin::Guessed,
-                    Some(_) if slice.has_whole_margin(&query) => RequestedMargin::Past,
-                    Some(_) => RequestedMargin::Clipped,
-                };
-                (EventStream::list(Arc::clone(shared), query), margin)
-            }
+        let (events, margin) = if let Some(cursor) = slice.cursor() {
+            (EventStream::resumed(Arc::clone(shared), cursor.clone()), RequestedMargin::Past)
+        } else {
+            let service_time = shared.service_time();
+            let query = slice.request_query(service_time, shared.clock.utc());
+            let margin = match service_time {
+                None => RequestedMargin::Guessed,
+                Some(_) if slice.has_whole_margin(&query) => RequestedMargin::Past,
+                Some(_) => RequestedMargin::Clipped,
+            };
+            (EventStream::list(Arc::clone(shared), query), margin)
         };
         let is_foreign = slice.cursor().is_some_and(|cursor| !slice.owns(cursor));
         Self {

@@ -39,6 +39,10 @@ pub(crate) struct About {
     pub(crate) to: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) slice_seconds: Option<u64>,
+    /// None for an export that was begun before slices were aligned and had a margin: its slices start at
+    /// multiples of their length from `from` on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slice_margin_millis: Option<u64>,
     pub(crate) compress: Codec,
     /// When the first run began. A sandbox has its last event then.
     pub(crate) begun: DateTime<Utc>,
@@ -251,6 +255,7 @@ mod tests {
                 from: Some(range.0),
                 to: None,
                 slice_seconds: Some(21_600),
+                slice_margin_millis: None,
                 compress: Codec::Zstd,
                 begun: range.1,
             },

@@ -20,6 +20,7 @@ fn about(kind: Kind) -> About {
         from: None,
         to: None,
         slice_seconds: None,
+        slice_margin_millis: None,
         compress: Codec::None,
         begun: "2026-01-05T09:00:00Z".parse().unwrap(),
     }

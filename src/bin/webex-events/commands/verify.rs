@@ -9,7 +9,7 @@ use crate::{
     cli,
     commands::verify::files::Checked,
     error::{Code, Failure},
-    run::request::Range,
+    run::slices,
     ui::{messages, progress::counted, shutdown::Stop},
 };
 
@@ -81,10 +81,8 @@ type Span = (DateTime<Utc>, DateTime<Utc>);
 /// The parts of the range that aren't closed.
 fn gaps(state: &State) -> Result<Vec<Span>, Failure> {
     let about = &state.about;
-    let (Kind::Export, Some(seconds)) = (about.kind, about.slice_seconds) else { return Ok(Vec::new()) };
-    let range = Range { from: about.from, to: about.to };
-    let slices = range.of(ListEvents::new()).slices(std::time::Duration::from_secs(seconds));
-    let slices = slices.map_err(|error| Failure::of(&error, None))?;
+    let (Kind::Export, Some(_)) = (about.kind, about.slice_seconds) else { return Ok(Vec::new()) };
+    let slices = slices::of(about, ListEvents::new())?;
     let closed: std::collections::HashSet<_> =
         state.files.iter().filter(|file| file.is_whole()).filter_map(|file| file.start).collect();
     let mut gaps: Vec<Span> = Vec::new();

@@ -53,6 +53,7 @@ pub(super) async fn to_file(job: &mut Job, path: PathBuf) -> Result<Outcome, Fai
         from: range.from,
         to: range.to,
         slice_seconds: None,
+        slice_margin_millis: None,
         compress: codec,
         begun,
     };

@@ -17,6 +17,7 @@ use crate::{
         outcome::{self, Outcome},
         plan::{self, Plan},
         request::{self, Asked, Range, must_fit, seconds},
+        slices,
         summary::Report,
         tally::Tally,
         walk::Halt,
@@ -57,12 +58,15 @@ pub(super) async fn to_folder(job: &mut Job, path: PathBuf) -> Result<Outcome, F
         from: range.from,
         to: range.to,
         slice_seconds: Some(length.as_secs()),
+        slice_margin_millis: match found.state() {
+            Some(state) => state.about.slice_margin_millis,
+            None => Some(slices::MARGIN_MILLIS),
+        },
         compress: codec,
         begun,
     };
     // A range that can't be sliced is refused before there is a folder.
-    let slices = range.of(job.export.filters.query()).slices(length);
-    let slices = slices.map_err(|error| Failure::of(&error, None))?;
+    let slices = slices::of(&about, job.export.filters.query())?;
     let store = found.open(about, Form { codec, hashed: true, memory: None })?;
     let plan = Plan::new(slices, &store);
     job.stop.be_patient();

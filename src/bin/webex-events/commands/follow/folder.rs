@@ -48,6 +48,7 @@ pub(super) async fn open(
         from: Some(from),
         to: None,
         slice_seconds: Some(3600),
+        slice_margin_millis: None,
         compress: codec,
         begun: Utc::now(),
     };

@@ -70,6 +70,7 @@ pub(super) async fn open(
         from: Some(from),
         to: None,
         slice_seconds: None,
+        slice_margin_millis: None,
         compress: Codec::None,
         begun: Utc::now(),
     };

@@ -20,6 +20,7 @@ use crate::{
     run::{
         next::next,
         request::{self, Asked, Range},
+        slices,
     },
     service,
     ui::shutdown::Stop,
@@ -44,7 +45,7 @@ pub(super) async fn compare(
     };
     // Nor is what a follower that began within an hour left out of it.
     let is_before = |created: DateTime<Utc>| state.about.from.is_some_and(|from| created < from);
-    let slices: Vec<_> = slices(state)?.into_iter().filter(|slice| !is_open(slice)).collect();
+    let slices: Vec<_> = ranges(state)?.into_iter().filter(|slice| !is_open(slice)).collect();
     let mut stream = client.list_slices(slices, asked.concurrency);
     let mut given: HashMap<DateTime<Utc>, Vec<(String, DateTime<Utc>)>> = HashMap::new();
     loop {
@@ -112,7 +113,7 @@ fn differences(
 }
 
 /// The ranges that files are for: the slices of an export, and the hours that a follower is done with.
-fn slices(state: &State) -> Result<Vec<Slice>, Failure> {
+fn ranges(state: &State) -> Result<Vec<Slice>, Failure> {
     let about = &state.about;
     let mut query = ListEvents::new();
     if let Some(resource) = about.asked.get("--resource") {
@@ -128,16 +129,14 @@ fn slices(state: &State) -> Result<Vec<Slice>, Failure> {
         let checkpoint = serde_json::from_value::<Checkpoint>(state.checkpoint.clone()?).ok()?;
         request::hour(checkpoint.settled())
     };
-    let (range, length) = match (about.kind, about.slice_seconds) {
-        (Kind::Export, Some(seconds)) => {
-            (Range { from: about.from, to: about.to }, Duration::from_secs(seconds))
-        }
-        _ => (Range { from: about.from.and_then(request::hour), to: settled() }, HOUR),
-    };
+    if about.kind == Kind::Export {
+        return Ok(slices::of(about, query)?.collect());
+    }
+    let range = Range { from: about.from.and_then(request::hour), to: settled() };
     if range.from >= range.to {
         return Ok(Vec::new());
     }
-    let slices = range.of(query).slices(length).map_err(|error| Failure::of(&error, None))?;
+    let slices = range.of(query).slices(HOUR).map_err(|error| Failure::of(&error, None))?;
     Ok(slices.collect())
 }
 
