@@ -95,7 +95,8 @@ pub enum Error {
 
     /// The file that [`OAuth`](crate::OAuth) keeps its tokens in can't be read, locked or written: a
     /// full disk, a folder that can't be written to. The [`source`](StdError::source) is the system's
-    /// own error. No token was lost; once the file can be written again, the same call goes on.
+    /// own error. No token was lost: once the file can be written again, the same call succeeds. It is retried
+    /// as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
     #[error("{detail}")]
     #[non_exhaustive]
     Store {
@@ -131,13 +132,28 @@ impl Error {
         self.answer().and_then(ApiError::retry_after)
     }
 
-    /// Whether the same call, unchanged, can succeed later: the answers that are tried again
-    /// (408, 423, 429, 500, 502, 503, 504) and every [`Error::Transport`].
+    /// True if the same call, unchanged, can succeed later: the responses that are retried
+    /// (408, 423, 429, 500, 502, 503, 504), every [`Error::Transport`] and every [`Error::Store`].
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Api(error) => is_retried(error.status()),
-            Self::Transport(_) => true,
+            Self::Transport(_) | Self::Store { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// True if getting a token failed, and not the request for events: an [`Error::Api`], [`Error::Transport`] or
+    /// [`Error::Decode`] from a [`TokenSource`](crate::TokenSource), and every [`Error::Store`].
+    ///
+    /// An [`Error::Config`] says the same in both cases and isn't marked.
+    #[must_use]
+    pub fn is_renewal(&self) -> bool {
+        match self {
+            Self::Api(error) => error.of_renewal,
+            Self::Transport(error) => error.of_renewal,
+            Self::Decode(error) => error.of_renewal,
+            Self::Store { .. } => true,
             _ => false,
         }
     }
@@ -237,9 +253,17 @@ impl Error {
     /// The same error, of what a source of tokens asked for.
     pub(crate) fn of_renewal(self) -> Self {
         match self {
-            Self::Api(mut answer) => {
-                answer.of_renewal = true;
-                Self::Api(answer)
+            Self::Api(mut response) => {
+                response.of_renewal = true;
+                Self::Api(response)
+            }
+            Self::Transport(mut error) => {
+                error.of_renewal = true;
+                Self::Transport(error)
+            }
+            Self::Decode(mut error) => {
+                error.of_renewal = true;
+                Self::Decode(error)
             }
             error => error,
         }
@@ -354,6 +378,7 @@ mod tests {
         for status in [400, 401, 403, 404, 410, 429, 503, 504] {
             let error =
                 Error::from(api(status, r#"{"message":"authorized to search within past"}"#)).of_renewal();
+            assert!(error.is_renewal());
             assert_eq!(error.is_auth(), status <= 403, "{status}");
             assert_eq!(error.is_transient(), is_retried(status), "{status}");
             assert_eq!((error.status(), error.page_status()), (Some(status), None));
@@ -371,6 +396,22 @@ mod tests {
         let transient: Vec<u16> = (100..600).filter(|&s| Error::from(api(s, "")).is_transient()).collect();
         assert_eq!(transient, [408, 423, 429, 500, 502, 503, 504]);
         assert!(Error::from(TransportError::new("no answer", "refused")).is_transient());
+        assert!(Error::Store { detail: "".into(), source: "a full disk".into() }.is_transient());
+        assert!(!Error::config("").is_transient());
+    }
+
+    #[test]
+    fn an_error_of_a_token_source_is_told_from_one_of_the_list() {
+        let errors = || {
+            [
+                Error::from(api(503, "")),
+                TransportError::new("no response", "refused").into(),
+                DecodeError::new(200, None, None, "", "no token").into(),
+            ]
+        };
+        assert!(errors().into_iter().all(|error| !error.is_renewal()));
+        assert!(errors().into_iter().all(|error| error.of_renewal().is_renewal()));
+        assert!(Error::Store { detail: "".into(), source: "a full disk".into() }.is_renewal());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
         batch::{Batch, Rejected},
     },
     link::{self, AllowedOrigins},
+    mask::Mask,
     page,
     query::ListEvents,
     rate::Pacer,
@@ -81,7 +82,7 @@ impl Shared {
         let tracking_id = response.tracking_id();
         meter.body(response.body.len());
         let decode = |body| Ok(page::decode(body)?.returning(&self.transport.buffers));
-        let batch = decoded(response, &token, decode)?;
+        let batch = decoded(response, &url, &token, decode)?;
         let (next, previous) = match links {
             Ok(links) => (Ok(links.next), links.prev),
             Err(error) => (Err(error), None),
@@ -101,8 +102,8 @@ impl Shared {
         }
         let mut url = self.events.clone();
         url.set_path(&format!("{}/{}", url.path(), utf8_percent_encode(id, SEGMENT)));
-        let PageResponse { response, token, .. } = self.request(url, None, &Meter::default()).await?;
-        Event::of(&decoded(response, &token, page::decode_event)?, 0)
+        let PageResponse { url, response, token, .. } = self.request(url, None, &Meter::default()).await?;
+        Event::of(&decoded(response, &url, &token, page::decode_event)?, 0)
     }
 
     /// Asks until there is a 200 or the policy gives up.
@@ -157,7 +158,7 @@ impl Shared {
             token = other;
         }
         if response.status != 200 {
-            return Err(refusal(&response, &token, attempt_number).into());
+            return Err(refusal(&response, &mask(&response.url, &token, &url), attempt_number).into());
         }
         Ok(PageResponse { url, response, token, served_at })
     }
@@ -187,7 +188,8 @@ impl Shared {
         }
         let date = response.header(DATE.as_str());
         let served_at = date.and_then(|date| self.response_stats.dated(date, response.sent, response.took));
-        let tracking_id = || response.tracking_id().map(|id| token.cut_from(&without_queries(&id)));
+        let tracking_id =
+            || response.tracking_id().map(|id| mask(&response.url, token, url).apply(&without_queries(&id)));
         tracing::debug!(
             path = url.path(),
             attempt = attempt_number,
@@ -199,25 +201,31 @@ impl Shared {
     }
 }
 
-fn refusal(response: &Response, token: &Token, attempts: u32) -> ApiError {
+/// What a response from `responded` to a request of `url` with `token` may have repeated.
+fn mask(responded: &Url, token: &Token, url: &Url) -> Mask {
+    Mask::default().token(token).query(url).query(responded)
+}
+
+fn refusal(response: &Response, mask: &Mask, attempts: u32) -> ApiError {
     let date = response.header(DATE.as_str());
     let wait = response.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
     let body = String::from_utf8_lossy(&response.body).into_owned();
-    // It may have repeated the token.
     ApiError::new(response.status, response.tracking_id(), wait, body, attempts)
-        .with_texts(|text| token.cut_from(text))
+        .with_texts(|text| mask.apply(text))
 }
 
 fn decoded(
     response: Response,
+    url: &Url,
     token: &Token,
     decode: impl Fn(Vec<u8>) -> Result<Batch, Rejected>,
 ) -> Result<Arc<Batch>> {
     let content_type = response.header(CONTENT_TYPE.as_str()).map(str::to_owned);
     let tracking_id = response.tracking_id();
     decode(response.body).map(Arc::new).map_err(|(text, error)| {
-        let cut = |text: &str| token.cut_from(text).into();
-        // Enough for what is shown, even if all of it is the token over and over.
+        let mask = mask(&response.url, token, url);
+        let cut = |text: &str| mask.apply(text).into();
+        // Enough for what is shown, even if all of it is the token repeated.
         let start: String = text.chars().take(16 << 10).collect();
         let (content_type, tracking_id) = (content_type.as_deref().map(cut), tracking_id.as_deref().map(cut));
         DecodeError::new(response.status, content_type, tracking_id, &cut(&start), error).into()

@@ -11,6 +11,7 @@ mod event;
 mod fetch;
 mod json;
 mod link;
+mod mask;
 mod oauth;
 mod page;
 mod query;
@@ -45,5 +46,5 @@ pub use crate::{
     slice::{Slice, Slices},
     stats::Stats,
     stream::{EventStream, Follow, Pages, SliceEvents, SliceItem, SliceStream, Take},
-    token::{Token, TokenSource},
+    token::{Token, TokenSource, token_fn},
 };

@@ -1,4 +1,4 @@
-//! `Token`, and where tokens come from: `TokenSource`.
+//! `Token`, and `TokenSource`, which provides it.
 
 use std::{fmt, sync::Arc};
 
@@ -10,10 +10,10 @@ mod provider;
 
 pub(crate) use provider::{Access, TokenProvider};
 
-/// An access token. It can be put in, and not be got out: no `Display`, no serialisation, and a
-/// [`Debug`] that doesn't show it.
+/// An access token. It can't be read back: it has no `Display` and no serialization, and its [`Debug`] output
+/// is redacted.
 ///
-/// White space around it is cut off, so that the content of a file can be passed as it is.
+/// Leading and trailing white space is removed, so that the content of a file can be passed as it is.
 ///
 /// ```
 /// use webex_events::Token;
@@ -30,7 +30,7 @@ impl Token {
         &self.0
     }
 
-    /// Whether it can be sent at all: RFC 6750 section 2.1 allows less than visible ASCII.
+    /// Checks that the token can be sent. RFC 6750 section 2.1 allows less than visible ASCII.
     pub(crate) fn check(&self) -> Result<()> {
         if self.0.is_empty() {
             return Err(Error::config("the token is empty"));
@@ -42,38 +42,6 @@ impl Token {
             return Err(Error::config("the token holds spaces, control characters or non-ASCII characters"));
         }
         Ok(())
-    }
-
-    /// `text` with the token cut out of it, also where JSON writes it with escapes.
-    pub(crate) fn cut_from(&self, text: &str) -> String {
-        let mut cut = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            if let Some(after) = self.end_in(rest) {
-                cut.push('…');
-                rest = after;
-            } else {
-                cut.push(first);
-                rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            }
-        }
-        cut
-    }
-
-    /// What follows the token in `text`, if it begins with it.
-    fn end_in<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let escaped = |c: char, text: &'a str| {
-            let escape = text.strip_prefix('\\')?;
-            let code = escape.strip_prefix('u').and_then(|code| Some((code.get(..4)?, code.get(4..)?)));
-            match code {
-                Some((hex, after)) => (u32::from_str_radix(hex, 16) == Ok(u32::from(c))).then_some(after),
-                None => escape.strip_prefix(c),
-            }
-        };
-        if self.0.is_empty() {
-            return None;
-        }
-        self.0.chars().try_fold(text, |text, c| text.strip_prefix(c).or_else(|| escaped(c, text)))
     }
 }
 
@@ -95,37 +63,37 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Where a client's access tokens come from, for one that outlives a token.
+/// A source of access tokens, for a client that outlives a token.
 ///
-/// [`OAuth`](crate::OAuth) is one that renews its token. A [`Token`] is one that never changes. One of
-/// your own may ask a vault, or read a file that another process keeps fresh.
+/// [`OAuth`](crate::OAuth) renews its token. A [`Token`] never changes. [`token_fn`] makes a source of a
+/// closure. A source of your own may ask a vault, or read a file that another process updates. To share a source
+/// or to choose one at run time, pass an `Arc<T>` or a `Box<dyn TokenSource>`.
 ///
-/// It is asked before every attempt and should answer from memory as long as it can. `rejected` is the
-/// token that was just answered with 401; only one such request is in flight at a time for a client and
-/// its clones, however many of their streams run, and those whose token was rejected meanwhile get the same
-/// answer. A request without a rejected token can come at any time.
+/// The client calls the source before every attempt, so the source should answer from memory while it can.
+/// `rejected` is the token that just got a 401. Only one such call is in flight at a time for a client and its
+/// clones, however many streams they have; all streams whose token was rejected meanwhile get the same result. A
+/// call without a rejected token can come at any time.
 ///
 /// # Errors
 ///
-/// An error of the source is that of the attempt. A transient one
-/// ([`is_transient`](Error::is_transient)) is tried again as the
-/// [`RetryPolicy`](crate::RetryPolicy) says, so that a source needs no loop of its own:
-/// [`TransportError::new`](crate::TransportError::new) makes one. Any other ends the stream;
-/// [`Error::Config`] can carry the reason. What an error says is shown and logged;
-/// no secret must be in it.
+/// The attempt fails with the error of the source. A transient error
+/// ([`is_transient`](Error::is_transient)) is retried as the [`RetryPolicy`](crate::RetryPolicy) says, so a source
+/// needs no loop of its own; [`TransportError::new`](crate::TransportError::new) makes one. Any other error ends
+/// the stream; [`Error::Config`] can carry the reason. [`Error::is_renewal`] tells these errors from those of the
+/// list. The text of an error is shown and logged: put no secret into it.
 ///
 /// # Cancel safety
 ///
-/// The future is dropped with the last stream that waits for it, and goes on with any of them that is polled.
-/// Work that must not be lost on the way, such as the storing of a new token, belongs in a task of its own. It
-/// must not wait for the client that asks.
+/// The future is dropped with the last stream that waits for it; until then any of these streams can poll it. Do
+/// work that must not be lost, such as storing a new token, in a task of its own. The source must not wait for the
+/// client that calls it.
 ///
 /// ```
 /// use std::{path::PathBuf, sync::Mutex};
 /// use futures::future::BoxFuture;
 /// use webex_events::{Error, Result, Token, TokenSource};
 ///
-/// /// A file that something else keeps fresh, read again when its token is rejected.
+/// /// A file that another process updates, read again when its token is rejected.
 /// #[derive(Debug)]
 /// struct TokenFile {
 ///     path: PathBuf,
@@ -158,14 +126,81 @@ impl fmt::Debug for Token {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
-    /// A token to send. `rejected` is the one that was just answered with 401, if any.
+    /// Returns a token to send. `rejected` is the token that just got a 401, if any.
     fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>>;
 }
 
-/// Always this one, rejected or not.
+/// Returns the same token each time, rejected or not.
 impl TokenSource for Token {
     fn token<'a>(&'a self, _: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
         Box::pin(std::future::ready(Ok(self.clone())))
+    }
+}
+
+impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
+    fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
+        (**self).token(rejected)
+    }
+}
+
+impl<T: TokenSource + ?Sized> TokenSource for Box<T> {
+    fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
+        (**self).token(rejected)
+    }
+}
+
+/// Makes a [`TokenSource`] of an async closure. The closure gets the token that was just rejected, if any.
+///
+/// It is called before every attempt, so it should answer from memory while it can; see [`TokenSource`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use tokio::sync::Mutex;
+/// use webex_events::{Client, Result, Token, token_fn};
+///
+/// async fn from_vault() -> Result<Token> {
+///     // …
+///     Ok(Token::from("NGRjZmQ5ZDAt"))
+/// }
+///
+/// let known: Arc<Mutex<Option<Token>>> = Arc::default();
+/// let source = token_fn(move |rejected| {
+///     let known = Arc::clone(&known);
+///     async move {
+///         let mut known = known.lock().await;
+///         if let Some(token) = known.clone().filter(|token| Some(token) != rejected.as_ref()) {
+///             return Ok(token);
+///         }
+///         Ok(known.insert(from_vault().await?).clone())
+///     }
+/// });
+/// let client = Client::builder().token_source(source).build()?;
+/// # drop(client);
+/// # Ok::<(), webex_events::Error>(())
+/// ```
+pub fn token_fn<F, Fut>(f: F) -> impl TokenSource
+where
+    F: Fn(Option<Token>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Token>> + Send + 'static,
+{
+    TokenFn(f)
+}
+
+struct TokenFn<F>(F);
+
+impl<F, Fut> TokenSource for TokenFn<F>
+where
+    F: Fn(Option<Token>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Token>> + Send + 'static,
+{
+    fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
+        Box::pin((self.0)(rejected.cloned()))
+    }
+}
+
+impl<F> fmt::Debug for TokenFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("token_fn(…)")
     }
 }
 
@@ -180,11 +215,5 @@ mod tests {
             assert!(matches!(&error, Error::Config(text) if !text.contains("ret")), "{error}");
         }
         assert!(Token::from(" a-token_0~+/.== ").check().is_ok());
-    }
-
-    #[test]
-    fn a_repeated_token_is_cut_out() {
-        assert_eq!(Token::from("abc").cut_from("Bearer abc, abc"), "Bearer …, …");
-        assert_eq!(Token::from("a/b").cut_from(r"xa/b a\/b \u0061/\u0062a/"), "x… … …a/");
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     buffer_pool::BufferPool,
     clock::Clock,
     error::{DecodeError, Error, Result, TransportError},
+    mask::Mask,
     token::Token,
 };
 
@@ -140,9 +141,10 @@ impl Transport {
     pub(crate) async fn get(&self, url: &Url, token: &Token, clock: &dyn Clock) -> Result<Response> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.secret()))
             .map_err(|_| Error::config("the token can't be sent in a header"))?;
+        let mask = Mask::default().token(token).query(url);
         authorization.set_sensitive(true);
         let request = self.http.get(url.clone()).header(AUTHORIZATION, authorization);
-        self.exchange(request, clock, |text| token.cut_from(text)).await
+        self.exchange(request, clock, |text| mask.apply(text)).await
     }
 
     /// Sends one POST of a form, already encoded, and reads the whole answer. `cut` takes out of a text

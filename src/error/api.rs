@@ -21,7 +21,7 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     body: Box<str>,
     attempts: u32,
-    /// Whether it was a token that was asked for.
+    /// Whether the request was for a token.
     pub(super) of_renewal: bool,
 }
 
@@ -93,7 +93,8 @@ impl ApiError {
         self.retry_after
     }
 
-    /// The body as text, at most its first 64 KiB. Where it repeats the token, that is cut out.
+    /// The body as text, at most its first 64 KiB. Where it repeats the token or the query of the request, also in
+    /// the escapes of JSON, HTML or URLs, it has `…`.
     #[must_use]
     pub fn body(&self) -> &str {
         &self.body

@@ -13,6 +13,8 @@ pub struct DecodeError {
     content_type: Option<Box<str>>,
     tracking_id: Option<Box<str>>,
     snippet: Box<str>,
+    /// Whether the request was for a token.
+    pub(super) of_renewal: bool,
     source: BoxError,
 }
 
@@ -29,6 +31,7 @@ impl DecodeError {
             content_type,
             tracking_id,
             snippet: printable(body, 200).into(),
+            of_renewal: false,
             source: source.into(),
         }
     }

@@ -9,6 +9,8 @@ use super::{BoxError, Error, text::write_origin};
 pub struct TransportError {
     what: &'static str,
     attempts: u32,
+    /// Whether the request was for a token.
+    pub(super) of_renewal: bool,
     source: BoxError,
 }
 
@@ -24,7 +26,7 @@ impl TransportError {
     /// assert_eq!(error.to_string(), "the vault is sealed");
     /// ```
     pub fn new(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { what, attempts: 1, source: source.into() }
+        Self { what, attempts: 1, of_renewal: false, source: source.into() }
     }
 
     pub(crate) fn after(mut self, attempts: u32) -> Self {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::Clock,
     error::{ApiError, Error},
+    mask::Mask,
     retry::retry_after,
     token::Token,
     transport::{Response, Settings, Transport},
@@ -111,42 +112,35 @@ fn refusal(answer: &Response, secrets: &Secrets) -> ApiError {
 
 const LEFT_OUT: &str = "(left out, since it may hold tokens)";
 
-/// What no text may show.
+/// What no text about a grant may show: the credentials that were sent, and tokens that nobody knows yet.
 #[derive(Clone)]
-struct Secrets(Vec<Token>);
+struct Secrets(Mask);
 
 impl Secrets {
     fn new<const N: usize>(secrets: [Option<&Token>; N]) -> Self {
-        let forms = |secret: &Token| {
-            let encoded: String = form_urlencoded::byte_serialize(secret.secret().as_bytes()).collect();
-            [secret.clone(), encoded.into()]
-        };
-        Self(secrets.into_iter().flatten().flat_map(forms).collect())
+        Self(secrets.into_iter().flatten().fold(Mask::default(), Mask::token))
     }
 
-    /// With the tokens that an answer holds beside a refusal.
+    /// With the tokens that a response holds beside a refusal.
     fn and_those_of(&self, body: &str) -> Self {
         let json = serde_json::from_str::<Value>(body).unwrap_or_default();
         let tokens = ["access_token", "refresh_token"].map(|name| json.get(name)?.as_str().map(Token::from));
-        Self([self.0.clone(), Self::new(tokens.each_ref().map(Option::as_ref)).0].concat())
+        Self(tokens.iter().flatten().fold(self.0.clone(), Mask::token))
     }
 
-    /// `text` without the secrets, or nothing of it if there may be others in it.
+    /// `text` without the secrets, or nothing of it if it may hold others.
     fn cut(&self, text: &str) -> String {
-        let mut cut = text.to_owned();
-        for secret in &self.0 {
-            cut = secret.cut_from(&cut);
-        }
+        let masked = self.0.apply(text);
         let marks = ['\\', '"', '\'', ' '];
-        let holds_others = cut.match_indices("_token").any(|(at, name)| {
-            let rest = cut.get(at + name.len()..).unwrap_or_default().trim_start_matches(marks);
+        let holds_others = masked.match_indices("_token").any(|(at, name)| {
+            let rest = masked.get(at + name.len()..).unwrap_or_default().trim_start_matches(marks);
             let value = rest.strip_prefix([':', '=']).map(|value| value.trim_start_matches(marks));
             value.is_some_and(|value| !value.starts_with('…'))
         });
-        if holds_others { LEFT_OUT.to_owned() } else { cut }
+        if holds_others { LEFT_OUT.to_owned() } else { masked }
     }
 
-    /// The same for an answer that should have held tokens, under whatever names.
+    /// The same for a response that should have held tokens, under whatever names.
     fn hide(&self, text: &str) -> String {
         if text.contains(['{', '[']) { LEFT_OUT.to_owned() } else { self.cut(text) }
     }

@@ -181,7 +181,7 @@ mod tests {
         answers: Semaphore,
     }
 
-    impl TokenSource for Arc<Scripted> {
+    impl TokenSource for Scripted {
         fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
             Box::pin(async move {
                 let Some(rejected) = rejected else { return Ok(self.first.clone()) };
@@ -199,7 +199,7 @@ mod tests {
             asked: StdMutex::default(),
             answers: Semaphore::new(0),
         });
-        (Arc::clone(&source), TokenProvider::new(Access::Source(Arc::new(source))))
+        (Arc::clone(&source), TokenProvider::new(Access::Source(source)))
     }
 
     fn asked(source: &Scripted) -> Vec<Token> {

@@ -338,7 +338,8 @@ async fn without_a_place_to_write_to_no_token_is_asked_for() {
         let oauth = folder.oauth(&service.url());
         for _ in 0..2 {
             let failed = oauth.token(None).await.unwrap_err();
-            assert!(matches!(failed, Error::Store { .. }) && !failed.is_transient(), "{failed:?}");
+            assert!(matches!(failed, Error::Store { .. }), "{failed:?}");
+            assert!(failed.is_transient() && failed.is_renewal());
             assert!(failed.to_string().contains("token.json"), "{failed}");
             let source = std::error::Error::source(&failed).unwrap();
             assert!(source.downcast_ref::<std::io::Error>().is_some());

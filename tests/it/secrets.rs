@@ -107,6 +107,85 @@ async fn an_answer_that_repeats_it_in_the_escapes_of_json_is_too() {
     }
 }
 
+/// The token as services write it in URLs and in HTML, and in several of these forms on top of each other.
+fn encoded_echoes() -> Vec<String> {
+    let percent = |text: &str, at: usize| -> String {
+        let encode = |(n, c): (usize, char)| {
+            if n % at == 0 || !c.is_alphanumeric() { format!("%{:02X}", u32::from(c)) } else { c.to_string() }
+        };
+        text.chars().enumerate().map(encode).collect()
+    };
+    let html = |text: &str| -> String {
+        text.chars()
+            .map(|c| if c.is_alphanumeric() { c.to_string() } else { format!("&#{};", u32::from(c)) })
+            .collect()
+    };
+    vec![percent(TOKEN, 1), percent(TOKEN, 5), percent(TOKEN, 1000), html(TOKEN), html(&percent(TOKEN, 3))]
+}
+
+#[tokio::test]
+async fn a_token_in_the_encodings_of_urls_and_html_is_not_shown() {
+    for echo in encoded_echoes() {
+        answers_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
+            .await;
+        answers_are_discreet(&format!("<html>{echo}</html>")).await;
+        pages_are_discreet(&format!("<html>{echo}</html>")).await;
+        let service = Service::start(move |_| {
+            let body = format!(r#"{{"message":"{echo}"}}"#);
+            ResponseTemplate::new(400).set_body_raw(body, "application/json")
+        })
+        .await;
+        let Error::Api(response) = error(&mut service.client().list(ListEvents::new())).await else {
+            panic!()
+        };
+        // Nothing of it is left that could be decoded.
+        assert_eq!((response.message(), response.body()), ("…", r#"{"message":"…"}"#));
+    }
+}
+
+#[tokio::test]
+async fn the_query_of_the_request_is_shown_in_no_form() {
+    let forms: [fn(&str) -> String; 4] = [
+        str::to_owned,
+        |query| query.replace('&', "&amp;"),
+        |query| query.replace('%', "%25").replace('=', "%3D").replace('&', "%26"),
+        |query| query.replace('&', "\\u0026").replace('=', "\\u003d"),
+    ];
+    for form in forms {
+        let service = Service::start(move |call| {
+            let query = form(call.request.url.query().unwrap_or_default());
+            let body =
+                format!(r#"{{"message":"can't do: {query}","errors":[{{"description":"[{query}]"}}]}}"#);
+            ResponseTemplate::new(400)
+                .set_body_raw(body, "application/json")
+                .append_header("TrackingID", query)
+        })
+        .await;
+        let query = ListEvents::new().actor_id("Y2/qUeRy=").param("x", SECRET);
+        let refused = error(&mut service.client().list(query)).await;
+        discreet(&refused);
+        let Error::Api(response) = &refused else { panic!("{refused:?}") };
+        assert_eq!((response.message(), response.tracking_id()), ("can't do: …", Some("…")));
+        assert_eq!(response.errors(), ["[…]"]);
+        assert!(!response.body().contains(SECRET), "{}", response.body());
+    }
+}
+
+#[tokio::test]
+async fn a_token_cut_in_two_by_the_end_of_a_body_is_not_shown() {
+    for short in (0..TOKEN.len() + 2).step_by(3) {
+        let padding = "x".repeat((64 << 10) - short);
+        let service = Service::start(move |_| {
+            ResponseTemplate::new(400).set_body_string(format!("{padding}{TOKEN} and more"))
+        })
+        .await;
+        let Error::Api(response) = error(&mut service.client().list(ListEvents::new())).await else {
+            panic!()
+        };
+        assert!(!response.body().contains(&TOKEN[..5]), "{short}");
+    }
+}
+
 #[tokio::test]
 async fn a_tracking_id_is_shown_without_its_secrets() {
     for echo in echoes() {

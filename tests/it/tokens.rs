@@ -12,6 +12,7 @@ use futures::{FutureExt, future::BoxFuture, stream::FuturesUnordered, stream::St
 use tokio::sync::Semaphore;
 use webex_events::{
     Client, ClientBuilder, Error, ListEvents, Result, RetryPolicy, Token, TokenSource, TransportError,
+    token_fn,
 };
 use wiremock::ResponseTemplate;
 
@@ -348,4 +349,44 @@ async fn the_service_time_is_that_of_its_latest_answer() {
     assert!(get("soon").await.unwrap() >= first);
     let later = get("Mon, 05 Jan 2026 10:00:00 GMT").await.unwrap();
     assert!(later - first > TimeDelta::minutes(59));
+}
+
+#[tokio::test]
+async fn a_shared_or_boxed_source_is_a_source() {
+    let service = Service::start(|call| pages(call, |token, _| token == "t1")).await;
+    let source = || Source::tokens(&["t1"]);
+    let build = |builder: ClientBuilder| builder.build().unwrap();
+    let shared: Arc<dyn TokenSource> = Arc::new(source());
+    let boxed: Box<dyn TokenSource> = Box::new(source());
+    for client in [
+        build(builder(&service.url()).token_source(Arc::new(source()))),
+        build(builder(&service.url()).token_source(Box::new(source()))),
+        build(builder(&service.url()).token_source(shared)),
+        build(builder(&service.url()).token_source(boxed)),
+    ] {
+        assert_eq!(read(client.list(ListEvents::new())).await, all_pages());
+    }
+}
+
+#[tokio::test]
+async fn a_closure_is_a_source_that_gets_the_rejected_token() {
+    let service = Service::start(|call| pages(call, |token, _| token == "t1")).await;
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&calls);
+    let source = token_fn(move |rejected: Option<Token>| {
+        let token =
+            if log.lock().unwrap().contains(&Some("t0".into())) || rejected.is_some() { "t1" } else { "t0" };
+        log.lock().unwrap().push(rejected);
+        async move { Ok(token.into()) }
+    });
+    assert_eq!(format!("{source:?}"), "token_fn(…)");
+    let client = builder(&service.url()).token_source(source).build().unwrap();
+    assert_eq!(read(client.list(ListEvents::new())).await, all_pages());
+    assert_eq!(calls.lock().unwrap()[..2], [None, Some("t0".into())]);
+    let failing = token_fn(|_| async { Err(TransportError::new("the vault is sealed", "503").into()) });
+    let client = builder(&service.url()).token_source(failing).retry(RetryPolicy::never()).build().unwrap();
+    let error = within(client.get("a")).await.unwrap_err();
+    assert!(error.is_renewal() && error.is_transient(), "{error:?}");
+    let nobody = builder("http://127.0.0.1:1/v1").retry(RetryPolicy::never()).build().unwrap();
+    assert!(!within(nobody.get("a")).await.unwrap_err().is_renewal());
 }

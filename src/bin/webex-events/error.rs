@@ -93,7 +93,7 @@ fn kind(error: &Error) -> &'static str {
 
 fn advice(error: &Error) -> Option<String> {
     let advice = match error {
-        _ if error.is_auth() && is_of_renewal(error) => {
+        _ if error.is_auth() && error.is_renewal() => {
             "check the client id and secret, or authorize again and put the new refresh token into the file of --oauth-store"
         }
         _ if error.is_auth() => "get a new token: this one is wrong, expired or revoked",
@@ -101,6 +101,7 @@ fn advice(error: &Error) -> Option<String> {
         _ if error.is_forbidden() => {
             "the token needs the scope spark-compliance:events_read, and its owner the role of a compliance officer"
         }
+        Error::Store { .. } => "make room, or let the file of --oauth-store and its folder be written",
         _ if error.is_transient() => return Some(later(error)),
         _ if error.is_not_found() => "check --base-url, and the id if there is one",
         Error::Api(_) => "check the arguments",
@@ -108,15 +109,9 @@ fn advice(error: &Error) -> Option<String> {
         Error::Link { .. } => {
             "the service's paging is broken: run it again, or with a narrower --from and --to"
         }
-        Error::Store { .. } => "make room, or let the file of --oauth-store and its folder be written",
         _ => return None,
     };
     Some(advice.to_owned())
-}
-
-/// Whether it was a new token that was refused, and not the token itself.
-fn is_of_renewal(error: &Error) -> bool {
-    error.to_string().starts_with("the access token couldn't be renewed")
 }
 
 /// What helps against an error that passes.
