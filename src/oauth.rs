@@ -1,11 +1,43 @@
 //! `OAuth`: access tokens that are renewed by the refresh grant, over a file.
+//!
+//! Each request for a token is answered from [`TokenState`] or waits for a renewal. At most one renewal is in
+//! progress. It runs in a thread of its own, because the reply to a grant can hold the only good refresh token, and
+//! a runtime of the user's can stop at any await.
+//!
+//! A renewal takes the lock, reads the file, and then follows this table until it is done. An access token is
+//! *good*, *due* (it expires soon) or *unusable* (expired, rejected, or missing).
+//!
+//! | phase of the tokens | event | action |
+//! |---|---|---|
+//! | any | a request, the access token is good | give it; no renewal |
+//! | stored | a request, the access token is due | renew; give it if that fails, and don't renew again for 30 s to 5 min |
+//! | stored | a request, the access token is unusable | renew; if that fails, the request fails |
+//! | unstored | a request | renew, which stores the granted tokens without another grant; if that fails, as above |
+//! | refused | a request, the access token is due | give it |
+//! | refused | a request, the access token is unusable | renew, which looks for other tokens in the file; if there are none, the request fails |
+//! | any | the file holds another refresh token | use the file's tokens, keep the ones before as *previous*: stored |
+//! | any | the file holds only another access token | use it; the phase stays |
+//! | any | the file is missing or damaged | continue with the tokens in memory |
+//! | stored | renewal, the access token isn't good | rehearse the commit with the file's own text, then request a grant |
+//! | stored | the rehearsal fails | fail; no grant was requested, so no token is lost |
+//! | stored | the grant succeeds | unstored, then store |
+//! | stored | an unusable reply holds a new refresh token | unstored, then store it; fail |
+//! | stored | the grant is refused (400, 401, 403), and there are previous tokens | use these: stored, or unstored if the file never had them |
+//! | stored | the grant is refused, and there are none | refused; fail |
+//! | stored | the grant fails in another way | fail; the next request renews again |
+//! | unstored | the file is written | stored; forget the previous tokens |
+//! | unstored | writing fails | fail; the granted tokens stay in memory |
+//!
+//! The order in a renewal follows from what a crash may cost. The file is written before the access token is used,
+//! because the service may have voided the refresh token before. The rehearsal comes before the grant, because a
+//! grant can't be taken back.
 
 use std::{
-    fmt,
-    fs::File,
+    fmt, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    thread,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -18,20 +50,26 @@ use crate::{
     token::{Token, TokenSource},
 };
 
-mod failure;
+mod disk;
 mod grant;
+mod renewal_error;
+mod state;
 mod store;
 mod tokens;
 
-use failure::Failure;
-use grant::Endpoint;
-use store::{Store, Unreadable};
-use tokens::{Standing, Tokens};
+use disk::SystemDisk;
+use grant::{GrantEndpoint, GrantError};
+use renewal_error::RenewalError;
+use state::{PendingRenewal, RenewalResult, RenewalStep, TokenState};
+use store::{Commit, ReadError, StoreLock, TokenStore};
+use tokens::Tokens;
 
-/// A [`TokenSource`] for an integration or a service app: it renews its access token by OAuth's refresh
-/// grant (RFC 6749 section 6), and keeps both tokens in a file.
+/// A [`TokenSource`] for an integration or a service app. It renews its access token by OAuth's refresh grant
+/// (RFC 6749 section 6), and keeps both tokens in a file.
 ///
-/// **The file** is one JSON object. `refresh_token` is all that it needs at first:
+/// # The file
+///
+/// The file is one JSON object. At first, only `refresh_token` is needed:
 ///
 /// ```json
 /// {
@@ -42,36 +80,57 @@ use tokens::{Standing, Tokens};
 /// }
 /// ```
 ///
-/// The service's own reply will do as well, with `expires_in` instead of `expires_at`, or a file that is
-/// nothing but the refresh token on one line. Members of other names stay as they are. Beside it stand
-/// `FILE.lock`, always empty, and for moments `FILE.new`.
+/// The service's own reply is accepted too, with `expires_in` instead of `expires_at`, and so is a file with only
+/// the refresh token on one line. Members with other names are kept. Next to the file are `FILE.lock`, which is
+/// always empty, and for moments `FILE.new`.
 ///
-/// **When it renews:** when the service rejected the access token, when it has expired, and five minutes
-/// before, or a tenth of its life if that is less. Where nobody said when it expires it is used until it is
-/// rejected. If a renewal ahead of time fails, the token that is still good goes on being used, and after a
-/// while another try is made.
+/// # When it renews
 ///
-/// **Nothing is lost:** the service may replace the refresh token with each grant, and refuse the one before.
-/// So the new pair is written before its access token is used: into a file that only its owner can read
-/// (mode 0600), which then takes the other's place, synced to the disk with its folder. The room for it is taken
-/// before the service is asked, so that a full disk or a folder that can't be written to costs no token. If
-/// writing fails all the same, the pair stays in memory and the next question tries to write it again, without
-/// another grant. Only a process that is killed within the milliseconds between the reply and the file loses what
-/// the reply held.
+/// The access token is renewed when the service rejects it, when it has expired, and five minutes before (or a tenth
+/// of its lifetime, if that is less). A token without a known expiry is used until it is rejected. If a renewal ahead
+/// of time fails, the token that is still valid stays in use, and the renewal is repeated after 30 s to 5 min.
 ///
-/// **Side by side:** clones share everything, and one grant is under way at a time. Other processes may use the
-/// same file: each grant is made under a lock, and one that finds a newer token in the file uses that.
+/// # Guarantees
 ///
-/// **When the grant is refused** (400, 401 or 403) that is final, and the error
-/// [`is_auth`](Error::is_auth): the refresh token was revoked or replaced, has expired (90 days after
-/// the last grant), or the client secret is wrong. The service isn't asked again until there is another
-/// refresh token in the file.
+/// The service may replace the refresh token with each grant, and refuse the one before. Therefore:
+///
+/// - The new tokens are in the file before the access token is used: in a temporary file that only its owner can
+///   read (mode 0600), synced to the disk, which then replaces the file; the folder is synced too.
+/// - Before a grant is requested, the whole commit is rehearsed with the present content of the file, and the room
+///   for the new content is taken. A full disk, a folder that can't be written to or a file that can't be replaced
+///   costs no token: the error is [`Error::Store`], and nothing was sent.
+/// - If writing fails all the same, the new tokens stay in memory. The next request for a token writes them, without
+///   another grant.
+/// - If the reply holds a new refresh token but no usable access token, the refresh token is stored first.
+/// - If the refresh token in the file was replaced by one that the service refuses, the last one that worked is used
+///   again.
+///
+/// Only a process that is killed within the milliseconds between the reply and the file loses the new tokens.
+///
+/// # Containers
+///
+/// Mount the *folder* of the token file, not the file. A file that is mounted by itself can't be replaced; neither
+/// can another user's file in a sticky folder such as `/tmp`, or a file in a folder that isn't writable. `OAuth`
+/// then overwrites the file in place: in one write, padded with spaces, without truncating it first, followed by a
+/// sync. A crash of the machine in that instant can lose both tokens. The file itself is locked there, so that
+/// containers that mount the same file take turns; its mode stays as it is.
+///
+/// # Several processes
+///
+/// Clones share everything, and at most one grant is in progress. Other processes may use the same file: each grant
+/// is requested under a lock, and a process that finds newer tokens in the file uses these.
+///
+/// # A refused grant
+///
+/// A grant that is refused (400, 401 or 403) is final, and the error is [`is_auth`](Error::is_auth): the refresh
+/// token was revoked or replaced, has expired (90 days after the last grant), or the client secret is wrong. No other
+/// grant is requested until there is another refresh token in the file.
 ///
 /// # Cancel safety
 ///
-/// A grant runs in a task of its own, for its reply may hold the only good refresh token. Dropping the stream
-/// that waits for it doesn't stop it; whoever asks next joins it. Shutting the runtime down does, so await
-/// [`renewed`](Self::renewed) before. It must be asked within a tokio runtime.
+/// A renewal runs in a thread of its own, with its own runtime. Dropping the stream that waits for it, or stopping the
+/// runtime that began it, doesn't stop it; the next request for a token joins it, from any runtime. The end of the
+/// process does stop it, so await [`renewed`](Self::renewed) before.
 ///
 /// ```
 /// # #[cfg(feature = "sandbox")]
@@ -102,66 +161,46 @@ use tokens::{Standing, Tokens};
 #[derive(Clone)]
 #[must_use = "a source of tokens does nothing until a `ClientBuilder` has it"]
 pub struct OAuth {
-    shared: Arc<Shared>,
+    renewer: Arc<Renewer>,
 }
 
-struct Shared {
+struct Renewer {
     client_id: String,
     client_secret: Token,
-    store: Store,
-    endpoint: Mutex<Endpoint>,
-    state: Mutex<State>,
+    store: TokenStore,
+    endpoint: Mutex<GrantEndpoint>,
+    state: Mutex<TokenState>,
     clock: Box<dyn Clock>,
 }
 
-struct State {
-    /// What the file holds, as far as is known.
-    held: Tokens,
-    /// Whether the access token was rejected, whatever is said of its life.
-    rejected: bool,
-    /// What a grant brought and the file doesn't hold yet.
-    unwritten: Option<Tokens>,
-    /// The refusal of the refresh token that is held.
-    refused: Option<Failure>,
-    /// How many renewals ahead of time failed in a row, and until when there is no other.
-    resting: Option<(u32, Instant)>,
-    flight: Option<Flight>,
-}
-
-/// How a renewal ends; none while it is under way.
-type Flight = watch::Receiver<Option<Outcome>>;
-type Outcome = Result<Token, Failure>;
-
-/// How long another process may hold the lock.
-const LOCKED: Duration = Duration::from_secs(120);
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// No token lasts longer; beyond it lie times that the clock doesn't know.
-const LONGEST_REST: Duration = Duration::from_secs(365 * 86_400);
+/// The longest wait for the lock of another process.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 impl OAuth {
     /// Reads the file at `store`. Nothing is sent.
     ///
-    /// `client_id` and `client_secret` are those of the integration or service app. White space around
-    /// them is cut off. The file is read here, which blocks for a moment, so that a wrong path comes to light at
-    /// once.
+    /// `client_id` and `client_secret` are those of the integration or service app. White space around them is
+    /// removed. A relative path is resolved now: changing the working directory later has no effect. Reading the
+    /// file blocks for a moment.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the id or the secret is empty, or if the file is missing or isn't what it should be;
+    /// [`Error::Config`] if the id, the secret or the path is empty, or if the file is missing or isn't a token file;
     /// [`Error::Store`] if it can't be read.
     pub fn new(
         client_id: impl Into<String>,
         client_secret: impl Into<String>,
         store: impl Into<PathBuf>,
     ) -> Result<Self> {
-        Self::with_clock(&client_id.into(), client_secret.into(), store.into(), Box::new(clock::System))
+        let store = TokenStore::open(&store.into(), Box::new(SystemDisk));
+        Self::with(&client_id.into(), client_secret.into(), store, Box::new(clock::System))
     }
 
-    fn with_clock(
+    fn with(
         client_id: &str,
         client_secret: String,
-        store: PathBuf,
+        store: io::Result<TokenStore>,
         clock: Box<dyn Clock>,
     ) -> Result<Self> {
         let client_id = client_id.trim().to_owned();
@@ -172,288 +211,248 @@ impl OAuth {
         if client_secret.secret().is_empty() {
             return Err(Error::config("the client secret is empty"));
         }
-        let store = Store::open(store);
-        let held = store.read(clock.utc()).map_err(|unreadable| {
+        let store = store.map_err(|error| {
+            Error::config(format!("the path of the token file can't be resolved: {error}"))
+        })?;
+        let (held, _) = store.read(clock.utc()).map_err(|error| {
             let path = store.path();
-            match unreadable {
-                Unreadable::Missing => Error::config(format!(
+            match error {
+                ReadError::Missing => Error::config(format!(
                     "there is no token file {}: put the refresh token into it, alone on one line or as \
                      {{\"refresh_token\": \"…\"}}",
                     path.display()
                 )),
-                Unreadable::Invalid(reason) => {
+                ReadError::Invalid(reason) => {
                     Error::config(format!("{} isn't a token file: {reason}", path.display()))
                 }
-                Unreadable::Io(error) => Failure::file("read", path, error).error(),
+                ReadError::Io(error) => RenewalError::file("read", path, error).error(),
             }
         })?;
-        let shared = Shared {
+        let renewer = Renewer {
             client_id,
             client_secret,
             store,
-            endpoint: Mutex::new(Endpoint::new()),
-            state: Mutex::new(State::new(held)),
+            endpoint: Mutex::new(GrantEndpoint::new()),
+            state: Mutex::new(TokenState::new(held)),
             clock,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { renewer: Arc::new(renewer) })
     }
 
-    /// Where grants are asked for: `https://webexapis.com/v1` unless set. `http` is allowed for a
-    /// loopback host only, which the first grant checks. A redirect is never followed.
+    /// Sets the base URL for grants: `https://webexapis.com/v1` unless set. `http` is allowed for a loopback host
+    /// only, which the first grant checks. A redirect is never followed.
     pub fn base_url(self, url: impl Into<String>) -> Self {
         self.set(|endpoint| endpoint.base_url = url.into())
     }
 
-    /// The proxy for grants, as a URL. Without it the system's settings hold, except for a loopback
-    /// host.
+    /// Sets the proxy for grants, as a URL. Without it the system's settings hold, except for a loopback host.
     pub fn proxy(self, url: impl Into<String>) -> Self {
         self.set(|endpoint| endpoint.settings.proxy = Some(url.into()))
     }
 
-    /// Trusts a further root certificate, in PEM form, or several in one bundle: for networks that
-    /// inspect TLS. The system's are trusted as they are.
+    /// Trusts a further root certificate in PEM form, or several in one bundle: for networks that inspect TLS. The
+    /// system's certificates stay trusted.
     pub fn root_certificate(self, pem: &[u8]) -> Self {
         self.set(|endpoint| endpoint.settings.root_certificates.push(pem.to_vec()))
     }
 
-    /// When the access token in hand expires, by this machine's clock; `None` if there is none or nobody said
-    /// so. For a metric, or a look at whether renewing works.
+    /// Returns when the present access token expires, by this machine's clock; `None` if there is no token or its
+    /// expiry is unknown. Use it for a metric, or to check that renewals work.
     #[must_use]
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        self.shared.state().held.expires_at
+        self.renewer.state().expires_at()
     }
 
-    /// Waits for the renewal that is under way, until its tokens are in the file or it has failed; if there is
-    /// none, it doesn't wait. To be awaited before the runtime shuts down, which would cut it off and could
-    /// lose the only good refresh token. A grant whose service doesn't answer takes its time: give it a limit.
+    /// Waits for the renewal in progress, until its tokens are in the file or it has failed. If there is none, it
+    /// returns immediately. Await it before the process ends, which would stop the renewal and could lose the only
+    /// good refresh token. A service that doesn't respond can take minutes: use a timeout.
     ///
     /// # Cancel safety
     ///
-    /// Dropping this stops waiting, and not the renewal.
+    /// Dropping this future stops waiting, not the renewal.
     pub async fn renewed(&self) {
-        let flight = self.shared.state().flight.clone();
-        if let Some(mut flight) = flight {
-            // An error says that its task is gone, which ends it too.
-            let _ = flight.wait_for(Option::is_some).await;
+        let pending = self.renewer.state().pending.clone();
+        if let Some(mut pending) = pending {
+            // An error says that its thread has ended, and so has the renewal.
+            let _ = pending.wait_for(Option::is_some).await;
         }
     }
 
-    fn set(self, change: impl FnOnce(&mut Endpoint)) -> Self {
-        let mut endpoint = lock(&self.shared.endpoint);
-        change(&mut endpoint);
-        endpoint.ready = None;
-        drop(endpoint);
+    fn set(self, change: impl FnOnce(&mut GrantEndpoint)) -> Self {
+        change(&mut lock(&self.renewer.endpoint));
         self
     }
 }
 
 impl TokenSource for OAuth {
     fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
-        Box::pin(self.shared.ask(rejected))
+        Box::pin(self.renewer.token(rejected))
     }
 }
 
 impl fmt::Debug for OAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuth")
-            .field("client_id", &self.shared.client_id)
-            .field("store", &self.shared.store.path())
+            .field("client_id", &self.renewer.client_id)
+            .field("store", &self.renewer.store.path())
             .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
 }
 
-/// What to do about a question.
-enum Answer {
-    Give(Token),
-    Wait(Flight),
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl Renewer {
+    fn state(&self) -> MutexGuard<'_, TokenState> {
         lock(&self.state)
     }
 
-    async fn ask(self: &Arc<Self>, rejected: Option<&Token>) -> Result<Token> {
-        let mut flight = match self.answer(rejected) {
-            Answer::Give(token) => return Ok(token),
-            Answer::Wait(flight) => flight,
+    fn endpoint(&self) -> MutexGuard<'_, GrantEndpoint> {
+        lock(&self.endpoint)
+    }
+
+    async fn token(self: &Arc<Self>, rejected: Option<&Token>) -> Result<Token> {
+        let mut pending = {
+            let mut state = self.state();
+            if let Some(rejected) = rejected {
+                state.on_rejected(rejected);
+            }
+            match self.in_progress(&state) {
+                Some(pending) => pending,
+                None => match state.usable(self.clock.utc(), self.clock.now()) {
+                    Some(token) => return Ok(token),
+                    None => self.start(&mut state),
+                },
+            }
         };
-        let outcome = flight.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-        let failure = match outcome {
-            Some(Ok(token)) => return Ok(token),
-            Some(Err(failure)) => failure,
-            None => Failure::silent("it was cut off: the runtime is shutting down"),
-        };
-        // It may have been ahead of time.
-        let state = self.state();
-        let left =
-            state.held.access.clone().filter(|token| {
-                Some(token) != rejected && state.standing(self.clock.utc()) != Standing::Gone
+        let result = pending.wait_for(Option::is_some).await.ok().and_then(|result| result.clone());
+        match result.unwrap_or_else(|| Err(RenewalError::no_response("the renewal ended early"))) {
+            Ok(token) => Ok(token),
+            // It may have been ahead of time.
+            Err(error) => self.state().unexpired(self.clock.utc()).ok_or_else(|| error.error()),
+        }
+    }
+
+    /// The renewal in progress. One whose thread has ended without a result isn't.
+    fn in_progress(&self, state: &TokenState) -> Option<PendingRenewal> {
+        state.pending.clone().filter(|pending| pending.has_changed().is_ok())
+    }
+
+    /// Starts a renewal in a thread of its own: the runtime of whoever waits for it may stop.
+    fn start(self: &Arc<Self>, state: &mut TokenState) -> PendingRenewal {
+        let (sender, pending) = watch::channel(None);
+        let sender = Arc::new(sender);
+        let (renewer, result) = (Arc::clone(self), Arc::clone(&sender));
+        let log = tracing::dispatcher::get_default(Clone::clone);
+        let renewal = move || {
+            tracing::dispatcher::with_default(&log, || {
+                let outcome = renewer.run();
+                renewer.state().on_finished(&outcome, renewer.clock.now());
+                if let Err(error) = &outcome {
+                    let error = error.error();
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(source, "no new access token: {error}");
+                }
+                result.send_replace(Some(outcome));
             });
-        left.ok_or_else(|| failure.error())
-    }
-
-    /// Answers from memory, or joins the renewal under way, or begins one.
-    fn answer(self: &Arc<Self>, rejected: Option<&Token>) -> Answer {
-        let mut state = self.state();
-        state.rejected |= rejected.is_some() && rejected == state.held.access.as_ref();
-        // One whose task is gone without a word was cut off with its runtime.
-        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
-            return Answer::Wait(flight.clone());
-        }
-        if let Some(token) = state.usable(self.clock.utc(), self.clock.now()) {
-            return Answer::Give(token);
-        }
-        let (arrived, flight) = watch::channel(None);
-        state.flight = Some(flight.clone());
-        let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            let outcome = shared.renew().await;
-            shared.state().landed(&outcome, shared.clock.now());
-            arrived.send_replace(Some(outcome));
-        });
-        Answer::Wait(flight)
-    }
-
-    /// Gets a token from the file or the service. Only one of this is under way at a time.
-    async fn renew(self: &Arc<Self>) -> Outcome {
-        let lock = self.locked().await?;
-        match self.blocking(|shared| Ok(shared.store.read(shared.clock.utc()))).await? {
-            Ok(tokens) => self.state().found(tokens),
-            // Better to go on with what is known, and to put it back.
-            Err(Unreadable::Missing) => {
-                tracing::warn!("the token file {} is gone", self.store.path().display());
-            }
-            Err(Unreadable::Invalid(reason)) => {
-                tracing::warn!("{} isn't a token file any more: {reason}", self.store.path().display());
-            }
-            Err(Unreadable::Io(error)) => return Err(Failure::file("read", self.store.path(), error)),
-        }
-        let (held, unwritten) = {
-            let state = self.state();
-            if let Some(token) = state.fresh(self.clock.utc()) {
-                return Ok(token);
-            }
-            match (&state.unwritten, &state.refused) {
-                (None, Some(refused)) => return Err(refused.clone()),
-                (unwritten, _) => (state.held.clone(), unwritten.clone()),
-            }
         };
-        let base = unwritten.clone().unwrap_or_else(|| held.clone());
-        let draft = self.blocking(move |shared| shared.store.reserve(&base)).await?;
-        let tokens = match unwritten {
-            Some(tokens) => tokens,
-            None => self.granted(&held).await?,
+        state.pending = Some(pending.clone());
+        if let Err(error) = thread::Builder::new().name("webex-oauth".to_owned()).spawn(renewal) {
+            state.pending = None;
+            sender.send_replace(Some(Err(RenewalError::no_response(error))));
+        }
+        pending
+    }
+
+    fn run(&self) -> RenewalResult {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(RenewalError::no_response)?;
+        let result = runtime.block_on(self.renew());
+        // A name look-up that doesn't end must not hold up the result.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// Gets a token from the file or the service, as the table above says.
+    async fn renew(&self) -> RenewalResult {
+        let mut lock = self.locked().await?;
+        let text = match self.store.read(self.clock.utc()) {
+            Ok((tokens, text)) => {
+                self.state().on_file(tokens);
+                Some(text)
+            }
+            Err(ReadError::Missing) => {
+                tracing::warn!("the token file {} is missing; it will be written again", self.path());
+                None
+            }
+            Err(ReadError::Invalid(reason)) => {
+                tracing::warn!("{} isn't a token file any more, and will be replaced: {reason}", self.path());
+                None
+            }
+            Err(ReadError::Io(error)) => return Err(RenewalError::file("read", self.store.path(), error)),
         };
-        let written = tokens.clone();
-        self.blocking(move |_| draft.commit(&written)).await?;
-        drop(lock);
-        tracing::debug!(expires_at = ?tokens.expires_at, "the access token was renewed");
-        self.state().written(tokens)
+        loop {
+            let step = self.state().next_step(self.clock.utc());
+            match step {
+                RenewalStep::Done(token) => return Ok(token),
+                RenewalStep::Fail(error) => return Err(error),
+                RenewalStep::Store(tokens) => {
+                    let commit = self.store.prepare(&tokens)?;
+                    self.commit(&mut lock, commit, &tokens)?;
+                }
+                RenewalStep::Grant(held) => {
+                    let endpoint = self.endpoint().connect()?;
+                    let text = text.clone().unwrap_or_else(|| held.to_file());
+                    let commit = self.store.rehearse(&mut lock, &text)?;
+                    let client = (&*self.client_id, &self.client_secret);
+                    match grant::request(endpoint, client, &held, &*self.clock).await {
+                        Ok(tokens) => {
+                            self.state().on_granted(tokens.clone(), true);
+                            self.commit(&mut lock, commit, &tokens)?;
+                            tracing::debug!(expires_at = ?tokens.expires_at, "the access token was renewed");
+                            let missing = || RenewalError::no_response("the reply holds no access token");
+                            return tokens.access.ok_or_else(missing);
+                        }
+                        Err(GrantError { error, salvaged: Some(tokens) }) => {
+                            self.state().on_granted(tokens.clone(), false);
+                            self.commit(&mut lock, commit, &tokens)?;
+                            return Err(error);
+                        }
+                        Err(GrantError { error, salvaged: None }) => {
+                            if !error.is_final() || !self.state().on_refused(&error) {
+                                return Err(error);
+                            }
+                            let path = self.path();
+                            tracing::warn!("the refresh token in {path} was refused: using the one before");
+                        }
+                    }
+                }
+            }
+        }
     }
 
-    /// New tokens from the service, which are remembered until the file has them.
-    async fn granted(&self, held: &Tokens) -> Result<Tokens, Failure> {
-        let endpoint = lock(&self.endpoint).ready()?;
-        let client = (&*self.client_id, &self.client_secret);
-        let tokens = grant::ask(endpoint, client, held, &*self.clock).await?;
-        self.state().unwritten = Some(tokens.clone());
-        Ok(tokens)
+    fn commit(&self, lock: &mut StoreLock, commit: Commit, tokens: &Tokens) -> Result<(), RenewalError> {
+        self.store.commit(lock, commit, tokens)?;
+        self.state().on_stored();
+        Ok(())
     }
 
-    /// The lock that keeps other processes out, as long as it isn't dropped.
-    async fn locked(self: &Arc<Self>) -> Result<File, Failure> {
-        let file = self.blocking(|shared| shared.store.lock_file()).await?;
+    /// Takes the lock that keeps other processes out, until it is dropped.
+    async fn locked(&self) -> Result<StoreLock, RenewalError> {
         let start = self.clock.now();
-        // A thread that waited for the lock could not be stopped.
-        while !self.store.try_lock(&file)? {
-            if self.clock.now().saturating_duration_since(start) >= LOCKED {
-                let path = self.store.path().display();
-                return Err(Failure::silent(format!("another process doesn't give up the lock of {path}")));
+        loop {
+            if let Some(lock) = self.store.try_lock()? {
+                return Ok(lock);
             }
-            self.clock.sleep(LOOK_AGAIN).await;
+            if self.clock.now().saturating_duration_since(start) >= LOCK_TIMEOUT {
+                let path = self.path();
+                return Err(RenewalError::no_response(format!("another process holds the lock of {path}")));
+            }
+            self.clock.sleep(LOCK_INTERVAL).await;
         }
-        Ok(file)
     }
 
-    async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let shared = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-        done.unwrap_or_else(|error| Err(Failure::silent(error)))
+    fn path(&self) -> std::path::Display<'_> {
+        self.store.path().display()
     }
-}
-
-impl State {
-    fn new(held: Tokens) -> Self {
-        Self { held, rejected: false, unwritten: None, refused: None, resting: None, flight: None }
-    }
-
-    fn standing(&self, now: DateTime<Utc>) -> Standing {
-        if self.rejected { Standing::Gone } else { self.held.standing(now) }
-    }
-
-    /// The access token, if there is no need to renew it or no use in trying.
-    fn usable(&self, utc: DateTime<Utc>, now: Instant) -> Option<Token> {
-        let due = self.unwritten.is_some() || self.standing(utc) == Standing::Due;
-        let resting = self.refused.is_some() || self.resting.is_some_and(|(_, until)| now < until);
-        let usable = self.standing(utc) != Standing::Gone && (!due || resting);
-        self.held.access.clone().filter(|_| usable)
-    }
-
-    /// The access token, if there is nothing to be renewed or written.
-    fn fresh(&self, utc: DateTime<Utc>) -> Option<Token> {
-        let fresh = self.unwritten.is_none() && self.standing(utc) == Standing::Good;
-        self.held.access.clone().filter(|_| fresh)
-    }
-
-    /// Takes over what another process, or a person, has put into the file.
-    fn found(&mut self, tokens: Tokens) {
-        // One that was written without being synced is still to be written.
-        if tokens.same_as(&self.held) || self.unwritten.as_ref().is_some_and(|ours| tokens.same_as(ours)) {
-            return;
-        }
-        if tokens.refresh != self.held.refresh {
-            self.unwritten = None;
-            self.refused = None;
-        }
-        self.rejected &= tokens.access == self.held.access;
-        self.held = tokens;
-    }
-
-    /// The file holds these now.
-    fn written(&mut self, tokens: Tokens) -> Outcome {
-        self.held = tokens;
-        self.rejected = false;
-        self.unwritten = None;
-        self.refused = None;
-        self.held.access.clone().ok_or_else(|| Failure::silent("the reply holds no access token"))
-    }
-
-    fn landed(&mut self, outcome: &Outcome, now: Instant) {
-        self.flight = None;
-        let Err(failure) = outcome else {
-            self.resting = None;
-            return;
-        };
-        if failure.is_final() {
-            self.refused = Some(failure.clone());
-        }
-        let times = self.resting.map_or(0, |(times, _)| times);
-        let rest = rest(times).max(failure.retry_after().unwrap_or_default()).min(LONGEST_REST);
-        self.resting = now.checked_add(rest).map(|until| (times.saturating_add(1), until));
-        let error = failure.error();
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(source, "no new access token: {error}");
-    }
-}
-
-/// How long there is no other renewal ahead of time after so many that failed, and one more.
-fn rest(times: u32) -> Duration {
-    Duration::from_secs(30).saturating_mul(1 << times.min(4)).min(Duration::from_secs(300))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,13 +1,13 @@
-//! The request for new tokens: one POST to the service, and what may be shown of its answer.
+//! The refresh grant: one POST to the service, and the part of its response that may be shown.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::{
-    failure::{Failure, Reply},
+    renewal_error::{RenewalError, UnusableReply},
     tokens::Tokens,
 };
 use crate::{
@@ -20,53 +20,61 @@ use crate::{
     trusted_url::{is_loopback, trusted_url},
 };
 
-/// Where grants are asked for.
+/// The token endpoint.
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub(super) struct GrantEndpoint {
     pub(super) base_url: String,
     pub(super) settings: Settings,
-    /// Made by the first request; none again after a change of the settings.
-    pub(super) ready: Option<(Url, Arc<Transport>)>,
 }
 
-impl Endpoint {
+/// A grant that failed.
+#[derive(Debug)]
+pub(super) struct GrantError {
+    pub(super) error: RenewalError,
+    /// The tokens with a new refresh token, if the response held one all the same. The one before may be void.
+    pub(super) salvaged: Option<Tokens>,
+}
+
+impl From<RenewalError> for GrantError {
+    fn from(error: RenewalError) -> Self {
+        Self { error, salvaged: None }
+    }
+}
+
+impl GrantEndpoint {
     pub(super) fn new() -> Self {
         let settings = Settings {
             read_timeout: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(60),
             max_page_bytes: 64 << 10,
-            // The credentials are for the one who was asked.
+            // The credentials are for this endpoint alone.
             redirects: false,
             ..Settings::default()
         };
-        Self { base_url: "https://webexapis.com/v1".to_owned(), settings, ready: None }
+        Self { base_url: "https://webexapis.com/v1".to_owned(), settings }
     }
 
-    pub(super) fn ready(&mut self) -> Result<(Url, Arc<Transport>), Failure> {
-        if let Some((url, transport)) = &self.ready {
-            return Ok((url.clone(), Arc::clone(transport)));
-        }
+    /// Checks the settings. The transport isn't kept: grants are days apart, and each has a runtime of its own.
+    pub(super) fn connect(&self) -> Result<(Url, Transport), RenewalError> {
         let setting = |error| match error {
-            Error::Config(reason) => Failure::Setting(reason),
-            error => Failure::Setting(error.to_string().into()),
+            Error::Config(reason) => RenewalError::Setting(reason),
+            error => RenewalError::Setting(error.to_string().into()),
         };
         let mut url = trusted_url("base URL of the token source", &self.base_url).map_err(setting)?;
-        let transport = Arc::new(Transport::new(&self.settings, is_loopback(&url)).map_err(setting)?);
+        let transport = Transport::new(&self.settings, is_loopback(&url)).map_err(setting)?;
         let path = format!("{}/access_token", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        self.ready = Some((url.clone(), Arc::clone(&transport)));
         Ok((url, transport))
     }
 }
 
-/// Asks for new tokens in exchange for those of `held`.
-pub(super) async fn ask(
-    (url, transport): (Url, Arc<Transport>),
-    client: (&str, &Token),
+/// Requests new tokens in exchange for `held`.
+pub(super) async fn request(
+    (url, transport): (Url, Transport),
+    (id, secret): (&str, &Token),
     held: &Tokens,
     clock: &dyn Clock,
-) -> Result<Tokens, Failure> {
-    let (id, secret) = client;
+) -> Result<Tokens, GrantError> {
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "refresh_token")
         .append_pair("client_id", id)
@@ -74,40 +82,43 @@ pub(super) async fn ask(
         .append_pair("refresh_token", held.refresh.secret())
         .finish();
     let secrets = Secrets::new([Some(secret), Some(&held.refresh), held.access.as_ref()]);
-    // The life of a token begins no earlier.
-    let sent = clock.utc();
-    let answer = transport.post_form(&url, form, clock, |text| secrets.hide(text)).await;
-    let answer = answer.map_err(|error| match error {
-        Error::Transport(error) => Failure::silent(error),
-        Error::Decode(error) => Failure::Reply(Box::new(Reply {
+    // The lifetime of a token begins no earlier.
+    let sent_at = clock.utc();
+    let response = transport.post_form(&url, form, clock, |text| secrets.hide(text)).await;
+    let response = response.map_err(|error| match error {
+        Error::Transport(error) => RenewalError::no_response(error),
+        Error::Decode(error) => RenewalError::Unusable(Box::new(UnusableReply {
             content_type: error.content_type().map(Into::into),
             tracking_id: error.tracking_id().map(Into::into),
             body: LEFT_OUT.to_owned(),
-            reason: "the answer is too long".to_owned(),
+            reason: "the response is too long".to_owned(),
         })),
-        error => Failure::Setting(error.to_string().into()),
+        error => RenewalError::Setting(error.to_string().into()),
     })?;
-    tracing::debug!(path = url.path(), status = answer.status, "answer to a refresh grant");
-    if answer.status != 200 {
-        return Err(Failure::Refused(Box::new(refusal(&answer, &secrets))));
+    tracing::debug!(path = url.path(), status = response.status, "response to a refresh grant");
+    let salvaged = || if matches!(response.status, 200..300) { held.salvaged(&response.body) } else { None };
+    if response.status != 200 {
+        let error = RenewalError::Refused(Box::new(refusal(&response, &secrets)));
+        return Err(GrantError { error, salvaged: salvaged() });
     }
-    held.granted(&answer.body, sent).map_err(|reason| {
+    held.granted(&response.body, sent_at).map_err(|reason| {
         let text = |text: Option<&str>| text.map(|text| secrets.hide(text).into());
-        Failure::Reply(Box::new(Reply {
-            content_type: text(answer.header(CONTENT_TYPE.as_str())),
-            tracking_id: text(answer.tracking_id().as_deref()),
-            body: secrets.hide(&String::from_utf8_lossy(&answer.body)),
+        let error = RenewalError::Unusable(Box::new(UnusableReply {
+            content_type: text(response.header(CONTENT_TYPE.as_str())),
+            tracking_id: text(response.tracking_id().as_deref()),
+            body: secrets.hide(&String::from_utf8_lossy(&response.body)),
             reason: reason.to_owned(),
-        }))
+        }));
+        GrantError { error, salvaged: salvaged() }
     })
 }
 
-fn refusal(answer: &Response, secrets: &Secrets) -> ApiError {
-    let date = answer.header(DATE.as_str());
-    let wait = answer.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
-    let body = String::from_utf8_lossy(&answer.body).into_owned();
+fn refusal(response: &Response, secrets: &Secrets) -> ApiError {
+    let date = response.header(DATE.as_str());
+    let wait = response.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
+    let body = String::from_utf8_lossy(&response.body).into_owned();
     let secrets = secrets.and_those_of(&body);
-    ApiError::new(answer.status, answer.tracking_id(), wait, body, 1).with_texts(|text| secrets.cut(text))
+    ApiError::new(response.status, response.tracking_id(), wait, body, 1).with_texts(|text| secrets.cut(text))
 }
 
 const LEFT_OUT: &str = "(left out, since it may hold tokens)";
@@ -155,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_cut_out_of_what_came_back() {
+    fn the_credentials_that_were_sent_are_masked_in_the_response() {
         for text in [
             "client_secret=s3c%2Fret&x",
             "s3c/ret",
@@ -174,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_tokens_that_nobody_knows_is_left_out() {
+    fn a_response_with_unknown_tokens_is_left_out() {
         for text in [
             r#"{"access_token":"n3w"#,
             r#"{\"access_token\" : \"n3w\"}"#,

@@ -1,43 +1,65 @@
-//! The file that tokens are kept in: one writer at a time, and never half written.
+//! `TokenStore`: the file that tokens are kept in. It has one writer at a time and is never half written, except
+//! where it can only be written in place.
 //!
 //! Everything here blocks.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
+    fs::{self, File, TryLockError},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use chrono::{DateTime, Utc};
 
-use super::{failure::Failure, tokens::Tokens};
+use super::{disk::Disk, renewal_error::RenewalError, tokens::Tokens};
 
-/// No file of tokens is longer.
+/// No token file is longer.
 const LONGEST: u64 = 1 << 20;
 
-/// So much longer than the content so far may that of a reply be.
-const ROOM: usize = 8 << 10;
+/// The new content may be longer than the old one by this much.
+const ROOM: usize = 4 << 10;
 
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct TokenStore {
+    /// Absolute, so that a later change of the working directory has no effect.
     path: PathBuf,
     /// Where a link at `path` led at the start.
     target: PathBuf,
+    disk: Box<dyn Disk>,
 }
 
-/// What is in the way of using a file.
+/// Why a token file can't be used.
 #[derive(Debug)]
-pub(super) enum Unreadable {
+pub(super) enum ReadError {
     Missing,
-    /// It isn't what it should be; a line on why.
+    /// It isn't a token file; one line that says why.
     Invalid(String),
     Io(io::Error),
 }
 
-impl Store {
-    pub(super) fn open(path: PathBuf) -> Self {
+/// Keeps other processes out until it is dropped.
+#[derive(Debug)]
+pub(super) struct StoreLock {
+    /// `FILE.lock`, which outlives each replacement of the file. None where the folder can't be written to.
+    _beside: Option<File>,
+    /// The token file itself. Containers that have the same file mounted have no `FILE.lock` in common.
+    itself: Option<File>,
+}
+
+/// A commit that was rehearsed, or prepared as far as possible.
+#[derive(Debug)]
+pub(super) enum Commit {
+    /// The new file, with room for its content.
+    Replace(TempFile),
+    /// The file is overwritten, with this length at least.
+    InPlace(usize),
+}
+
+impl TokenStore {
+    pub(super) fn open(path: &Path, disk: Box<dyn Disk>) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
         let target = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-        Self { path, target }
+        Ok(Self { path, target, disk })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -49,134 +71,203 @@ impl Store {
         fs::canonicalize(&self.path).unwrap_or_else(|_| self.target.clone())
     }
 
-    /// The file beside it that is locked instead of it, since it is itself replaced.
-    fn lock_path(&self) -> PathBuf {
-        beside(&self.target(), ".lock")
-    }
-
-    pub(super) fn read(&self, now: DateTime<Utc>) -> Result<Tokens, Unreadable> {
+    /// Reads the file: its tokens, and its text as it is.
+    pub(super) fn read(&self, now: DateTime<Utc>) -> Result<(Tokens, String), ReadError> {
         let mut text = String::new();
         let read = File::open(&self.path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
         match read {
-            Ok(_) => Tokens::from_file(&text, now).map_err(Unreadable::Invalid),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Unreadable::Missing),
+            Ok(_) => match Tokens::from_file(&text, now) {
+                Ok(tokens) => Ok((tokens, text)),
+                Err(reason) => Err(ReadError::Invalid(reason)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReadError::Missing),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(Unreadable::Invalid("it isn't text".to_owned()))
+                Err(ReadError::Invalid("it isn't text".to_owned()))
             }
-            Err(error) => Err(Unreadable::Io(error)),
+            Err(error) => Err(ReadError::Io(error)),
         }
     }
 
-    /// Opens the file that is to be locked.
-    pub(super) fn lock_file(&self) -> Result<File, Failure> {
-        let path = self.lock_path();
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        private(&mut options).open(&path).map_err(|error| Failure::file("locked", &path, error))
-    }
-
-    /// Whether the lock could be had. Dropping `file` gives it up.
-    pub(super) fn try_lock(&self, file: &File) -> Result<bool, Failure> {
-        match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            // A file system without locks: there is one process, we hope.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
-            Err(TryLockError::Error(error)) => Err(Failure::file("locked", &self.lock_path(), error)),
+    /// Takes the lock; none while another process has it.
+    pub(super) fn try_lock(&self) -> Result<Option<StoreLock>, RenewalError> {
+        let target = self.target();
+        let path = beside(&target, ".lock");
+        let failed = |error| RenewalError::file("locked", &path, error);
+        let (beside, denied) = match self.disk.open_lock(&path) {
+            Ok(file) => (Some(file), None),
+            Err(error) if only_in_place(&error) => (None, Some(error)),
+            Err(error) => return Err(failed(error)),
+        };
+        if let Some(file) = &beside
+            && !locked(file).map_err(failed)?
+        {
+            return Ok(None);
+        }
+        let itself = match self.disk.open(&target) {
+            // Where locks are mandatory, the file could not be read any more.
+            Ok(file) if cfg!(unix) || beside.is_none() => Some(file),
+            _ => None,
+        };
+        if let Some(file) = &itself {
+            // A file that was replaced while this process waited isn't the one to lock.
+            if !locked(file).map_err(failed)? || !is_at(file, &target) {
+                return Ok(None);
+            }
+        }
+        match denied {
+            Some(error) if itself.is_none() => Err(failed(error)),
+            _ => Ok(Some(StoreLock { _beside: beside, itself })),
         }
     }
 
-    /// Makes sure that the file can be replaced, before there is something to be lost: takes the room for
-    /// the new content. Only under the lock.
-    pub(super) fn reserve(&self, tokens: &Tokens) -> Result<Draft, Failure> {
+    /// Makes sure that new tokens can be stored, before there are any to lose. It goes through the whole commit
+    /// with `text`, the content of the file so far, and then takes the room for the new content.
+    pub(super) fn rehearse(&self, lock: &mut StoreLock, text: &str) -> Result<Commit, RenewalError> {
+        let replaced = self.create_temp(text.len()).and_then(|temp| self.replace(lock, temp, text));
+        let rehearsed = match replaced {
+            Ok(()) => self.create_temp(text.len()).map(Commit::Replace),
+            Err(error) if only_in_place(&error) => {
+                let length = text.len() + ROOM;
+                self.overwrite(lock, text, length, error).map(|()| Commit::InPlace(length))
+            }
+            Err(error) => Err(error),
+        };
+        rehearsed.map_err(|error| self.not_written(error))
+    }
+
+    /// Prepares a commit of tokens that are already at risk, without a rehearsal.
+    pub(super) fn prepare(&self, tokens: &Tokens) -> Result<Commit, RenewalError> {
+        let length = tokens.to_file().len();
+        match self.create_temp(length) {
+            Ok(temp) => Ok(Commit::Replace(temp)),
+            Err(error) if only_in_place(&error) => Ok(Commit::InPlace(length)),
+            Err(error) => Err(self.not_written(error)),
+        }
+    }
+
+    /// Stores `tokens`. After it has returned, a crash of the machine doesn't undo it.
+    pub(super) fn commit(
+        &self,
+        lock: &mut StoreLock,
+        commit: Commit,
+        tokens: &Tokens,
+    ) -> Result<(), RenewalError> {
+        let text = tokens.to_file();
+        let (length, denied) = match commit {
+            Commit::InPlace(length) => (length, io::ErrorKind::PermissionDenied.into()),
+            Commit::Replace(temp) => match self.replace(lock, temp, &text) {
+                Err(error) if only_in_place(&error) => (text.len(), error),
+                result => return result.map_err(|error| self.not_written(error)),
+            },
+        };
+        self.overwrite(lock, &text, length, denied).map_err(|error| self.not_written(error))
+    }
+
+    /// Creates the future file under another name, with room for a content a little longer than `length`.
+    fn create_temp(&self, length: usize) -> io::Result<TempFile> {
         let target = self.target();
         let path = beside(&target, ".new");
-        let draft = || {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut options = OpenOptions::new();
-            let file = private(options.write(true).create_new(true)).open(&path)?;
-            let mut draft = Draft { file, path: path.clone(), target: target.clone(), kept: false };
-            draft.file.write_all(&vec![b' '; tokens.to_file().len() + ROOM])?;
-            draft.file.sync_all()?;
-            Ok(draft)
-        };
-        draft().map_err(|error| Failure::file("written", &target, error))
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let temp = TempFile { file: Some(self.disk.create(&path)?), path, target };
+        if let Some(file) = &temp.file {
+            self.disk.write(file, &vec![b' '; length + ROOM])?;
+            self.disk.sync(file)?;
+        }
+        Ok(temp)
+    }
+
+    fn replace(&self, lock: &mut StoreLock, mut temp: TempFile, text: &str) -> io::Result<()> {
+        let Some(file) = &temp.file else { return Ok(()) };
+        self.disk.write(file, text.as_bytes())?;
+        file.set_len(text.len() as u64)?;
+        self.disk.sync(file)?;
+        if lock.itself.is_some() {
+            // A process that locks the file itself must find the new one locked, too.
+            locked(file)?;
+        }
+        self.disk.rename(&temp.path, &temp.target)?;
+        lock.itself = temp.file.take().filter(|_| lock.itself.is_some());
+        let folder = temp.target.parent().unwrap_or(Path::new("/"));
+        self.disk.sync_folder(folder)
+    }
+
+    /// Overwrites the file, after `denied` said that it can't be replaced. It is padded so that nothing of the
+    /// old content is left, and not truncated first, so that it is never empty.
+    fn overwrite(&self, lock: &StoreLock, text: &str, length: usize, denied: io::Error) -> io::Result<()> {
+        let Some(file) = &lock.itself else { return Err(denied) };
+        let old = usize::try_from(file.metadata()?.len().min(LONGEST)).unwrap_or_default();
+        let mut bytes = text.trim_end().as_bytes().to_vec();
+        bytes.resize(length.max(old).max(bytes.len() + 1) - 1, b' ');
+        bytes.push(b'\n');
+        self.disk.write(file, &bytes)?;
+        self.disk.sync(file)
+    }
+
+    fn not_written(&self, error: io::Error) -> RenewalError {
+        RenewalError::file("written", &self.path, error)
     }
 }
 
-/// The file to be, under another name. Dropped, it is gone.
+/// The future file, under another name. It is removed when it is dropped.
 #[derive(Debug)]
-pub(super) struct Draft {
-    file: File,
+pub(super) struct TempFile {
+    /// None once it has replaced the file.
+    file: Option<File>,
     path: PathBuf,
     target: PathBuf,
-    kept: bool,
 }
 
-impl Draft {
-    /// Replaces the file. When this returns, a crash of the machine doesn't undo it.
-    pub(super) fn commit(mut self, tokens: &Tokens) -> Result<(), Failure> {
-        self.write(tokens.to_file().as_bytes()).map_err(|error| Failure::file("written", &self.target, error))
-    }
-
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        self.file.rewind()?;
-        self.file.write_all(text)?;
-        self.file.set_len(text.len() as u64)?;
-        self.file.sync_all()?;
-        fs::rename(&self.path, &self.target)?;
-        self.kept = true;
-        sync_folder(&self.target)
-    }
-}
-
-impl Drop for Draft {
+impl Drop for TempFile {
     fn drop(&mut self) {
-        if !self.kept {
-            // What stays behind is removed before the next one.
+        if self.file.is_some() {
+            // One that can't be removed is removed before the next is created.
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Whether the error says that the file can't be replaced, but perhaps overwritten: it is a mount point (EBUSY), or
+/// its folder is sticky (EPERM), belongs to somebody else (EACCES) or is read-only (EROFS).
+fn only_in_place(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ResourceBusy
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::CrossesDevices
+    )
+}
+
+/// Tries to lock `file`. Dropping it gives the lock up.
+fn locked(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        // On a file system without locks, nothing keeps other processes out.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
-}
-
-/// For the owner's eyes only, from the moment that it is made.
-#[cfg(unix)]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600)
-}
-
-#[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
-}
-
-/// Makes the new name of a file as lasting as its content.
-#[cfg(unix)]
-fn sync_folder(file: &Path) -> io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match File::open(folder)?.sync_all() {
-        // Some file systems know no such thing.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            Ok(())
-        }
-        synced => synced,
-    }
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! A pair of tokens: as a file says it, as a reply of the service says it, and until when it is good.
+//! `Tokens`: an access token and its refresh token, as read from a file or from a reply of the service.
 
 use std::{fmt, time::Duration};
 
@@ -14,27 +14,27 @@ const MARGIN: TimeDelta = TimeDelta::minutes(5);
 #[derive(Clone)]
 pub(super) struct Tokens {
     pub(super) access: Option<Token>,
-    /// Unknown if nobody said so: then the access token is good until it is rejected.
+    /// If it is unknown, the access token is good until it is rejected.
     pub(super) expires_at: Option<DateTime<Utc>>,
-    /// When to renew the access token, if it is used that long.
+    /// When to renew the access token.
     renew_at: Option<DateTime<Utc>>,
     pub(super) refresh: Token,
     refresh_expires_at: Option<DateTime<Utc>>,
-    /// The members of the file that aren't ours.
+    /// The other members of the file, which are kept.
     others: Map<String, Value>,
 }
 
-/// How an access token stands.
+/// Whether an access token can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Validity {
     Good,
-    /// Good still, and to be renewed.
+    /// Still good, and to be renewed.
     Due,
     /// Expired, or there is none.
-    Gone,
+    Unusable,
 }
 
-/// The members of the file that are ours. Those that count seconds are the service's own, and of no use
+/// The members of the file that a grant replaces. Those that count seconds come from the service, and mean nothing
 /// later.
 const OURS: [&str; 6] = [
     "access_token",
@@ -46,7 +46,7 @@ const OURS: [&str; 6] = [
 ];
 
 impl Tokens {
-    /// Reads a file. What is said of one that can't be read holds nothing of it.
+    /// Reads the text of a file. The error shows nothing of it.
     pub(super) fn from_file(text: &str, now: DateTime<Utc>) -> Result<Self, String> {
         let text = text.trim_start_matches('\u{feff}').trim();
         if !text.starts_with('{') {
@@ -56,11 +56,7 @@ impl Tokens {
             Ok(Value::Object(members)) => members,
             Ok(_) => return Err("it isn't a JSON object".to_owned()),
             Err(error) => {
-                return Err(format!(
-                    "it isn't JSON, from line {} column {} on",
-                    error.line(),
-                    error.column()
-                ));
+                return Err(format!("it isn't JSON: see line {} column {}", error.line(), error.column()));
             }
         };
         let refresh = secret(&members, "refresh_token")?.ok_or("it holds no `refresh_token`")?;
@@ -73,7 +69,7 @@ impl Tokens {
             others: members,
         };
         tokens.others.retain(|name, _| !OURS.contains(&name.as_str()));
-        tokens.plan(now);
+        tokens.schedule(now);
         Ok(tokens)
     }
 
@@ -92,7 +88,7 @@ impl Tokens {
         let Ok(Value::Object(reply)) = serde_json::from_slice(reply) else {
             return Err("it isn't a JSON object");
         };
-        let token = |name: &str| secret(&reply, name).map_err(|_| "a token in it can't be one");
+        let token = |name: &str| secret(&reply, name).map_err(|_| "it holds an invalid token");
         let after = |name: &str| reply.get(name).and_then(Value::as_f64).and_then(|s| later(now, s));
         let access = token("access_token")?.ok_or("it holds no `access_token`")?;
         let (refresh, refresh_expires_at) = match token("refresh_token")? {
@@ -107,12 +103,12 @@ impl Tokens {
             refresh_expires_at,
             others: self.others.clone(),
         };
-        tokens.plan(now);
+        tokens.schedule(now);
         Ok(tokens)
     }
 
-    /// Sets when to renew, from what is left at `now`.
-    fn plan(&mut self, now: DateTime<Utc>) {
+    /// Sets when to renew, from the time that is left at `now`.
+    fn schedule(&mut self, now: DateTime<Utc>) {
         self.renew_at = self
             .expires_at
             .map(|end| end - (end.signed_duration_since(now) / 10).clamp(TimeDelta::zero(), MARGIN));
@@ -135,13 +131,27 @@ impl Tokens {
         format!("{:#}\n", Value::Object(members))
     }
 
-    pub(super) fn standing(&self, now: DateTime<Utc>) -> Standing {
+    pub(super) fn validity(&self, now: DateTime<Utc>) -> Validity {
         match (&self.access, self.expires_at, self.renew_at) {
-            (None, ..) => Standing::Gone,
-            (_, Some(end), _) if end <= now => Standing::Gone,
-            (_, _, Some(renew)) if renew <= now => Standing::Due,
-            _ => Standing::Good,
+            (None, ..) => Validity::Unusable,
+            (_, Some(end), _) if end <= now => Validity::Unusable,
+            (_, _, Some(renew)) if renew <= now => Validity::Due,
+            _ => Validity::Good,
         }
+    }
+
+    /// The refresh token of a reply that holds no usable access token, if it is a new one. The reply can be cut off
+    /// anywhere after it.
+    pub(super) fn salvaged(&self, reply: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(reply);
+        let (_, rest) = text.split_once("\"refresh_token\"")?;
+        let value = rest.trim_start().strip_prefix(':')?;
+        let refresh: String = serde_json::Deserializer::from_str(value).into_iter().next()?.ok()?;
+        let refresh = Token::from(refresh);
+        if refresh.check().is_err() || refresh == self.refresh {
+            return None;
+        }
+        Some(Self { refresh, refresh_expires_at: None, ..self.clone() })
     }
 
     pub(super) fn same_as(&self, other: &Self) -> bool {
@@ -155,17 +165,17 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// A member that is a token; an empty one is none.
+/// A member that is a token. An empty one counts as missing.
 fn secret(members: &Map<String, Value>, name: &str) -> Result<Option<Token>, String> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
         Some(Value::String(text)) => {
             let token = Token::from(text.as_str());
-            token.check().map_err(|_| format!("its `{name}` can't be a token"))?;
+            token.check().map_err(|_| format!("its `{name}` isn't a valid token"))?;
             Ok(Some(token))
         }
-        Some(_) => Err(format!("its `{name}` isn't a text")),
+        Some(_) => Err(format!("its `{name}` isn't a string")),
     }
 }
 
@@ -180,13 +190,13 @@ fn time(members: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>
     }
 }
 
-/// So many seconds after `now`. A number that can't be says nothing.
+/// The instant `seconds` after `now`. An impossible number is ignored.
 fn later(now: DateTime<Utc>, seconds: f64) -> Option<DateTime<Utc>> {
     let span = Duration::try_from_secs_f64(seconds).ok()?;
     now.checked_add_signed(TimeDelta::from_std(span).ok()?).and_then(writable)
 }
 
-/// None for one that RFC 3339 can't write, so that no file says what can't be read again.
+/// None for a time that RFC 3339 can't express, so that each file can be read again.
 fn writable(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(time).filter(|time| (0..=9999).contains(&time.year()))
 }
@@ -242,8 +252,8 @@ mod tests {
             ("{\"refresh_token\":s3cr3t}", "isn't JSON"),
             ("{}", "no `refresh_token`"),
             ("{\"access_token\":\"s3cr3t\"}", "no `refresh_token`"),
-            ("{\"refresh_token\":[\"s3cr3t\"]}", "isn't a text"),
-            ("{\"refresh_token\":\"s3cr3t s3cr3t\"}", "can't be a token"),
+            ("{\"refresh_token\":[\"s3cr3t\"]}", "isn't a string"),
+            ("{\"refresh_token\":\"s3cr3t s3cr3t\"}", "isn't a valid token"),
             ("{\"refresh_token\":\"r\",\"expires_at\":\"s3cr3t\"}", "isn't a time"),
             ("{\"refresh_token\":\"r\",\"expires_at\":1767225600}", "isn't a time"),
         ] {
@@ -295,9 +305,36 @@ mod tests {
     }
 
     #[test]
+    fn a_new_refresh_token_is_found_in_a_reply_that_is_otherwise_unusable() {
+        let old = read(r#"{"refresh_token":"r","access_token":"a","note":1}"#);
+        for reply in [
+            r#"{"refresh_token":"s"}"#,
+            r#"{"access_token":"b b","refresh_token":"s"}"#,
+            r#"{"access_token":7,"refresh_token" : "s","expires_in":60}"#,
+            r#"{"refresh_token":"s","access_tok"#,
+            r#"{"expires_in":60,"refresh_token":"s""#,
+        ] {
+            let saved = old.salvaged(reply.as_bytes()).unwrap();
+            assert_eq!((&saved.refresh, &saved.access), (&"s".into(), &old.access), "{reply}");
+            assert!(saved.to_file().contains("note"));
+        }
+        for reply in [
+            "",
+            r#"{"refresh_token":"r"}"#,
+            r#"{"refresh_token":"s"#,
+            r#"{"refresh_token":7}"#,
+            r#"{"refresh_token":"s s"}"#,
+            r#"{"refresh_token":""}"#,
+            r#"{"refresh_token"#,
+        ] {
+            assert!(old.salvaged(reply.as_bytes()).is_none(), "{reply}");
+        }
+    }
+
+    #[test]
     fn an_access_token_is_renewed_a_little_before_it_expires() {
         let old = read("r");
-        assert_eq!(old.standing(at(0)), Standing::Gone);
+        assert_eq!(old.validity(at(0)), Validity::Unusable);
         for (expires_in, due, gone) in [
             // Never more than five minutes before, and never more than a tenth of its life.
             ("1209600", 1_209_300, 1_209_600),
@@ -307,16 +344,16 @@ mod tests {
         ] {
             let reply = format!(r#"{{"access_token":"b","expires_in":{expires_in}}}"#);
             let new = old.granted(reply.as_bytes(), at(0)).unwrap();
-            let standing = [0, due - 1, due, gone - 1, gone].map(|now| new.standing(at(now)));
+            let validity = [0, due - 1, due, gone - 1, gone].map(|now| new.validity(at(now)));
             assert_eq!(
-                standing,
-                [Standing::Good, Standing::Good, Standing::Due, Standing::Due, Standing::Gone]
+                validity,
+                [Validity::Good, Validity::Good, Validity::Due, Validity::Due, Validity::Unusable]
             );
             // Read again later, what is left counts.
             let late = Tokens::from_file(&new.to_file(), at(gone - 10)).unwrap();
             assert_eq!(
-                [gone - 2, gone - 1].map(|now| late.standing(at(now))),
-                [Standing::Good, Standing::Due]
+                [gone - 2, gone - 1].map(|now| late.validity(at(now))),
+                [Validity::Good, Validity::Due]
             );
         }
     }
@@ -327,10 +364,10 @@ mod tests {
         for expires_in in ["null", "\"soon\"", "-1", "1e300", "18446744073709551615"] {
             let reply = format!(r#"{{"access_token":"b","expires_in":{expires_in}}}"#);
             let new = old.granted(reply.as_bytes(), at(0)).unwrap();
-            assert_eq!(new.standing(at(1_000_000_000)), Standing::Good, "{expires_in}");
+            assert_eq!(new.validity(at(1_000_000_000)), Validity::Good, "{expires_in}");
         }
         let new = old.granted(br#"{"access_token":"b","expires_in":0}"#, at(0)).unwrap();
-        assert_eq!(new.standing(at(0)), Standing::Gone);
+        assert_eq!(new.validity(at(0)), Validity::Unusable);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The token of each attempt, and who asks for another after a 401: one at a time.
+//! `TokenProvider`: the token for each attempt, and at most one request for another after a 401.
 
 use std::{
     fmt,
@@ -11,16 +11,16 @@ use futures_util::future::{FutureExt, Shared, WeakShared};
 use super::{Token, TokenSource};
 use crate::error::{Error, Result};
 
-/// What a client was given to authorize itself.
+/// The credentials of a client.
 #[derive(Clone)]
 pub(crate) enum Access {
-    /// A token that is all there is: after a 401 nothing is sent again.
+    /// A token without a replacement: after a 401 nothing is sent again.
     Fixed(Token),
     Source(Arc<dyn TokenSource>),
 }
 
 impl Access {
-    /// Whether what is known of it can be sent at all.
+    /// Checks a token that is known already.
     pub(crate) fn check(&self) -> Result<()> {
         match self {
             Self::Fixed(token) => token.check(),
@@ -29,7 +29,7 @@ impl Access {
     }
 }
 
-/// A source of a user's own may show its token.
+/// The `Debug` output of a user's own source may show its token.
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -39,40 +39,40 @@ impl fmt::Debug for Access {
     }
 }
 
-/// What every attempt of a client and its clones gets its token from.
+/// Gives a token to every attempt of a client and its clones.
 #[derive(Debug)]
 pub(crate) struct TokenProvider {
     access: Access,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ProviderState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// How many times the source has answered a rejection.
+struct ProviderState {
+    /// The number of rejections for which the source has given another token.
     generation: u64,
     latest: Option<Renewal>,
     /// The renewal in flight, which is dropped with the last task that waits for it.
     in_flight: Option<(Token, WeakShared<InFlight>)>,
 }
 
-/// The latest answer of the source to a rejection.
+/// The latest token that the source gave for a rejected one.
 #[derive(Debug)]
 struct Renewal {
     rejected: Token,
     token: Token,
 }
 
-/// It goes on with whoever is polled: a stream that isn't must hold up no other.
-type InFlight = BoxFuture<'static, Result<Token, Failure>>;
+/// Any stream that waits for it polls it: a stream that isn't polled must hold up no other.
+type InFlight = BoxFuture<'static, Result<Token, SharedError>>;
 
-/// For the first who takes it; the others ask again.
-type Failure = Arc<Mutex<Option<Error>>>;
+/// The first stream takes the error; the others call the source again.
+type SharedError = Arc<Mutex<Option<Error>>>;
 
 /// A token for one attempt.
 #[derive(Debug)]
 pub(crate) struct Credential {
     pub(crate) token: Token,
-    /// The generation at the time that the token was asked for.
+    /// The generation when the token was requested.
     generation: u64,
 }
 
@@ -81,9 +81,9 @@ impl TokenProvider {
         Self { access, state: Arc::default() }
     }
 
-    /// The token for an attempt.
+    /// Returns the token for an attempt.
     pub(crate) async fn credential(&self) -> Result<Credential> {
-        // Noted first: a renewal from here on is one that the token may have missed.
+        // Read first: the token may have missed a renewal that happens after this.
         let generation = lock(&self.state).generation;
         let token = match &self.access {
             Access::Fixed(token) => token.clone(),
@@ -92,14 +92,14 @@ impl TokenProvider {
         Ok(Credential { token, generation })
     }
 
-    /// The token to send the request with once more, now that the one of `credential` was rejected; none if
-    /// there is no other to be had.
+    /// Returns the token to send the request with once more, after the one of `credential` was rejected; none if
+    /// there is no other.
     pub(crate) async fn renew(&self, credential: &Credential) -> Result<Option<Token>> {
         let Access::Source(source) = &self.access else { return Ok(None) };
         loop {
             let (rejected, in_flight) = {
                 let mut state = lock(&self.state);
-                if let Some(token) = state.answer(credential) {
+                if let Some(token) = state.replacement(credential) {
                     return Ok(Some(token));
                 }
                 state.under_way().unwrap_or_else(|| {
@@ -111,7 +111,7 @@ impl TokenProvider {
             };
             match in_flight.await {
                 Ok(token) if rejected == credential.token => return Ok(Some(token)),
-                // It was about another token.
+                // It replaced another token.
                 Ok(_) => {}
                 Err(failure) => {
                     if let Some(error) = lock(&failure).take() {
@@ -122,7 +122,7 @@ impl TokenProvider {
         }
     }
 
-    /// Asks the source for another token than `rejected`.
+    /// Requests a token other than `rejected` from the source.
     fn in_flight(&self, source: Arc<dyn TokenSource>, rejected: Token) -> Shared<InFlight> {
         let state = Arc::clone(&self.state);
         let in_flight = async move {
@@ -138,9 +138,9 @@ impl TokenProvider {
     }
 }
 
-impl State {
-    /// The source's answer to the rejection of the token of `credential`, if it has been given since.
-    fn answer(&self, credential: &Credential) -> Option<Token> {
+impl ProviderState {
+    /// The replacement for the token of `credential`, if the source has given it since.
+    fn replacement(&self, credential: &Credential) -> Option<Token> {
         let is_since = self.generation > credential.generation;
         let renewal = self.latest.as_ref().filter(|latest| is_since && latest.rejected == credential.token);
         renewal.map(|renewal| renewal.token.clone())
@@ -157,7 +157,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn checked(answer: Result<Token>) -> Result<Token> {
-    // What the source was answered isn't what the service answered.
+    // The error isn't about the request for events.
     let token = answer.map_err(Error::of_renewal)?;
     token.check()?;
     Ok(token)
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_rejected_together_share_one_question() {
+    async fn streams_rejected_together_share_one_call() {
         let (source, provider) = scripted([Ok("b".into())]);
         let credentials = [provider.credential().await.unwrap(), provider.credential().await.unwrap()];
         let mut first = Box::pin(provider.renew(&credentials[0]));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rejection_of_a_later_attempt_is_a_question_of_its_own() {
+    async fn a_rejection_of_a_later_attempt_is_a_call_of_its_own() {
         let (source, provider) = scripted([Ok("b".into()), Ok("c".into())]);
         source.answers.add_permits(2);
         let early = provider.credential().await.unwrap();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_nobody_polls_holds_up_no_other() {
+    async fn a_call_that_nobody_polls_holds_up_no_other() {
         let (source, provider) = scripted([Ok("b".into())]);
         let credentials = [provider.credential().await.unwrap(), provider.credential().await.unwrap()];
         let mut left = Box::pin(provider.renew(&credentials[0]));
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_can_not_be_sent_is_refused_each_time() {
+    async fn an_invalid_token_is_refused_each_time() {
         let (source, provider) = scripted([Ok("b\nb".into())]);
         source.answers.add_permits(1);
         let credential = provider.credential().await.unwrap();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fixed_token_has_no_other() {
+    async fn a_fixed_token_has_no_replacement() {
         let provider = TokenProvider::new(Access::Fixed("a".into()));
         let credential = provider.credential().await.unwrap();
         assert_eq!(provider.renew(&credential).await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! `OAuth` through the public surface: when it asks for tokens, and that none is lost on the way.
+//! `OAuth` through the public API: when it requests tokens, and that none is lost on the way.
 #![cfg(feature = "sandbox")]
 
 use std::{
@@ -7,6 +7,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures::{StreamExt, future::join_all, poll};
@@ -112,7 +113,7 @@ async fn a_token_that_is_known_to_have_expired_is_not_sent() {
 }
 
 #[tokio::test]
-async fn the_place_in_the_list_is_kept_over_a_renewal() {
+async fn the_position_in_the_list_is_kept_over_a_renewal() {
     let sandbox = small().start().await.unwrap();
     let folder = in_use(&sandbox);
     let client = client(sandbox.base_url(), folder.oauth(sandbox.base_url()));
@@ -122,13 +123,13 @@ async fn the_place_in_the_list_is_kept_over_a_renewal() {
     all.extend(read(&mut events).await);
     assert_eq!(all, sandbox.event_ids());
     assert_eq!((sandbox.counts().refreshes, sandbox.counts().unauthorized), (1, 1));
-    // What the token costs isn't the list's.
+    // The grant isn't a request of the list.
     assert_eq!((events.stats().requests, events.stats().retries), (6, 1));
     assert_eq!(client.answers(), BTreeMap::from([(200, 5), (401, 1)]));
 }
 
 #[tokio::test]
-async fn many_streams_of_many_clients_make_one_grant() {
+async fn many_streams_of_many_clients_request_one_grant() {
     let sandbox = small().start().await.unwrap();
     let folder = in_use(&sandbox);
     let oauth = folder.oauth(sandbox.base_url());
@@ -142,7 +143,7 @@ async fn many_streams_of_many_clients_make_one_grant() {
 }
 
 #[tokio::test]
-async fn two_that_share_a_file_make_one_grant() {
+async fn two_processes_that_share_a_file_request_one_grant() {
     let sandbox = small().start().await.unwrap();
     let folder = in_use(&sandbox);
     // As two processes would: nothing in common but the file.
@@ -155,7 +156,7 @@ async fn two_that_share_a_file_make_one_grant() {
         }
         assert_eq!(sandbox.counts().refreshes, n);
     }
-    // One behind the other, too: what the first has written is good for the second.
+    // One after the other, too: the tokens of the first are good for the second.
     sandbox.revoke_tokens();
     assert_eq!(read(one.list(by_hundred())).await.len(), 500);
     assert_eq!(read(two.list(by_hundred())).await.len(), 500);
@@ -243,7 +244,7 @@ async fn the_file_is_for_its_owner_alone_and_a_link_to_it_stays() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_rejected_at_once_is_an_error_and_no_loop() {
+async fn a_new_token_that_is_rejected_is_an_error_and_no_loop() {
     let service = Service::start(|call| if is_grant(call) { tokens(call.n) } else { refusal(401) }).await;
     let folder = Folder::with(r#"{"access_token":"a","refresh_token":"r"}"#);
     let client = client(&service.url(), folder.oauth(&service.url()));
@@ -253,7 +254,7 @@ async fn a_token_that_is_rejected_at_once_is_an_error_and_no_loop() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_fails_for_a_while_is_asked_again_by_the_policy() {
+async fn an_endpoint_that_fails_for_a_while_is_retried_by_the_policy() {
     let sandbox = small()
         .fail(When::next(3).on(Route::AccessToken), Answer::status(504))
         .drop_connections(When::at([4]).on(Route::AccessToken))
@@ -273,7 +274,7 @@ async fn an_endpoint_that_fails_for_a_while_is_asked_again_by_the_policy() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_goes_on_failing_is_an_error_that_says_so() {
+async fn an_endpoint_that_keeps_failing_is_an_error_that_says_so() {
     for (status, transient) in [(503, true), (429, true), (404, false), (410, false), (302, false)] {
         let service =
             Service::start(
@@ -310,7 +311,7 @@ async fn a_refused_grant_is_final_until_the_file_has_another_refresh_token() {
             assert_eq!(refused.status(), Some(400));
             assert!(refused.to_string().contains("couldn't be renewed"), "{refused}");
             events.resume();
-            assert_eq!(sandbox.counts().refreshes, 1, "it isn't asked again");
+            assert_eq!(sandbox.counts().refreshes, 1, "no other grant is requested");
         }
         folder.write(sandbox.refresh_token().unwrap());
         assert_eq!(read(&mut events).await, sandbox.event_ids());
@@ -319,7 +320,7 @@ async fn a_refused_grant_is_final_until_the_file_has_another_refresh_token() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_is_one_of_who_asks() {
+async fn a_wrong_client_secret_is_an_error_of_authorization() {
     let sandbox = small().oauth_client("client", "another").start().await.unwrap();
     let folder = in_use(&sandbox);
     sandbox.revoke_tokens();
@@ -330,7 +331,7 @@ async fn a_wrong_client_secret_is_one_of_who_asks() {
 }
 
 #[tokio::test]
-async fn without_a_place_to_write_to_no_token_is_asked_for() {
+async fn without_a_file_to_write_to_no_token_is_requested() {
     let service = rotating(|_| {}).await;
     for blocked in ["token.json.lock", "token.json.new"] {
         let folder = Folder::with("r0");
@@ -352,7 +353,7 @@ async fn without_a_place_to_write_to_no_token_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_written_is_written_by_the_next_question_without_a_grant() {
+async fn tokens_that_could_not_be_written_are_written_by_the_next_request_without_a_grant() {
     let folder = Arc::new(Folder::with("r0"));
     let file = folder.file();
     let service = Service::start(move |call| {
@@ -376,7 +377,7 @@ async fn what_could_not_be_written_is_written_by_the_next_question_without_a_gra
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_or_gone_in_between_is_put_back() {
+async fn a_file_that_is_damaged_or_missing_is_written_again() {
     for damage in [Some("{\"refresh_tok"), Some(""), None] {
         let service = rotating(|_| {}).await;
         let folder = Folder::with("r0");
@@ -391,7 +392,7 @@ async fn a_file_that_is_damaged_or_gone_in_between_is_put_back() {
 }
 
 #[test]
-fn a_file_that_can_not_be_read_is_refused_at_once() {
+fn a_file_that_can_not_be_read_is_refused_at_construction() {
     let folder = Folder::with("r0");
     let missing = folder.0.path().join("nowhere.json");
     let refused = OAuth::new("client", "s3cret", &missing).unwrap_err();
@@ -410,7 +411,7 @@ fn a_file_that_can_not_be_read_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_can_wait_for_the_renewal_under_way() {
+async fn a_process_that_ends_can_wait_for_the_renewal_in_progress() {
     let wire = Wire::bind().await;
     let folder = Folder::with("r0");
     let oauth = folder.oauth(&wire.url());
@@ -457,6 +458,124 @@ async fn dropping_the_stream_that_waits_keeps_the_new_tokens() {
     assert_eq!(folder.json()["refresh_token"], "r1");
     // A follower of another process goes on with what is in the file.
     assert_eq!(folder.oauth(&wire.url()).token(None).await.unwrap(), "a1".into());
+}
+
+/// The grants of `service`, by the refresh token that each was requested with.
+async fn used(service: &Service) -> Vec<String> {
+    let requests = service.requests().await;
+    let forms = requests.iter().filter(|request| request.url.path() == "/v1/access_token");
+    forms
+        .map(|request| String::from_utf8_lossy(&request.body).rsplit('=').next().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_new_refresh_token_in_an_unusable_reply_is_stored_first() {
+    for (status, reply) in [
+        (200, r#"{"refresh_token":"r1"}"#),
+        (200, r#"{"access_token":"a b","refresh_token":"r1"}"#),
+        (200, r#"{"refresh_token":"r1","access_tok"#),
+        (201, r#"{"access_token":"a1","refresh_token":"r1"}"#),
+    ] {
+        let service = Service::start(move |call| match call.n {
+            0 => ResponseTemplate::new(status).set_body_raw(reply, "application/json"),
+            _ => tokens(2),
+        })
+        .await;
+        let folder = Folder::with(r#"{"access_token":"a0","refresh_token":"r0","note":1}"#);
+        let oauth = folder.oauth(&service.url());
+        let failed = oauth.token(Some(&"a0".into())).await.unwrap_err();
+        assert!(failed.is_renewal() && !failed.to_string().contains("r1"), "{failed}");
+        assert_eq!(folder.json(), json!({"access_token": "a0", "refresh_token": "r1", "note": 1}), "{reply}");
+        // This process and the next one use it for their next grant.
+        assert_eq!(folder.oauth(&service.url()).token(None).await.unwrap(), "a0".into());
+        assert_eq!(oauth.token(None).await.unwrap(), "a2".into());
+        assert_eq!(used(&service).await, ["r0", "r1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_refresh_token_from_the_file_does_not_displace_the_one_that_works() {
+    let service = rotating(|_| {}).await;
+    let folder = Folder::with("r0");
+    let oauth = folder.oauth(&service.url());
+    assert_eq!(oauth.token(None).await.unwrap(), "a1".into());
+    folder.write("stale");
+    assert_eq!(oauth.token(Some(&"a1".into())).await.unwrap(), "a2".into());
+    assert_eq!(folder.json()["refresh_token"], "r2");
+    assert_eq!(used(&service).await, ["r0", "stale", "r1"]);
+    // If the one that worked is refused too, neither is sent again.
+    let refusing = Service::start(|_| refusal(400)).await;
+    let oauth = oauth.base_url(refusing.url());
+    folder.write("stale");
+    for _ in 0..2 {
+        assert!(oauth.token(Some(&"a2".into())).await.unwrap_err().is_auth());
+    }
+    assert_eq!(used(&refusing).await, ["stale", "r2"]);
+}
+
+/// A request for a token in one runtime must not depend on another runtime that began the renewal.
+#[test]
+fn a_runtime_that_stops_holds_up_no_other() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for is_dropped in [false, true] {
+        let (first, second) = (runtime(), runtime());
+        let wire = second.block_on(Wire::bind());
+        let folder = Folder::with("r0");
+        let oauth = folder.oauth(&wire.url());
+        first.block_on(async {
+            assert!(poll!(oauth.token(None)).is_pending());
+        });
+        // From here on, nobody drives the first runtime.
+        let first = (!is_dropped).then_some(first);
+        let reply = r#"{"access_token":"a1","expires_in":1209600,"refresh_token":"r1"}"#;
+        let (token, _) = second
+            .block_on(within(async { tokio::join!(oauth.token(None), wire.answer(http(200, &[], reply))) }));
+        assert_eq!(token.unwrap(), "a1".into());
+        assert_eq!(folder.json()["refresh_token"], "r1");
+        drop(first);
+    }
+}
+
+#[tokio::test]
+async fn the_wait_that_the_token_endpoint_asks_for_is_kept() {
+    let service = Service::start(|call| match (is_grant(call), call.n) {
+        (_, 0) => refusal(429).append_header("Retry-After", "1"),
+        (_, 1) => ResponseTemplate::new(500).set_body_string("<html>oops</html>"),
+        (true, _) => tokens(1),
+        _ => call.page("x", None),
+    })
+    .await;
+    let folder = Folder::with("r0");
+    let client = client(&service.url(), folder.oauth(&service.url()));
+    assert_eq!(read(client.list(by_hundred())).await, ["x"]);
+    let arrivals = service.arrivals();
+    assert!(arrivals[1] - arrivals[0] >= Duration::from_secs(1), "{:?}", arrivals[1] - arrivals[0]);
+    assert_eq!((grants(&service).await, service.count()), (3, 4));
+    assert_eq!(folder.json()["refresh_token"], "r1");
+}
+
+/// Set in the process of a test that changes its working directory.
+const CHANGED: &str = "WEBEX_EVENTS_TEST_CHANGED";
+
+#[tokio::test]
+async fn a_relative_path_means_the_same_file_after_the_working_directory_has_changed() {
+    const NAME: &str = "oauth::a_relative_path_means_the_same_file_after_the_working_directory_has_changed";
+    if let Ok(url) = std::env::var(CHANGED) {
+        let oauth = OAuth::new("client", "s3cret", "token.json").unwrap().base_url(url);
+        std::env::set_current_dir("/").unwrap();
+        assert_eq!(oauth.token(None).await.unwrap(), "a1".into());
+        return;
+    }
+    let service = rotating(|_| {}).await;
+    let folder = Folder::with("r0");
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args([NAME, "--exact"]).current_dir(folder.0.path()).env(CHANGED, service.url());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert_eq!(folder.json()["refresh_token"], "r1");
+    assert_eq!(kind(&OAuth::new("client", "s3cret", "").unwrap_err()), "Config");
 }
 
 #[tokio::test]

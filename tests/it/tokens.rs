@@ -1,4 +1,4 @@
-//! Tokens that change: who is asked for one, when and how often, and that the place in the list is kept.
+//! Tokens that change: when a source is called, how often, and that the position in the list is kept.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -100,7 +100,7 @@ fn all_pages() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_source_is_asked_before_every_attempt() {
+async fn the_source_is_called_before_every_attempt() {
     let service = Service::start(|call| match call.n {
         0 | 2 => refusal(503),
         1 => call.page("a", Some("1")),
@@ -114,7 +114,7 @@ async fn the_source_is_asked_before_every_attempt() {
 }
 
 #[tokio::test]
-async fn building_a_client_and_a_stream_asks_for_nothing() {
+async fn building_a_client_and_a_stream_calls_no_source() {
     let source = Source::tokens(&[]);
     let client = source.client("http://127.0.0.1:1/v1");
     let _ = client.list(ListEvents::new());
@@ -122,7 +122,7 @@ async fn building_a_client_and_a_stream_asks_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_replaced_and_the_place_in_the_list_is_kept() {
+async fn a_rejected_token_is_replaced_and_the_position_in_the_list_is_kept() {
     let service = Service::start(|call| {
         pages(call, |token, cursor| match cursor {
             "" | "1" | "2" => token == "t0",
@@ -141,7 +141,7 @@ async fn a_rejected_token_is_replaced_and_the_place_in_the_list_is_kept() {
 }
 
 #[tokio::test]
-async fn the_second_request_is_no_attempt_of_the_policy() {
+async fn the_second_request_is_not_an_attempt_of_the_policy() {
     let service = Service::start(|call| pages(call, |token, _| token == "t1")).await;
     let source = Source::tokens(&["t1"]);
     let client = source.with(builder(&service.url()).retry(RetryPolicy::never()));
@@ -189,7 +189,7 @@ async fn a_plain_token_as_a_source_is_one_that_never_changes() {
 }
 
 #[tokio::test]
-async fn of_token_and_source_the_last_one_holds() {
+async fn the_later_of_token_and_token_source_is_used() {
     let service = Service::start(|_| refusal(401)).await;
     let source = Source::tokens(&["t1"]);
     let fixed = builder(&service.url()).token_source(source.clone()).token("fixed").build().unwrap();
@@ -202,7 +202,7 @@ async fn of_token_and_source_the_last_one_holds() {
 }
 
 #[tokio::test]
-async fn however_many_streams_run_one_question_is_under_way() {
+async fn however_many_streams_run_one_call_is_in_progress() {
     const STREAMS: usize = 8;
     let service = Service::start(|call| pages(call, |token, _| token == "t1")).await;
     let source = Source::tokens(&["t1"]);
@@ -249,7 +249,7 @@ async fn an_error_of_the_source_is_that_of_the_attempt() {
 }
 
 #[tokio::test]
-async fn a_token_that_can_not_be_sent_is_not() {
+async fn an_invalid_token_is_not_sent() {
     let service = Service::walk(&["a"]).await;
     for token in ["", "t\n0", "Bearer t0"] {
         let source = Source::tokens(&[]);
