@@ -315,7 +315,7 @@ impl Renewer {
             if let Some(rejected) = rejected {
                 state.on_rejected(rejected);
             }
-            match self.in_progress(&state) {
+            match state.in_progress() {
                 Some(pending) => pending,
                 None => match state.usable(self.clock.utc(), self.clock.now()) {
                     Some(token) => return Ok(token),
@@ -329,11 +329,6 @@ impl Renewer {
             // It may have been ahead of time.
             Err(error) => self.state().unexpired(self.clock.utc()).ok_or_else(|| error.error()),
         }
-    }
-
-    /// The renewal in progress. One whose thread has ended without a result isn't.
-    fn in_progress(&self, state: &TokenState) -> Option<PendingRenewal> {
-        state.pending.clone().filter(|pending| pending.has_changed().is_ok())
     }
 
     /// Starts a renewal in a thread of its own: the runtime of whoever waits for it may stop.

@@ -103,6 +103,7 @@ mod query;
 mod random;
 mod scene;
 mod service;
+mod start_error;
 mod store;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -116,6 +117,7 @@ pub use self::{
     items::Malformed,
     log::{Counts, Request, Route},
     query::Bounds,
+    start_error::{StartError, StartErrorKind},
 };
 use self::{
     service::State,

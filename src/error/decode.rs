@@ -80,7 +80,7 @@ impl fmt::Debug for DecodeError {
             .field("tracking_id", &self.tracking_id().map(|id| printable(id, 100)))
             .field("snippet", &self.snippet)
             .field("source", &self.source)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -132,7 +134,7 @@ proptest! {
             let mut shown = format!("{api} {api:?} {} {:?} {}", api.message(), api.errors(), api.body());
             let masked = mask.apply(&body);
             let decode = Error::from(DecodeError::new(200, Some((*masked).into()), None, &masked, "no page"));
-            shown += &format!("{decode} {decode:?}");
+            write!(shown, "{decode} {decode:?}").unwrap();
             let part: String = token.chars().take(5).collect();
             prop_assert!(!shown.contains(&part), "{} is in {}", part, shown);
         }

@@ -85,6 +85,11 @@ impl TokenState {
         }
     }
 
+    /// The renewal in progress. One whose thread has ended without a result isn't.
+    pub(super) fn in_progress(&self) -> Option<PendingRenewal> {
+        self.pending.clone().filter(|pending| pending.has_changed().is_ok())
+    }
+
     pub(super) fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.held.expires_at
     }

@@ -17,9 +17,10 @@ use super::{
     oauth::{OAuth, Tokens},
     query::Bounds,
     service::{Options, State, StateParts, serve},
+    start_error::{StartError, StartErrorKind},
     store::{Plan, Store},
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const MONTH: i64 = 30 * 24 * 3_600_000;
 /// So that numbers of events fit into 32 bits with room for those that are pushed.
@@ -189,32 +190,55 @@ impl SandboxBuilder {
         self
     }
 
-    /// Makes the events and begins to serve. A million events take a few seconds and about a
-    /// gigabyte.
+    /// Generates the events and starts to serve. A million events take a few seconds and about a gigabyte.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the address isn't a loopback address or can't be listened on, if the
-    /// period is empty, or if there are more than 100 million events.
+    /// [`Error::Config`](crate::Error::Config) if the address isn't a loopback address or can't be listened on, if
+    /// the period is empty, or if there are more than 100 million events. [`try_start`](Self::try_start) returns an
+    /// error that tells these apart.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime with I/O and time enabled.
     pub async fn start(self) -> Result<Sandbox> {
+        Ok(self.try_start().await?)
+    }
+
+    /// Does the same as [`start`](Self::start), with an error that says which setting is wrong.
+    ///
+    /// ```
+    /// use webex_events::sandbox::{Sandbox, StartErrorKind};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> webex_events::Result<()> {
+    /// let one = Sandbox::builder().start().await?;
+    /// let taken = Sandbox::builder().addr(one.local_addr()).try_start().await;
+    /// assert_eq!(taken.unwrap_err().kind(), StartErrorKind::Listen);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A [`StartError`], whose [`kind`](StartError::kind) is the setting.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with I/O and time enabled.
+    pub async fn try_start(self) -> Result<Sandbox, StartError> {
         if !self.address.ip().is_loopback() {
-            return Err(Error::config(format!(
-                "a sandbox listens on a loopback address only: {}",
-                self.address
-            )));
+            let reason = format!("a sandbox listens on a loopback address only: {}", self.address);
+            return Err(StartError::new(StartErrorKind::Address, reason));
         }
         let clock = Clock::new(self.now.map(|now| now.timestamp_millis()));
         let plan = self.plan(clock.now())?;
-        let cant = |error| Error::config(format!("a sandbox can't listen on {}: {error}", self.address));
-        let listener = TcpListener::bind(self.address).await.map_err(cant)?;
-        let address = listener.local_addr().map_err(cant)?;
-        let store = tokio::task::spawn_blocking(move || Store::generate(&plan))
-            .await
-            .map_err(|error| Error::config(format!("a sandbox can't make its events: {error}")))?;
+        let failed = |error| StartError::listen(format!("a sandbox can't listen on {}", self.address), error);
+        let listener = TcpListener::bind(self.address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let store = tokio::task::spawn_blocking(move || Store::generate(&plan)).await.map_err(|error| {
+            StartError::new(StartErrorKind::Events, format!("a sandbox can't generate its events: {error}"))
+        })?;
         let tokens = Tokens::new(self.oauth, self.seed, clock.now());
         let token = tokens.newest().unwrap_or_default().to_owned();
         let state = Arc::new(State::new(StateParts {
@@ -231,20 +255,22 @@ impl SandboxBuilder {
         Ok(Sandbox { state, token, server })
     }
 
-    fn plan(&self, now: i64) -> Result<Plan> {
+    fn plan(&self, now: i64) -> Result<Plan, StartError> {
         let period = match self.period {
             Some((from, to)) if from.timestamp_millis() < to.timestamp_millis() => {
                 from.timestamp_millis()..to.timestamp_millis()
             }
             Some((from, to)) => {
-                return Err(Error::config(format!("a sandbox's period must not be empty: {from} to {to}")));
+                let reason = format!("a sandbox's period must not be empty: {from} to {to}");
+                return Err(StartError::new(StartErrorKind::Period, reason));
             }
             None => now.saturating_sub(MONTH)..now,
         };
         let number = |count: usize| u32::try_from(count.min(MOST_EVENTS)).unwrap_or(u32::MAX);
         if self.events.saturating_add(self.late) > MOST_EVENTS {
-            let asked = self.events.saturating_add(self.late);
-            return Err(Error::config(format!("a sandbox has at most {MOST_EVENTS} events, not {asked}")));
+            let events = self.events.saturating_add(self.late);
+            let reason = format!("a sandbox has at most {MOST_EVENTS} events, not {events}");
+            return Err(StartError::new(StartErrorKind::Events, reason));
         }
         Ok(Plan {
             seed: self.seed,

@@ -8,7 +8,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use webex_events::{
     Error, EventType, Resource,
-    sandbox::{Answer, Bounds, LinkFault, Malformed, Route, Sandbox, SandboxBuilder, When},
+    sandbox::{Answer, Bounds, LinkFault, Malformed, Route, Sandbox, SandboxBuilder, StartErrorKind, When},
 };
 
 /// Keeps no connection, since each test has a runtime of its own.
@@ -653,6 +653,25 @@ async fn settings_that_cannot_be_are_refused() {
     }
     let taken = start(small()).await;
     assert!(matches!(small().addr(taken.local_addr()).start().await, Err(Error::Config(_))));
+}
+
+#[tokio::test]
+async fn an_error_of_starting_names_the_wrong_setting() {
+    let taken = start(small()).await;
+    for (builder, kind) in [
+        (small().addr(([0, 0, 0, 0], 0).into()), StartErrorKind::Address),
+        (small().addr(taken.local_addr()), StartErrorKind::Listen),
+        (small().period(noon(), noon()), StartErrorKind::Period),
+        (small().events(usize::MAX), StartErrorKind::Events),
+    ] {
+        let error = builder.try_start().await.unwrap_err();
+        assert_eq!(
+            (error.kind(), std::error::Error::source(&error).is_some()),
+            (kind, kind == StartErrorKind::Listen)
+        );
+        let text = error.to_string();
+        assert!(matches!(Error::from(error), Error::Config(config) if config.starts_with(&text)));
+    }
 }
 
 #[test]

@@ -36,8 +36,9 @@ fn step(state: &TokenState, clock: &dyn Clock) -> (&'static str, String) {
     }
 }
 
-fn is(step: (&'static str, String), name: &str, token: &str) -> bool {
-    step == (name, token.to_owned()) || panic!("{step:?} isn't {name} {token}")
+/// Asserts the next step.
+fn next_is(state: &TokenState, clock: &dyn Clock, name: &str, token: &str) {
+    assert_eq!(step(state, clock), (name, token.to_owned()));
 }
 
 #[test]
@@ -84,11 +85,11 @@ fn a_final_refusal_leaves_the_access_token_in_use_until_it_expires() {
     let clock = Simulated::new(0.0);
     let mut state = state(&clock);
     clock.advance(55 * 60 * SECOND);
-    assert!(is(step(&state, &clock), "grant", "r"));
+    next_is(&state, &clock, "grant", "r");
     assert!(!state.on_refused(&refusal(400, None)));
     clock.advance(299 * SECOND);
     assert!(usable(&state, &clock));
-    assert!(is(step(&state, &clock), "fail", ""));
+    next_is(&state, &clock, "fail", "");
     clock.advance(SECOND);
     assert!(!usable(&state, &clock));
 }
@@ -98,13 +99,14 @@ fn a_rejected_token_is_unusable_until_there_is_another() {
     let clock = Simulated::new(0.0);
     let mut state = state(&clock);
     state.on_rejected(&"another".into());
-    assert!(is(step(&state, &clock), "done", "a"));
+    next_is(&state, &clock, "done", "a");
     state.on_rejected(&"a".into());
-    assert!(!usable(&state, &clock) && is(step(&state, &clock), "grant", "r"));
+    assert!(!usable(&state, &clock));
+    next_is(&state, &clock, "grant", "r");
     state.on_file(state.held.clone());
     assert!(!usable(&state, &clock), "the file holds the same");
     state.on_file(tokens(r#"{"access_token":"b","refresh_token":"r"}"#, &clock));
-    assert!(is(step(&state, &clock), "done", "b"));
+    next_is(&state, &clock, "done", "b");
 }
 
 #[test]
@@ -114,12 +116,14 @@ fn granted_tokens_are_stored_before_they_are_used() {
     state.on_rejected(&"a".into());
     let granted = state.held.granted(br#"{"access_token":"b","refresh_token":"s"}"#, clock.utc()).unwrap();
     state.on_granted(granted.clone(), true);
-    assert!(is(step(&state, &clock), "store", "s") && !usable(&state, &clock));
+    next_is(&state, &clock, "store", "s");
+    assert!(!usable(&state, &clock));
     // A file that was written and not synced holds them already.
     state.on_file(granted);
-    assert!(is(step(&state, &clock), "store", "s"));
+    next_is(&state, &clock, "store", "s");
     state.on_stored();
-    assert!(is(step(&state, &clock), "done", "b") && usable(&state, &clock));
+    next_is(&state, &clock, "done", "b");
+    assert!(usable(&state, &clock));
 }
 
 #[test]
@@ -129,9 +133,9 @@ fn a_saved_refresh_token_is_stored_and_then_used_for_the_next_grant() {
     state.on_rejected(&"a".into());
     let saved = state.held.salvaged(br#"{"refresh_token":"s"}"#).unwrap();
     state.on_granted(saved, false);
-    assert!(is(step(&state, &clock), "store", "s"));
+    next_is(&state, &clock, "store", "s");
     state.on_stored();
-    assert!(is(step(&state, &clock), "grant", "s"));
+    next_is(&state, &clock, "grant", "s");
 }
 
 #[test]
@@ -141,12 +145,12 @@ fn another_refresh_token_in_the_file_is_tried() {
     state.on_rejected(&"a".into());
     assert!(!state.on_refused(&refusal(400, None)));
     state.on_file(tokens(r#"{"access_token":"a","refresh_token":"r"}"#, &clock));
-    assert!(is(step(&state, &clock), "fail", ""));
+    next_is(&state, &clock, "fail", "");
     state.on_file(tokens("t", &clock));
-    assert!(is(step(&state, &clock), "grant", "t"));
+    next_is(&state, &clock, "grant", "t");
     // The one before was refused: it isn't used again.
     assert!(!state.on_refused(&refusal(400, None)));
-    assert!(is(step(&state, &clock), "fail", ""));
+    next_is(&state, &clock, "fail", "");
 }
 
 #[test]
@@ -156,19 +160,19 @@ fn a_refused_token_of_the_file_does_not_displace_those_that_worked() {
     state.on_rejected(&"a".into());
     let file = tokens("bad", &clock);
     state.on_file(file.clone());
-    assert!(is(step(&state, &clock), "grant", "bad"));
+    next_is(&state, &clock, "grant", "bad");
     assert!(state.on_refused(&refusal(400, None)));
-    assert!(is(step(&state, &clock), "grant", "r"));
+    next_is(&state, &clock, "grant", "r");
     assert!(!usable(&state, &clock), "the access token is still the rejected one");
     // The file isn't read as news again, and is not forgotten by a failure.
     state.on_finished(&Err(refusal(503, None)), clock.now());
     state.on_file(file.clone());
-    assert!(is(step(&state, &clock), "grant", "r"));
+    next_is(&state, &clock, "grant", "r");
     assert!(!state.on_refused(&refusal(401, None)));
     state.on_file(file);
-    assert!(is(step(&state, &clock), "fail", ""));
+    next_is(&state, &clock, "fail", "");
     state.on_file(tokens("good", &clock));
-    assert!(is(step(&state, &clock), "grant", "good"));
+    next_is(&state, &clock, "grant", "good");
 }
 
 #[test]
@@ -176,9 +180,10 @@ fn an_access_token_that_is_still_good_stays_in_use_after_the_files_refresh_token
     let clock = Simulated::new(0.0);
     let mut state = state(&clock);
     state.on_file(tokens("bad", &clock));
-    assert!(is(step(&state, &clock), "grant", "bad"));
+    next_is(&state, &clock, "grant", "bad");
     assert!(state.on_refused(&refusal(400, None)));
-    assert!(is(step(&state, &clock), "done", "a") && usable(&state, &clock));
+    next_is(&state, &clock, "done", "a");
+    assert!(usable(&state, &clock));
 }
 
 #[test]
@@ -190,18 +195,14 @@ fn tokens_that_the_file_never_had_are_stored_once_the_files_own_are_refused() {
     state.on_granted(granted, true);
     for bad in ["bad1", "bad2", "bad3", "bad4", "bad5", "bad6"] {
         state.on_file(tokens(bad, &clock));
-        assert!(is(step(&state, &clock), "grant", bad));
+        next_is(&state, &clock, "grant", bad);
     }
     while state.on_refused(&refusal(400, None)) {
-        if is_store(&step(&state, &clock)) {
+        if step(&state, &clock) == ("store", "s".to_owned()) {
             state.on_stored();
-            assert!(is(step(&state, &clock), "done", "b"));
+            next_is(&state, &clock, "done", "b");
             return;
         }
     }
     panic!("the granted tokens are lost");
-}
-
-fn is_store(step: &(&'static str, String)) -> bool {
-    *step == ("store", "s".to_owned())
 }

@@ -4,14 +4,14 @@ use std::{env, fmt::Write as _, num::NonZeroU32, time::Duration};
 
 use chrono::{DateTime, Days, Utc};
 use serde_json::json;
-use webex_events::sandbox::{Answer, Sandbox, When};
+use webex_events::sandbox::{Answer, Sandbox, StartErrorKind, When};
 
 use crate::{
     cli::{
         self,
         values::{self, Rate},
     },
-    error::{Code, Failure},
+    error::{Code, Failure, chain},
     ui::{messages, shutdown::Stop},
 };
 
@@ -84,9 +84,9 @@ async fn start(asked: &cli::Sandbox) -> Result<Sandbox, Failure> {
         };
         builder = builder.rate_limit(requests, period);
     }
-    builder.start().await.map_err(|error| {
-        let hint = if error.to_string().contains("listen") { "; choose another with --addr" } else { "" };
-        Failure::new(Code::Settings, format!("{error}{hint}"))
+    builder.try_start().await.map_err(|error| {
+        let hint = if error.kind() == StartErrorKind::Listen { "; choose another with --addr" } else { "" };
+        Failure::new(Code::Settings, format!("{}{hint}", chain(&error)))
     })
 }
 
