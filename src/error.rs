@@ -95,8 +95,8 @@ pub enum Error {
 
     /// The file that [`OAuth`](crate::OAuth) keeps its tokens in can't be read, locked or written: a
     /// full disk, a folder that can't be written to. The [`source`](StdError::source) is the system's
-    /// own error. No token was lost: once the file can be written again, the same call succeeds. It is retried
-    /// as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// own error. No token was lost: once the file can be written again, the same call succeeds. The
+    /// [`RetryPolicy`](crate::RetryPolicy) doesn't retry it, because a disk seldom recovers within seconds.
     #[error("{detail}")]
     #[non_exhaustive]
     Store {
@@ -250,7 +250,12 @@ impl Error {
         }
     }
 
-    /// The same error, of what a source of tokens asked for.
+    /// True if the retry policy repeats the request.
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.is_transient() && !matches!(self, Self::Store { .. })
+    }
+
+    /// The same error, marked as one of a token source.
     pub(crate) fn of_renewal(self) -> Self {
         match self {
             Self::Api(mut response) => {
@@ -396,7 +401,8 @@ mod tests {
         let transient: Vec<u16> = (100..600).filter(|&s| Error::from(api(s, "")).is_transient()).collect();
         assert_eq!(transient, [408, 423, 429, 500, 502, 503, 504]);
         assert!(Error::from(TransportError::new("no answer", "refused")).is_transient());
-        assert!(Error::Store { detail: "".into(), source: "a full disk".into() }.is_transient());
+        let store = Error::Store { detail: "".into(), source: "a full disk".into() };
+        assert!(store.is_transient() && !store.is_retryable());
         assert!(!Error::config("").is_transient());
     }
 

@@ -84,7 +84,7 @@ impl RetryPolicy {
     /// How long to wait after the `attempt`-th attempt failed with `error` until the next; none if
     /// there is to be no next. `jitter` is from [0, 1).
     fn delay(&self, attempt: u32, error: &Error, jitter: f64) -> Option<Duration> {
-        if attempt >= self.attempts.get() || !error.is_transient() {
+        if attempt >= self.attempts.get() || !error.is_retryable() {
             return None;
         }
         let wait = error.retry_after().unwrap_or_else(|| {

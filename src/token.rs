@@ -78,8 +78,9 @@ impl fmt::Debug for Token {
 ///
 /// The attempt fails with the error of the source. A transient error
 /// ([`is_transient`](Error::is_transient)) is retried as the [`RetryPolicy`](crate::RetryPolicy) says, so a source
-/// needs no loop of its own; [`TransportError::new`](crate::TransportError::new) makes one. Any other error ends
-/// the stream; [`Error::Config`] can carry the reason. [`Error::is_renewal`] tells these errors from those of the
+/// needs no loop of its own; [`TransportError::new`](crate::TransportError::new) makes one. An [`Error::Store`] is
+/// transient, but it ends the stream, which can be resumed. So does any other error; [`Error::Config`] can carry the
+/// reason. [`Error::is_renewal`] tells these errors from those of the
 /// list. The text of an error is shown and logged: put no secret into it.
 ///
 /// # Cancel safety
