@@ -27,5 +27,7 @@ mod stderr;
 mod stored;
 mod stub;
 mod support;
+mod timeline;
 mod tokens;
 mod verify;
+mod verify_service;

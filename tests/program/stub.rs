@@ -3,12 +3,16 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{self, Receiver},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver},
+    },
     thread,
     time::Duration,
 };
 
 /// What the stub does with a request.
+#[derive(Clone)]
 pub(crate) enum Reply {
     /// An answer of this status, with these header lines, and this body.
     Answer(u16, &'static str, String),
@@ -24,15 +28,24 @@ pub(crate) struct Stub {
 impl Stub {
     /// Gives these replies in turn, and the last one for ever.
     pub(crate) fn start(replies: Vec<Reply>) -> Self {
+        let numbers = AtomicUsize::new(0);
+        Self::answering(move |_| {
+            let number = numbers.fetch_add(1, Ordering::Relaxed);
+            replies[number.min(replies.len() - 1)].clone()
+        })
+    }
+
+    /// Gives the reply that `answer` makes of the first line of a request.
+    pub(crate) fn answering(answer: impl Fn(&str) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::channel();
         thread::spawn(move || {
             let mut silent = Vec::new();
-            for (number, connection) in listener.incoming().enumerate() {
+            for connection in listener.incoming() {
                 let mut connection = connection.unwrap();
                 let Some(request) = head(&connection) else { continue };
-                match &replies[number.min(replies.len() - 1)] {
+                match answer(&request) {
                     Reply::Answer(status, headers, body) => {
                         let length = body.len();
                         let head = format!(
@@ -51,6 +64,13 @@ impl Stub {
     /// Waits for the next request, and gives its first line.
     pub(crate) fn request(&self) -> String {
         self.requests.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+}
+
+impl Stub {
+    /// Whether there is no request that wasn't waited for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.requests.try_recv().is_err()
     }
 }
 

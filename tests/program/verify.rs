@@ -134,6 +134,32 @@ fn what_is_not_complete_is_sound_and_says_what_is_missing() {
 }
 
 #[test]
+fn a_problem_beside_a_running_export_is_to_be_looked_at_again() {
+    let service = Service::start(two_days());
+    let folder = folder();
+    let name = folder.path().join("out").to_str().unwrap().to_owned();
+    service.latency(When::at(9..1000), Duration::from_secs(3600));
+    let running = Running::start(export(&service, &name, &["--concurrency", "1", "--commit-every", "0s"]));
+    let first = Path::new(&name).join("events_20260101T000000Z_20260101T120000Z.ndjson");
+    until("a file", || first.exists());
+    let ended = verify(&name);
+    finds(&ended, 75, &["is sound and not complete"]);
+    fs::write(&first, "").unwrap();
+    finds(&verify(&name), 75, &["bytes and should have", "1 problem", "another process is writing it"]);
+    running.kill();
+    finds(&verify(&name), 74, &["bytes and should have", "1 problem"]);
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_ends_it_quietly() {
+    let (_folder, name, _service) = exported(two_days(), &[]);
+    let mut running = Running::start(program(["verify", &name]));
+    running.close_stdout();
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+}
+
+#[test]
 fn the_service_is_compared_both_ways() {
     let (_folder, name, service) = exported(two_days().late_events(3), &[]);
     let late = service.release_late(2);

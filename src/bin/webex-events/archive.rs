@@ -61,10 +61,9 @@ pub(crate) use self::{
     append_file::read,
     codec::Codec,
     layout::Place,
-    ledger::{About, Entry, Kind, Stage, State, hex},
+    ledger::{About, Entry, Kind, Malformed, Stage, State, hex},
     part_file::{Form, framed, kept, malformed_path},
     recover::foreign,
-    seen::Seen,
 };
 
 /// So many drafts of a folder have their files open at most. A process has few handles: 256 on some systems.

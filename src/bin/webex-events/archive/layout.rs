@@ -76,6 +76,12 @@ impl Place {
         }
     }
 
+    /// Whether another process is writing here.
+    pub(crate) fn is_locked(&self) -> bool {
+        let lock = |file: File| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
+        File::open(self.lock_path()).is_ok_and(lock)
+    }
+
     /// Gives the place back. The lock is still held, so nobody else has it.
     pub(super) fn unlock(&self) {
         if matches!(self, Self::Folder(_)) {

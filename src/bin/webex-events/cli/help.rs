@@ -66,9 +66,14 @@ pub(super) const VERIFY: &str = "\
 Every file that the ledger names is read: its length, its SHA-256, that each line is an event from \
 the file's range, and that no id is there twice. What is wrong is named, each in a line.
 
-With --against-service each slice is listed again, by the filters that are in the ledger, and ids \
-are compared both ways. Events that came late, after the export, are named as lacking; those that \
-the service has dropped since, as not given any more.";
+With --against-service the events are listed again, by the filters that are in the ledger, and ids \
+are compared both ways. Files that follow each other are listed as one range; if that can't be \
+listed, each file by itself. A range that can't be listed is named, and the rest is compared. --from \
+and --to limit the comparison. Events that were stored late, after the export, are named as lacking; \
+those that the service has dropped since, as not given any more.
+
+A running export is no problem: the ledger is read again before anything is reported. Only if a \
+problem remains while another process writes the folder, the exit code is 75.";
 
 pub(super) const FOLLOW: &str = "\
 -o FOLDER gets a file for each hour in which events were created, named by its range. A file gets its \

@@ -59,11 +59,19 @@ pub(crate) struct Verify {
     /// The folder of an export or a follower
     pub(crate) folder: PathBuf,
 
-    /// List each slice again, and compare what the service gives with what the files have
+    /// List the events again, and compare them with those in the files
     #[arg(long)]
     pub(crate) against_service: bool,
 
-    /// List so many slices at once
+    /// Compare events created since then: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]
+    pub(crate) from: Option<When>,
+
+    /// Compare events created before then, in the same forms
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]
+    pub(crate) to: Option<When>,
+
+    /// The number of ranges that are listed concurrently
     #[arg(long, value_name = "N", default_value = "4")]
     pub(crate) concurrency: NonZeroUsize,
 

@@ -1,4 +1,6 @@
-//! `verify`: whether what lies in a folder is what its ledger says, and what the service has.
+//! `verify`: compares the files in a folder with its ledger, and with the service.
+
+use std::{io, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Map;
@@ -7,97 +9,121 @@ use webex_events::ListEvents;
 use crate::{
     archive::{Kind, Place, State},
     cli,
-    commands::verify::files::Checked,
+    commands::verify::{files::FolderCheck, ranges::TimeSpan, report::VerifyReport},
     error::{Code, Failure},
     run::slices,
-    ui::{messages, progress::counted, shutdown::Stop},
+    ui::{messages, shutdown::Stop},
 };
 
 mod files;
+mod index;
+mod ranges;
+mod report;
 mod service;
 
+/// The number of times that files are read again because the ledger changed, or is about to.
+const REREADS: u32 = 20;
+/// The pause before that, if the ledger is the same: a file gets its name a moment before the ledger says so.
+const PAUSE: Duration = Duration::from_millis(100);
+
 pub(crate) async fn run(asked: cli::Verify, stop: Stop) -> Result<(), Failure> {
-    let place = Place::Folder(asked.folder.clone());
     if asked.folder.is_file() {
         return Err(Failure::usage(format!(
             "{} is a file: name a folder that an export or a follower has written",
             asked.folder.display()
         )));
     }
-    let state = place.read()?.ok_or_else(|| {
+    let place = Place::Folder(asked.folder.clone());
+    let mut state = ledger(&place)?;
+    let mut check = FolderCheck::default();
+    check.update(&place, &state);
+    // An export that runs meanwhile moves files on, so what looks wrong may be right by the ledger of now.
+    for _ in 0..REREADS {
+        if check.problems().next().is_none() {
+            break;
+        }
+        let newer = ledger(&place)?;
+        if newer == state {
+            if !place.is_locked() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        state = newer;
+        check.update(&place, &state);
+    }
+    let mut problems = 0;
+    for found in check.problems() {
+        problems += 1;
+        problem(found);
+    }
+    let gaps = gaps(&state)?;
+    for gap in &gaps {
+        let text = format!("not exported yet: {} to {}", time(gap.start), time(gap.end));
+        messages::note(&text, Map::new());
+    }
+    let mut report = VerifyReport {
+        folder: place.display(),
+        files: check.count(),
+        events: check.events(),
+        problems,
+        gaps: gaps.len() as u64,
+        is_locked: problems > 0 && place.is_locked(),
+        range: range(&state),
+        ..VerifyReport::default()
+    };
+    if asked.against_service {
+        let compared = service::compare(&asked, stop, &place, &state, &mut check).await?;
+        report.problems += compared.problems;
+        report.not_listed = compared.not_listed;
+        report.is_compared = true;
+    }
+    let line = report.conclude()?;
+    match messages::data(line.as_bytes()) {
+        // Whoever read along has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => {
+            result.map_err(|error| Failure::new(Code::Output, format!("stdout can't be written: {error}")))
+        }
+    }
+}
+
+fn ledger(place: &Place) -> Result<State, Failure> {
+    place.read()?.ok_or_else(|| {
         Failure::new(
             Code::Output,
             format!("{} has no ledger.json: there is nothing to go by", place.display()),
         )
-    })?;
-    let mut checked = files::check(&place, &state);
-    let gaps = gaps(&state)?;
-    for (start, end) in &gaps {
-        messages::note(&format!("not exported yet: {} to {}", time(*start), time(*end)), Map::new());
-    }
-    if asked.against_service {
-        service::compare(&asked, stop, &place, &state, &mut checked).await?;
-    }
-    conclude(&place, &state, &checked, gaps.len())
+    })
 }
 
-fn conclude(place: &Place, state: &State, checked: &Checked, gaps: usize) -> Result<(), Failure> {
-    let name = place.display();
-    let found = format!("{} in {}", counted(checked.events, "event"), counted(checked.files, "file"));
-    if checked.problems > 0 {
-        return Err(Failure::new(
-            Code::Output,
-            format!(
-                "{name} isn't what it should be: {} ({found}); export anew into another folder, or restore \
-                 what is damaged from a copy",
-                counted(checked.problems, "problem")
-            ),
-        ));
-    }
-    if gaps > 0 {
-        return Err(Failure::new(
-            Code::Stopped,
-            format!(
-                "{name} is sound and not complete: {} in the range not exported yet ({found}); \
-                 give the command of the export again to go on",
-                if gaps == 1 { "1 gap".to_owned() } else { format!("{gaps} gaps") }
-            ),
-        ));
-    }
-    let range = match (state.about.kind, state.about.from, state.about.to) {
+/// The range of the files, in words.
+fn range(state: &State) -> String {
+    match (state.about.kind, state.about.from, state.about.to) {
         (Kind::Follow, Some(from), _) => format!("followed from {}", time(from)),
         (_, Some(from), Some(to)) => format!("complete from {} to {}", time(from), time(to)),
         _ => "complete".to_owned(),
-    };
-    let compared = if checked.is_compared { ", the same that the service has" } else { "" };
-    let line = format!("{name} is sound: {found}{compared}, {range}\n");
-    messages::data(line.as_bytes())
-        .map_err(|error| Failure::new(Code::Output, format!("stdout can't be written: {error}")))
+    }
 }
 
-/// From one instant to another.
-type Span = (DateTime<Utc>, DateTime<Utc>);
-
-/// The parts of the range that aren't closed.
-fn gaps(state: &State) -> Result<Vec<Span>, Failure> {
+/// The parts of the range that have no complete file.
+fn gaps(state: &State) -> Result<Vec<TimeSpan>, Failure> {
     let about = &state.about;
     let (Kind::Export, Some(_)) = (about.kind, about.slice_seconds) else { return Ok(Vec::new()) };
     let slices = slices::of(about, ListEvents::new())?;
+    let spans = slices.map(|slice| TimeSpan { start: slice.start(), end: slice.end() });
     let closed: std::collections::HashSet<_> =
-        state.files.iter().filter(|file| file.is_whole()).filter_map(|file| file.start).collect();
-    let mut gaps: Vec<Span> = Vec::new();
-    for slice in slices.filter(|slice| !closed.contains(&slice.start())) {
-        match gaps.last_mut() {
-            Some((_, end)) if *end == slice.start() => *end = slice.end(),
-            _ => gaps.push((slice.start(), slice.end())),
-        }
-    }
-    Ok(gaps)
+        state.files.iter().filter(|file| file.is_whole()).filter_map(files::span).collect();
+    Ok(ranges::gaps(spans, |span| closed.contains(span)))
 }
 
 /// Names something that is wrong.
-fn problem(checked: &mut Checked, what: &str) {
-    checked.problems += 1;
+fn problem(what: &str) {
+    messages::warning(what, Map::new());
+}
+
+/// Names something that couldn't be found out.
+fn warning(what: &str) {
     messages::warning(what, Map::new());
 }
 

@@ -1,7 +1,7 @@
 //! Files against their ledger.
 
 use std::{
-    collections::HashSet,
+    collections::BTreeMap,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -10,72 +10,119 @@ use std::{
 use sha2::{Digest, Sha256};
 use webex_events::Event;
 
-use super::problem;
+use super::{index::IdIndex, ranges::TimeSpan};
 use crate::archive::{
-    Codec, Entry, Place, Seen, Stage, State, foreign, fs::with_suffix, hex, malformed_path, read,
+    Codec, Entry, Malformed, Place, Stage, State, foreign, fs::with_suffix, hex, malformed_path, read,
 };
 
-/// What was found.
+/// The state of all files of a folder.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
-    pub(super) files: u64,
-    pub(super) events: u64,
-    pub(super) problems: u64,
-    /// Whether the service was asked too.
-    pub(super) is_compared: bool,
-    ids: Seen,
+pub(super) struct FolderCheck {
+    files: BTreeMap<String, FileCheck>,
+    /// Problems that belong to no file of the ledger.
+    other: Vec<String>,
+    /// The number of files that were read, which numbers them.
+    read: u32,
+    pub(super) ids: IdIndex,
 }
 
-/// Reads every file that the ledger knows.
-pub(super) fn check(place: &Place, state: &State) -> Checked {
-    let mut checked = Checked::default();
-    for entry in &state.files {
-        let path = lies_at(place, entry);
-        let codec = state.about.compress;
-        if entry.bytes > 0 || entry.stage != Stage::Open {
-            check_file(&path, entry, codec, &mut checked);
-        }
-        if let Some(malformed) = &entry.malformed {
-            let path = beside(place, entry);
-            let mut hasher = Sha256::new();
-            let mut items = 0;
-            let shown = path.display().to_string();
-            let whole = open(&path, malformed.bytes, entry.is_whole()).and_then(|file| {
-                read(file, Codec::None, malformed.bytes, Some(&mut hasher), |_| {
-                    items += 1;
-                    Ok(())
-                })
-            });
-            match whole {
-                Err(error) => problem(&mut checked, &format!("{shown}: {error}")),
-                Ok(()) if items != malformed.items || hex(&hasher.finalize()) != malformed.sha256 => {
-                    problem(&mut checked, &format!("{shown}: it was changed: its checksum doesn't fit"));
+/// The state of one file.
+#[derive(Debug)]
+pub(super) struct FileCheck {
+    pub(super) entry: Entry,
+    /// What [`IdIndex`] knows it by.
+    pub(super) number: u32,
+    events: u64,
+    problems: Vec<String>,
+}
+
+impl FileCheck {
+    pub(super) fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl FolderCheck {
+    /// Reads the files of the ledger, except those that were found sound and haven't changed in it since.
+    pub(super) fn update(&mut self, place: &Place, state: &State) {
+        let mut before = std::mem::take(&mut self.files);
+        let mut to_read = Vec::new();
+        for entry in &state.files {
+            match before.remove(&entry.name) {
+                Some(file) if file.is_sound() && file.entry == *entry => {
+                    self.files.insert(entry.name.clone(), file);
                 }
-                Ok(()) => {}
+                file => {
+                    // First of all: an id that moved from one file to another isn't in both.
+                    if let Some(file) = file {
+                        self.ids.forget(file.number);
+                    }
+                    to_read.push(entry);
+                }
             }
         }
-    }
-    match foreign(place, &state.files) {
-        Ok(names) => {
-            for name in names {
-                problem(
-                    &mut checked,
-                    &format!("{}: no entry of the ledger knows it", place.path(&name).display()),
-                );
-            }
+        for gone in before.values() {
+            self.ids.forget(gone.number);
         }
-        Err(error) => problem(&mut checked, &format!("{}: {error}", place.display())),
+        for entry in to_read {
+            self.read += 1;
+            let file = check(place, entry, state.about.compress, self.read, &mut self.ids);
+            self.files.insert(entry.name.clone(), file);
+        }
+        self.other = match foreign(place, &state.files) {
+            Ok(names) => {
+                let problem = |name: String| {
+                    format!("{}: no entry of the ledger knows it", place.path(&name).display())
+                };
+                names.into_iter().map(problem).collect()
+            }
+            Err(error) => vec![format!("{}: {error}", place.display())],
+        };
     }
-    checked
+
+    pub(super) fn problems(&self) -> impl Iterator<Item = &String> {
+        self.files.values().flat_map(|file| &file.problems).chain(&self.other)
+    }
+
+    pub(super) fn file(&self, name: &str) -> Option<&FileCheck> {
+        self.files.get(name)
+    }
+
+    /// The number of files with anything in them.
+    pub(super) fn count(&self) -> u64 {
+        self.files.values().filter(|file| is_there(&file.entry)).count() as u64
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.files.values().map(|file| file.events).sum()
+    }
+}
+
+/// Whether there has to be a file.
+fn is_there(entry: &Entry) -> bool {
+    entry.bytes > 0 || entry.stage != Stage::Open
+}
+
+fn check(place: &Place, entry: &Entry, codec: Codec, number: u32, ids: &mut IdIndex) -> FileCheck {
+    let mut check = FileCheck { entry: entry.clone(), number, events: 0, problems: Vec::new() };
+    if is_there(entry) {
+        let path = content_path(place, entry);
+        let (events, faults) = check_events(&path, entry, codec, |id| ids.add(id, number));
+        check.events = events;
+        check.problems.extend(faults.text().map(|text| format!("{}: {text}", path.display())));
+    }
+    if let Some(malformed) = &entry.malformed {
+        let path = named(&malformed_path(&place.path(&entry.name)), entry.stage);
+        if let Err(error) = check_malformed(&path, malformed, entry.is_whole()) {
+            check.problems.push(format!("{}: {error}", path.display()));
+        }
+    }
+    check
 }
 
 /// Where a file is: under its own name, or the temporary one until it has that.
-pub(super) fn lies_at(place: &Place, entry: &Entry) -> PathBuf {
+pub(super) fn content_path(place: &Place, entry: &Entry) -> PathBuf {
     named(&place.path(&entry.name), entry.stage)
-}
-
-fn beside(place: &Place, entry: &Entry) -> PathBuf {
-    named(&malformed_path(&place.path(&entry.name)), entry.stage)
 }
 
 fn named(path: &Path, stage: Stage) -> PathBuf {
@@ -87,7 +134,7 @@ fn named(path: &Path, stage: Stage) -> PathBuf {
     }
 }
 
-/// A file of at least so many bytes; of exactly so many, if it is whole.
+/// Opens a file of at least `bytes`, or of exactly as many if it is whole.
 fn open(path: &Path, bytes: u64, is_whole: bool) -> io::Result<File> {
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(error.kind(), "it is gone"),
@@ -95,41 +142,59 @@ fn open(path: &Path, bytes: u64, is_whole: bool) -> io::Result<File> {
     })?;
     let length = file.metadata()?.len();
     if length < bytes || (is_whole && length > bytes) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("it has {length} bytes and should have {bytes}"),
-        ));
+        return Err(invalid(format!("it has {length} bytes and should have {bytes}")));
     }
     Ok(file)
 }
 
-fn check_file(path: &Path, entry: &Entry, codec: Codec, checked: &mut Checked) {
-    let shown = path.display().to_string();
-    checked.files += 1;
+fn invalid(text: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text.into())
+}
+
+fn check_malformed(path: &Path, malformed: &Malformed, is_whole: bool) -> io::Result<()> {
+    let mut hasher = Sha256::new();
+    let mut items = 0;
+    let file = open(path, malformed.bytes, is_whole)?;
+    read(file, Codec::None, malformed.bytes, Some(&mut hasher), |_| {
+        items += 1;
+        Ok(())
+    })?;
+    if items != malformed.items || hex(&hasher.finalize()) != malformed.sha256 {
+        return Err(invalid("it was changed: its checksum doesn't fit"));
+    }
+    Ok(())
+}
+
+/// Reads a file of events. Returns their number, and everything that is wrong.
+fn check_events(
+    path: &Path,
+    entry: &Entry,
+    codec: Codec,
+    mut is_new: impl FnMut(&str) -> bool,
+) -> (u64, LineFaults) {
     let mut hasher = Sha256::new();
     let (mut events, mut line_number) = (0, 0);
-    let mut faults = Faults::default();
+    let mut faults = LineFaults::default();
+    let span = span(entry);
     let whole = open(path, entry.bytes, entry.is_whole()).and_then(|file| {
         read(file, codec, entry.bytes, Some(&mut hasher), |line| {
             line_number += 1;
-            let Some(event) = str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok()) else {
+            let Some(event) = event(line) else {
                 faults.add(format!("line {line_number} is no event"));
                 return Ok(());
             };
             events += 1;
             let created = event.created();
-            if entry.start.is_some_and(|start| created < start) || entry.end.is_some_and(|end| created >= end)
-            {
+            if span.is_some_and(|span| !span.contains(created)) {
                 faults
                     .add(format!("line {line_number} was created at {created}, outside of the file's range"));
             }
-            if !checked.ids.insert(event.id()) {
+            if !is_new(event.id()) {
                 faults.add(format!("line {line_number} has the id of another line: {}", event.id()));
             }
             Ok(())
         })
     });
-    checked.events += events;
     let sha256 = hex(&hasher.finalize());
     if let Err(error) = whole {
         faults.add(error.to_string());
@@ -138,21 +203,44 @@ fn check_file(path: &Path, entry: &Entry, codec: Codec, checked: &mut Checked) {
     } else if entry.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
         faults.add("it was changed: its checksum doesn't fit".to_owned());
     }
-    if let Some(text) = faults.text() {
-        problem(checked, &format!("{shown}: {text}"));
-    }
+    (events, faults)
 }
 
-/// What is wrong with one file: the first few things, and how many more there are.
+/// The range that a file is for.
+pub(super) fn span(entry: &Entry) -> Option<TimeSpan> {
+    Some(TimeSpan { start: entry.start?, end: entry.end? })
+}
+
+fn event(line: &[u8]) -> Option<Event> {
+    str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok())
+}
+
+/// Shows each event of a file that was checked.
+pub(super) fn each_event(
+    place: &Place,
+    entry: &Entry,
+    codec: Codec,
+    mut show: impl FnMut(&Event),
+) -> io::Result<()> {
+    let file = File::open(content_path(place, entry))?;
+    read(file, codec, entry.bytes, None, |line| {
+        event(line).iter().for_each(&mut show);
+        Ok(())
+    })
+}
+
+/// The faults of one file: the first few, and the number of the others.
 #[derive(Debug, Default)]
-struct Faults {
+struct LineFaults {
     shown: Vec<String>,
     more: usize,
 }
 
-impl Faults {
-    fn add(&mut self, what: String) {
-        if self.shown.len() < 3 { self.shown.push(what) } else { self.more += 1 }
+impl LineFaults {
+    const SHOWN: usize = 3;
+
+    fn add(&mut self, fault: String) {
+        if self.shown.len() < Self::SHOWN { self.shown.push(fault) } else { self.more += 1 }
     }
 
     fn is_empty(&self) -> bool {
@@ -168,15 +256,69 @@ impl Faults {
     }
 }
 
-/// The ids of a file, which was checked.
-pub(super) fn ids(place: &Place, entry: &Entry, codec: Codec) -> io::Result<HashSet<String>> {
-    let mut ids = HashSet::new();
-    let file = File::open(lies_at(place, entry))?;
-    read(file, codec, entry.bytes, None, |line| {
-        if let Some(event) = str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok()) {
-            ids.insert(event.id().to_owned());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{About, Kind};
+
+    fn entry(stage: Stage, text: &str, events: u64) -> Entry {
+        Entry { stage, events, bytes: text.len() as u64, ..Entry::new("events_a.ndjson", None) }
+    }
+
+    fn state(files: Vec<Entry>) -> State {
+        let about = About {
+            kind: Kind::Export,
+            asked: BTreeMap::new(),
+            from: None,
+            to: None,
+            slice_seconds: None,
+            slice_margin_millis: None,
+            compress: Codec::None,
+            begun: chrono::Utc::now(),
+        };
+        State { about, checkpoint: None, files }
+    }
+
+    #[test]
+    fn a_file_that_moved_on_is_sound_by_the_ledger_of_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Folder(folder.path().to_owned());
+        let line = |id: &str| {
+            format!(
+                "{{\"id\":\"{id}\",\"resource\":\"rooms\",\"type\":\"created\",\
+                 \"created\":\"2026-01-05T09:00:00Z\"}}\n"
+            )
+        };
+        let path = folder.path().join("events_a.ndjson");
+        let part = folder.path().join("events_a.ndjson.part");
+        std::fs::write(&part, line("1")).unwrap();
+        let before = state(vec![entry(Stage::Open, &line("1"), 1)]);
+        let mut check = FolderCheck::default();
+        check.update(&place, &before);
+        assert_eq!((check.problems().count(), check.events()), (0, 1));
+
+        // The export goes on, and gives the file its name.
+        let text = line("1") + &line("2");
+        std::fs::write(&path, &text).unwrap();
+        std::fs::remove_file(&part).unwrap();
+        let mut check = FolderCheck::default();
+        check.update(&place, &before);
+        assert!(check.problems().any(|problem| problem.contains("it is gone")));
+        assert!(check.problems().any(|problem| problem.contains("no entry of the ledger")));
+        check.update(&place, &state(vec![entry(Stage::Closed, &text, 2)]));
+        let problems: Vec<_> = check.problems().collect();
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!((check.events(), check.count()), (2, 1));
+    }
+
+    #[test]
+    fn the_first_three_faults_are_shown_and_the_others_counted() {
+        let mut faults = LineFaults::default();
+        assert!(faults.is_empty());
+        for n in 1..=5 {
+            faults.add(format!("f{n}"));
         }
-        Ok(())
-    })?;
-    Ok(ids)
+        assert_eq!(faults.text().unwrap(), "f1, f2, f3, and 2 more");
+        assert_eq!(LineFaults::default().text(), None);
+    }
 }

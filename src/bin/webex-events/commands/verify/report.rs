@@ -1,0 +1,131 @@
+//! The conclusion: one line and an exit code, from everything that was found.
+
+use crate::{
+    error::{Code, Failure},
+    ui::progress::counted,
+};
+
+/// Everything that was found.
+#[derive(Debug, Default)]
+pub(super) struct VerifyReport {
+    pub(super) folder: String,
+    pub(super) files: u64,
+    pub(super) events: u64,
+    pub(super) problems: u64,
+    /// Ranges that aren't exported.
+    pub(super) gaps: u64,
+    /// Whether another process writes the folder.
+    pub(super) is_locked: bool,
+    /// The range, in words.
+    pub(super) range: String,
+    pub(super) is_compared: bool,
+    /// The exit codes of files that the service couldn't list.
+    pub(super) not_listed: Vec<Code>,
+}
+
+impl VerifyReport {
+    /// The line for a sound folder, or why it isn't one.
+    pub(super) fn conclude(&self) -> Result<String, Failure> {
+        let name = &self.folder;
+        let found = format!("{} in {}", counted(self.events, "event"), counted(self.files, "file"));
+        if self.problems > 0 {
+            let problems = counted(self.problems, "problem");
+            return Err(if self.is_locked {
+                Failure::new(
+                    Code::Stopped,
+                    format!(
+                        "{name} isn't what it should be: {problems} ({found}); another process is writing \
+                         it, so verify again when that has ended"
+                    ),
+                )
+            } else {
+                Failure::new(
+                    Code::Output,
+                    format!(
+                        "{name} isn't what it should be: {problems} ({found}); export again into another \
+                         folder, or restore what is damaged from a copy"
+                    ),
+                )
+            });
+        }
+        if let Some(code) = worst(&self.not_listed) {
+            return Err(Failure::new(
+                code,
+                format!(
+                    "{name} is sound, but {} couldn't be compared with the service ({found}); the warnings \
+                     above say why",
+                    counted(self.not_listed.len() as u64, "range")
+                ),
+            ));
+        }
+        if self.gaps > 0 {
+            return Err(Failure::new(
+                Code::Stopped,
+                format!(
+                    "{name} is sound and not complete: {} in the range not exported yet ({found}); \
+                     run the same export again to continue",
+                    counted(self.gaps, "gap")
+                ),
+            ));
+        }
+        let compared = if self.is_compared { ", the same that the service has" } else { "" };
+        Ok(format!("{name} is sound: {found}{compared}, {}\n", self.range))
+    }
+}
+
+/// The code of the worst failure.
+fn worst(codes: &[Code]) -> Option<Code> {
+    const ORDER: [Code; 5] = [Code::Settings, Code::Refused, Code::Output, Code::Unavailable, Code::Stopped];
+    ORDER.into_iter().find(|code| codes.contains(code)).or_else(|| codes.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> VerifyReport {
+        VerifyReport {
+            folder: "d".to_owned(),
+            files: 2,
+            events: 9,
+            range: "complete".to_owned(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_sound_folder_is_one_line() {
+        assert_eq!(report().conclude().unwrap(), "d is sound: 9 events in 2 files, complete\n");
+        let compared = VerifyReport { is_compared: true, ..report() };
+        assert!(compared.conclude().unwrap().contains("the same that the service has"));
+    }
+
+    #[test]
+    fn a_problem_counts_more_than_a_failed_comparison_and_that_more_than_a_gap() {
+        let code = |report: VerifyReport| report.conclude().unwrap_err().code;
+        let gaps = || VerifyReport { gaps: 1, ..report() };
+        let not_listed = || VerifyReport { not_listed: vec![Code::Unavailable], ..gaps() };
+        assert_eq!(code(gaps()), Code::Stopped);
+        assert_eq!(code(not_listed()), Code::Unavailable);
+        assert_eq!(code(VerifyReport { problems: 1, ..not_listed() }), Code::Output);
+    }
+
+    #[test]
+    fn a_problem_while_another_process_writes_is_to_be_looked_at_again() {
+        let report = VerifyReport { problems: 1, is_locked: true, ..report() };
+        let failure = report.conclude().unwrap_err();
+        assert!(failure.code == Code::Stopped && failure.message.contains("another process"));
+    }
+
+    #[test]
+    fn the_worst_code_wins() {
+        for (codes, expected) in [
+            (vec![Code::Stopped, Code::Unavailable], Some(Code::Unavailable)),
+            (vec![Code::Unavailable, Code::Refused, Code::Stopped], Some(Code::Refused)),
+            (vec![Code::Usage], Some(Code::Usage)),
+            (vec![], None),
+        ] {
+            assert_eq!(worst(&codes), expected);
+        }
+    }
+}
