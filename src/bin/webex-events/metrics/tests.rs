@@ -22,13 +22,14 @@ fn every_number_has_a_line_of_its_own() {
         ..Reading::default()
     };
     (reading.stats.events, reading.stats.pages, reading.stats.malformed) = (1000, 7, 1);
-    (reading.stats.retries, reading.stats.bytes) = (2, 1 << 40);
+    (reading.stats.retries, reading.stats.bytes, reading.stats.outside) = (2, 1 << 40, 5);
     reading.stats.waited = Duration::from_millis(2250);
     let text = text::of(&reading, reading.lag).unwrap();
     for line in [
         "webex_events_events_total 1000",
         "webex_events_pages_total 7",
         "webex_events_malformed_total 1",
+        "webex_events_events_outside_total 5",
         "webex_events_duplicates_dropped_total 3",
         "webex_events_received_bytes_total 1099511627776",
         "webex_events_retries_total 2",

@@ -20,6 +20,11 @@ pub(super) fn of(reading: &Reading, lag: Option<Duration>) -> Result<String> {
         "Events that came again and were dropped.",
         reading.duplicates,
     )?;
+    sheet.count(
+        "events_outside_total",
+        "Events that were created outside of the slice they were listed for, and were not written.",
+        stats.outside,
+    )?;
     sheet.count("pages_total", "Pages read.", stats.pages)?;
     sheet.count("received_bytes_total", "Bytes of pages, unpacked.", stats.bytes)?;
     sheet.count("retries_total", "Requests that were sent again.", stats.retries)?;

@@ -67,6 +67,7 @@ fn value(started: DateTime<Utc>, report: &Report, result: &Result<(), Failure>) 
         "malformed": totals.malformed,
         "duplicates_dropped": totals.duplicates,
         "events_with_field_errors": totals.partial,
+        "events_outside": stats.outside,
         "bytes": totals.bytes,
         "pages": stats.pages,
         "requests": stats.requests,

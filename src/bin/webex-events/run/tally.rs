@@ -47,7 +47,19 @@ impl Tally {
         let files = self.files.map_or(String::new(), |(closed, all)| {
             format!(", {closed} of {} closed", counted(all as u64, "slice"))
         });
-        format!("{place} ({}{malformed}{files})", self.work())
+        format!("{place} ({}{malformed}{files}{})", self.work(), self.outside())
+    }
+
+    /// Events that no file has, because of their `created`.
+    fn outside(&self) -> String {
+        match self.stats.outside {
+            0 => String::new(),
+            1 => ", 1 EVENT NOT WRITTEN: it was created outside of the slice that the service listed it for"
+                .to_owned(),
+            n => format!(
+                ", {n} EVENTS NOT WRITTEN: they were created outside of the slices that the service listed them for"
+            ),
+        }
     }
 
     /// What it took.
@@ -58,7 +70,7 @@ impl Tally {
 
     /// The last line of an export that succeeded.
     pub(crate) fn sum_up(&self) {
-        if self.totals.malformed > 0 {
+        if self.totals.malformed > 0 || self.stats.outside > 0 {
             messages::warning(&self.text(), self.fields());
         } else {
             messages::note(&self.text(), self.fields());
@@ -89,6 +101,7 @@ impl Tally {
             let partial = counted(self.totals.partial, "event");
             text = format!("{text}, {partial} with fields that the service couldn't give");
         }
+        text.push_str(&self.outside());
         match self.totals.malformed {
             0 => format!("{text}, 0 malformed"),
             n => {
@@ -112,6 +125,7 @@ impl Tally {
             ("took_ms", millis(self.took)),
             ("duplicates", self.totals.duplicates.into()),
             ("partial", self.totals.partial.into()),
+            ("outside", self.stats.outside.into()),
             ("malformed", json!(self.totals.malformed)),
         ];
         fields.map(|(name, value): (_, Value)| (name.to_owned(), value)).into_iter().collect()
@@ -121,6 +135,17 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_outside_of_their_slices_can_not_be_overlooked() {
+        let mut tally = Tally { is_complete: true, name: "f".to_owned(), ..Tally::default() };
+        assert!(!tally.text().contains("outside") && !tally.far().contains("outside"));
+        tally.stats.outside = 2;
+        for text in [tally.text(), tally.far()] {
+            assert!(text.contains("2 EVENTS NOT WRITTEN: they were created outside"), "{text}");
+        }
+        assert_eq!(tally.fields()["outside"], 2);
+    }
 
     #[test]
     fn malformed_items_can_not_be_overlooked() {
