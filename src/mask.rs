@@ -27,6 +27,9 @@ const HARMLESS: usize = 4;
 /// The longest escape of one character, which a text can end within.
 const LONGEST_ESCAPE: usize = 16;
 
+/// A shorter secret would mask every other word, and protects nothing.
+const SHORTEST: usize = 3;
+
 /// Parameters whose values are no secret by themselves, and that a message may well be about.
 const PLAIN: [&str; 6] = ["from", "to", "max", "resource", "type", "serviceType"];
 
@@ -53,7 +56,8 @@ impl Mask {
     }
 
     fn hide(&mut self, secret: &str) {
-        if !secret.is_empty() && !self.secrets.iter().any(|known| **known == *secret) {
+        let is_long_enough = secret.chars().nth(SHORTEST - 1).is_some();
+        if is_long_enough && !self.secrets.iter().any(|known| **known == *secret) {
             self.secrets.push(secret.into());
         }
     }

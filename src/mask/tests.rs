@@ -51,6 +51,12 @@ fn other_texts_stay_as_they_are() {
 }
 
 #[test]
+fn a_secret_of_two_characters_masks_no_words() {
+    assert_eq!(mask("es").apply("Too Many Requests"), "Too Many Requests");
+    assert_eq!(query("a").apply("a text"), "a text");
+}
+
+#[test]
 fn half_a_token_at_the_end_of_a_text_is_masked() {
     for (text, expected) in [
         ("the token abcd", "the token …"),

@@ -87,6 +87,29 @@ fn each_request_has_the_token_that_is_in_the_file_then() {
 }
 
 #[test]
+fn a_token_file_may_have_a_byte_order_mark_and_blank_lines() {
+    for text in ["token-0\n", "token-0\r\n", "\n  token-0 \n\n", "\u{feff}token-0\r\n", "\u{feff}\ntoken-0"] {
+        let (_folder, path) = token_file();
+        fs::write(&path, text).unwrap();
+        let (base_url, tokens) = serve(|number| paged(number, 0));
+        export_by_file(&base_url, &path).success();
+        assert_eq!(tokens.try_iter().collect::<Vec<_>>(), ["token-0"], "{text:?}");
+    }
+}
+
+#[test]
+fn an_invalid_token_file_is_refused_without_a_request() {
+    for text in ["", "\u{feff}\n", "token-0\u{200b}\n", "token-0\nsecond\n", "Bearer token-0"] {
+        let (_folder, path) = token_file();
+        fs::write(&path, text).unwrap();
+        let (base_url, tokens) = serve(|number| paged(number, 0));
+        let ended = export_by_file(&base_url, &path);
+        assert!(ended.code == 78 && !ended.stderr.contains("token-0"), "{text:?}: {}", ended.stderr);
+        assert_eq!(tokens.try_iter().count(), 0, "{text:?}");
+    }
+}
+
+#[test]
 fn a_rejected_token_is_looked_up_again() {
     let (_folder, path) = token_file();
     let file = path.clone();

@@ -81,18 +81,20 @@ impl TokenSource for TokenFile {
 
 /// The secret in a file; no message repeats any of it.
 pub(super) fn secret(path: &Path, what: &str, option: &str, content: &str) -> Result<String, Failure> {
-    let place = format!("the {what} {}", path.display());
+    let file = format!("the {what} {}", path.display());
     let bytes = read(path)
-        .map_err(|error| Failure::settings(format!("{place} can't be read: {error}; check {option}")))?;
-    match String::from_utf8(bytes) {
-        Ok(text) if text.trim().is_empty() => {
-            Err(Failure::settings(format!("{place} is empty; put {content} there")))
+        .map_err(|error| Failure::settings(format!("{file} can't be read: {error}; check {option}")))?;
+    // Editors on Windows begin a file with a byte order mark.
+    let text = String::from_utf8(bytes).map(|text| text.trim_start_matches('\u{feff}').trim().to_owned());
+    match text {
+        Ok(text) if text.is_empty() => {
+            Err(Failure::settings(format!("{file} is empty; put {content} there")))
         }
-        Ok(text) if text.trim().contains(char::is_whitespace) => Err(Failure::settings(format!(
-            "{place} holds more than one word; put {content} alone there, without `Bearer`"
+        Ok(text) if text.contains(char::is_whitespace) => Err(Failure::settings(format!(
+            "{file} holds more than one word; put {content} alone there, without `Bearer`"
         ))),
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(_) => Err(Failure::settings(format!("{place} isn't text; put {content} there"))),
+        Ok(text) => Ok(text),
+        Err(_) => Err(Failure::settings(format!("{file} isn't text; put {content} there"))),
     }
 }
 
