@@ -44,9 +44,9 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The service answered, and not with what was asked for.
+    /// The service responded with another status than 200.
     ///
-    /// 408, 423, 429, 500, 502, 503 and 504 have been tried again as often as the
+    /// 408, 423, 429, 500, 502, 503 and 504 have been retried as often as the
     /// [`RetryPolicy`](crate::RetryPolicy) allows; no other status is.
     #[error(transparent)]
     Api(Box<ApiError>),
@@ -167,17 +167,17 @@ impl Error {
         }
     }
 
-    /// The service doesn't accept who asks.
+    /// True if the service doesn't accept the token.
     ///
     /// Either 401: the token is missing, wrong, expired or revoked; the service doesn't say which. With
     /// a [`TokenSource`](crate::TokenSource) it is the second 401, to a token that the source gave after the
     /// first.
     ///
-    /// Or the source's own request for a token was refused, with 400, 401 or 403: the refresh token was
-    /// revoked, was replaced or has expired, or the client secret is wrong. Asking again is of no use then,
-    /// until there are other credentials. The [`status`](Self::status) is that of the refusal; it makes none of
-    /// [`is_forbidden`](Self::is_forbidden), [`is_not_found`](Self::is_not_found) and the like true,
-    /// which are about what was asked for.
+    /// Or the source's own request for a token was refused, with 400, 401 or 403
+    /// ([`is_renewal`](Self::is_renewal) tells): the refresh token was revoked, was replaced or has expired, or the
+    /// client secret is wrong. The same request can't succeed until there are other credentials. The
+    /// [`status`](Self::status) is that of the refusal, but [`is_forbidden`](Self::is_forbidden),
+    /// [`is_not_found`](Self::is_not_found) and the like are false, because they are about the requested events.
     #[must_use]
     pub fn is_auth(&self) -> bool {
         match self.answer() {

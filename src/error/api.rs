@@ -1,4 +1,4 @@
-//! `ApiError`: the service's answer to a request that it didn't fulfil.
+//! `ApiError`: a response of the service other than the requested one.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
@@ -9,9 +9,9 @@ use super::{
     text::{printable, reason, write_origin},
 };
 
-/// The service's answer to a request that it didn't fulfil.
+/// A response of the service to a request that it didn't fulfil.
 ///
-/// Its [`Debug`] leaves out the body, which can repeat what was sent.
+/// Its [`Debug`] output leaves out the body, which can repeat the request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiError {
     status: u16,
@@ -26,8 +26,8 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// Reads what there is to read in `body`, which may be JSON in the service's form, HTML of a
-    /// gateway, or nothing. The header's tracking id goes before the body's.
+    /// Reads the message, the errors and the tracking id in `body`, which may be JSON in the service's form, HTML of
+    /// a gateway, or empty. A tracking id from the header takes precedence.
     pub(crate) fn new(
         status: u16,
         tracking_id: Option<Box<str>>,
@@ -54,53 +54,53 @@ impl ApiError {
         }
     }
 
-    /// The same with `cut` done to every text that came from the service.
-    pub(crate) fn with_texts(mut self, cut: impl Fn(&str) -> String) -> Self {
-        self.message = cut(&self.message).into();
-        self.errors = self.errors.iter().map(|error| cut(error)).collect();
-        self.tracking_id = self.tracking_id.map(|id| cut(&id).into());
-        self.body = cut(&self.body).into();
+    /// The same with `mask` applied to every text that came from the service.
+    pub(crate) fn with_texts(mut self, mask: impl Fn(&str) -> String) -> Self {
+        self.message = mask(&self.message).into();
+        self.errors = self.errors.iter().map(|error| mask(error)).collect();
+        self.tracking_id = self.tracking_id.map(|id| mask(&id).into());
+        self.body = mask(&self.body).into();
         self
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The `message` of the body; where there is none, the status's own phrase.
+    /// Returns the `message` of the body or, without one, the reason phrase of the status.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Each `description` in the `errors` of the body.
+    /// Returns each `description` in the `errors` of the body.
     #[must_use]
     pub fn errors(&self) -> &[String] {
         &self.errors
     }
 
-    /// The tracking id, from the header `TrackingID` or else from the body.
+    /// Returns the tracking id, from the header `TrackingID` or else from the body.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
         self.tracking_id.as_deref()
     }
 
-    /// How long the service asked to wait.
+    /// Returns the wait that the service asked for (`Retry-After`).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The body as text, at most its first 64 KiB. Where it repeats the token or the query of the request, also in
+    /// Returns the body as text, at most its first 64 KiB. Where it repeats the token or the query of the request, also in
     /// the escapes of JSON, HTML or URLs, it has `…`.
     #[must_use]
     pub fn body(&self) -> &str {
         &self.body
     }
 
-    /// How many times the request was sent.
+    /// Returns the number of times that the request was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts

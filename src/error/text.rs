@@ -1,4 +1,4 @@
-//! What errors show: one line each, without query strings.
+//! Texts for errors: one line each, without query strings.
 
 use std::{borrow::Cow, fmt};
 
@@ -19,13 +19,13 @@ pub(super) fn reason(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("")
 }
 
-/// At most `limit` characters of `text` on one line, the query strings of its URLs cut out.
+/// Returns at most `limit` characters of `text`, on one line and without the query strings of its URLs.
 pub(super) fn printable(text: &str, limit: usize) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };
     without_queries(text).trim().chars().map(line).take(limit).collect()
 }
 
-/// `text` with `?…` for the query string of each URL in it: page URLs hold cursors and person ids.
+/// Replaces the query string of each URL in `text` by `?…`: page URLs hold cursors and person ids.
 pub(crate) fn without_queries(text: &str) -> Cow<'_, str> {
     if !text.contains('?') {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! What an error does to a stream, and what it says: never a token, never a query string.
+//! The effect of an error on a stream, and the questions that an error answers.
 
 use std::{
     error::Error as StdError,
@@ -15,10 +15,10 @@ use crate::support::{
     read_some, refusal, within,
 };
 
-// ---- what it does to a stream ----
+// ---- the effect on a stream ----
 
 #[tokio::test]
-async fn a_malformed_item_stands_in_its_place_and_the_stream_goes_on() {
+async fn a_malformed_item_keeps_its_position_and_the_stream_continues() {
     let words: Vec<String> =
         (0..1000).map(|n| if n == 500 { "!500".into() } else { format!("e{n}") }).collect();
     let line = words.join(" ");
@@ -36,7 +36,7 @@ async fn a_malformed_item_stands_in_its_place_and_the_stream_goes_on() {
 }
 
 #[tokio::test]
-async fn everything_that_is_no_event_is_a_malformed_item_with_its_text() {
+async fn an_item_that_is_not_an_event_is_malformed_and_keeps_its_text() {
     let good = event("a");
     for wrong in [
         "null".to_owned(),
@@ -103,7 +103,7 @@ async fn pages_and_take_end_with_an_error_too() {
 }
 
 #[tokio::test]
-async fn resume_asks_again_for_the_page_that_failed() {
+async fn resume_requests_the_failed_page_again() {
     for ahead in [0, 1, 4] {
         let failures = Arc::new(Mutex::new(vec!["", "1", "1", "2"]));
         let service = Service::start(move |call| {
@@ -138,7 +138,7 @@ async fn resume_asks_again_for_the_page_that_failed() {
 }
 
 #[tokio::test]
-async fn resume_goes_on_with_the_rest_of_a_take_and_of_pages() {
+async fn resume_continues_with_the_rest_of_a_take_and_of_pages() {
     let script = |call: &support::Call<'_>| match (call.n, &*call.cursor) {
         (1, _) => refusal(403),
         (_, "") => call.page("a b", Some("1")),
@@ -189,7 +189,7 @@ async fn an_invalid_query_stays_invalid_after_resume() {
 }
 
 #[tokio::test]
-async fn neither_collect_nor_a_forgetful_filter_can_loop() {
+async fn neither_collect_nor_a_filter_that_ignores_errors_can_loop() {
     let service = Service::start(|_| refusal(503)).await;
     let client =
         builder(&service.url()).retry(hasty().attempts(NonZeroU32::new(2).unwrap())).build().unwrap();
@@ -208,12 +208,12 @@ async fn neither_collect_nor_a_forgetful_filter_can_loop() {
     assert_eq!(service.count(), 12);
 }
 
-// ---- what can be asked of it ----
+// ---- predicates ----
 
 type Predicate = fn(&Error) -> bool;
 
 #[tokio::test]
-async fn each_answer_is_told_by_its_predicate() {
+async fn each_status_has_its_predicate() {
     let predicates: [(u16, Predicate); 8] = [
         (401, Error::is_auth),
         (403, Error::is_forbidden),

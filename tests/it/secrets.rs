@@ -1,4 +1,4 @@
-//! What errors and `Debug` say: never a token, never a query string.
+//! Secrets: no error and no `Debug` output shows a token or a query string.
 
 use std::{
     error::Error as StdError,
@@ -68,7 +68,7 @@ fn discreet(error: &Error) {
 }
 
 /// Looks at all that an answer with this body makes of a list.
-async fn answers_are_discreet(text: &str) {
+async fn responses_are_discreet(text: &str) {
     for status in [400, 403, 404, 503] {
         let text = text.to_owned();
         let service = Service::start(move |_| {
@@ -91,18 +91,18 @@ async fn answers_are_discreet(text: &str) {
 }
 
 #[tokio::test]
-async fn an_answer_that_repeats_the_request_is_shown_without_its_secrets() {
+async fn a_response_that_repeats_the_request_is_shown_without_its_secrets() {
     for echo in echoes() {
-        answers_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
+        responses_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
             .await;
-        answers_are_discreet(&format!("<html>{echo}</html>")).await;
+        responses_are_discreet(&format!("<html>{echo}</html>")).await;
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_repeats_it_in_the_escapes_of_json_is_too() {
+async fn a_response_that_repeats_it_in_the_escapes_of_json_is_shown_without_its_secrets() {
     for echo in escaped_echoes() {
-        answers_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
+        responses_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
             .await;
     }
 }
@@ -126,9 +126,9 @@ fn encoded_echoes() -> Vec<String> {
 #[tokio::test]
 async fn a_token_in_the_encodings_of_urls_and_html_is_not_shown() {
     for echo in encoded_echoes() {
-        answers_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
+        responses_are_discreet(&format!(r#"{{"message":"{echo}","errors":[{{"description":"{echo}"}}]}}"#))
             .await;
-        answers_are_discreet(&format!("<html>{echo}</html>")).await;
+        responses_are_discreet(&format!("<html>{echo}</html>")).await;
         pages_are_discreet(&format!("<html>{echo}</html>")).await;
         let service = Service::start(move |_| {
             let body = format!(r#"{{"message":"{echo}"}}"#);
@@ -189,7 +189,7 @@ async fn a_token_cut_in_two_by_the_end_of_a_body_is_not_shown() {
 #[tokio::test]
 async fn a_tracking_id_is_shown_without_its_secrets() {
     for echo in echoes() {
-        answers_are_discreet(&format!(r#"{{"trackingId":"{echo}"}}"#)).await;
+        responses_are_discreet(&format!(r#"{{"trackingId":"{echo}"}}"#)).await;
         let service = Service::start(move |_| {
             let echo = echo.replace('\\', " ");
             ResponseTemplate::new(200).append_header("TrackingID", &*echo).set_body_raw("{}", &echo)
@@ -224,7 +224,7 @@ async fn a_page_that_repeats_the_request_is_shown_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn a_page_that_repeats_it_in_the_escapes_of_json_is_too() {
+async fn a_page_that_repeats_it_in_the_escapes_of_json_is_shown_without_its_secrets() {
     for echo in escaped_echoes() {
         pages_are_discreet(&format!(r#"{{"echo":"{echo}"}}"#)).await;
     }
@@ -248,7 +248,7 @@ async fn a_page_that_is_too_long_is_shown_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn a_token_cut_in_two_by_the_end_of_what_is_shown_is_not_shown() {
+async fn a_token_cut_in_two_by_the_end_of_a_snippet_is_not_shown() {
     for pad in 150..=200 {
         let service = Service::start(move |_| ok(format!("{}{TOKEN}", "x".repeat(pad)))).await;
         let refused = error(&mut service.client().list(ListEvents::new())).await;
