@@ -42,7 +42,7 @@ pub(crate) struct Export {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) prefetch: u8,
 
-    /// Into a folder: cut the time into slices of this length, a file each; the default is 6h
+    /// Into a folder: one file for each slice of this length, counted from 1970 in UTC; the default is 6h
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) slice: Option<Duration>,
 

@@ -39,6 +39,11 @@ which says what is complete, with counts and SHA-256. Stopped in any way, the sa
 with the range that it had, however relative the words. One that asks for anything else is refused, \
 as is a second process. `verify` checks the folder.
 
+Slices start at multiples of their length, counted from 1970 in UTC; the first and the last may be \
+shorter. Each is listed with a margin of 60 s at both ends, at most a tenth of its length, so that an \
+event that was stored later than it was created is in the file that it belongs to. An event that lies \
+outside of the slice and its margin is in no file; the last line says how many there were.
+
 An event is written once, even if the service gives it twice: of one file the last 200,000 ids are \
 remembered, of a slice all. If the service doesn't know a place any more, that slice, or the one \
 file, begins anew.

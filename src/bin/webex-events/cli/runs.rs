@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) to: Option<When>,
 
-    /// The length of a slice
+    /// The length of a slice; slices start at its multiples, counted from 1970 in UTC
     #[arg(long, value_name = "SPAN", default_value = "6h", value_parser = span)]
     pub(crate) slice: Duration,
 

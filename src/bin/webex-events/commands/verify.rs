@@ -26,14 +26,14 @@ const REREADS: u32 = 20;
 /// The pause before that, if the ledger is the same: a file gets its name a moment before the ledger says so.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(asked: cli::Verify, stop: Stop) -> Result<(), Failure> {
-    if asked.folder.is_file() {
+pub(crate) async fn run(options: cli::Verify, stop: Stop) -> Result<(), Failure> {
+    if options.folder.is_file() {
         return Err(Failure::usage(format!(
             "{} is a file: name a folder that an export or a follower has written",
-            asked.folder.display()
+            options.folder.display()
         )));
     }
-    let place = Place::Folder(asked.folder.clone());
+    let place = Place::Folder(options.folder.clone());
     let mut state = ledger(&place)?;
     let mut check = FolderCheck::default();
     check.update(&place, &state);
@@ -72,8 +72,8 @@ pub(crate) async fn run(asked: cli::Verify, stop: Stop) -> Result<(), Failure> {
         range: range(&state),
         ..VerifyReport::default()
     };
-    if asked.against_service {
-        let compared = service::compare(&asked, stop, &place, &state, &mut check).await?;
+    if options.against_service {
+        let compared = service::compare(&options, stop, &place, &state, &mut check).await?;
         report.problems += compared.problems;
         report.not_listed = compared.not_listed;
         report.is_compared = true;

@@ -41,20 +41,20 @@ pub(super) struct Compared {
 
 /// Lists the ranges of all files again, and compares ids both ways.
 pub(super) async fn compare(
-    asked: &cli::Verify,
+    options: &cli::Verify,
     mut stop: Stop,
     place: &Place,
     state: &State,
     check: &mut FolderCheck,
 ) -> Result<Compared, Failure> {
-    let (client, _sandbox) = client(asked, place, state).await?;
-    let bounds = Range::at(Utc::now(), asked.from, asked.to)?;
+    let (client, _sandbox) = client(options, place, state).await?;
+    let bounds = Range::at(Utc::now(), options.from, options.to)?;
     let mut comparison = Comparison::new(state, bounds, place, check);
     let mut ranges = comparison.all();
     // First each run of adjacent files as one range, because a list that has the same seams as the export
     // would lack the same events. Then the files of the runs that can't be listed, each by itself.
     while !ranges.is_empty() {
-        ranges = comparison.list(&client, asked, &mut stop, ranges).await?;
+        ranges = comparison.list(&client, options, &mut stop, ranges).await?;
     }
     Ok(comparison.conclude(place, state))
 }
@@ -119,7 +119,7 @@ impl<'a> Comparison<'a> {
     async fn list(
         &mut self,
         client: &Client,
-        asked: &cli::Verify,
+        options: &cli::Verify,
         stop: &mut Stop,
         ranges: Vec<std::ops::Range<usize>>,
     ) -> Result<Vec<std::ops::Range<usize>>, Failure> {
@@ -129,7 +129,7 @@ impl<'a> Comparison<'a> {
         }
         let mut slices: Vec<_> = by_slice.keys().cloned().collect();
         slices.sort_by_key(Slice::start);
-        let mut stream = client.list_slices(slices, asked.concurrency);
+        let mut stream = client.list_slices(slices, options.concurrency);
         let mut remaining = Vec::new();
         loop {
             let item = tokio::select! {
@@ -298,18 +298,18 @@ fn filters(about: &About) -> ListEvents {
 
 /// A client of the service that the files are from.
 async fn client(
-    asked: &cli::Verify,
+    options: &cli::Verify,
     place: &Place,
     state: &State,
 ) -> Result<(Client, Option<Sandbox>), Failure> {
     let was = &state.about.asked;
     if let Some(events) = was.get("--sandbox").and_then(|events| events.parse().ok()) {
         let sandbox = sandbox::plain(events, state.about.begun).await?;
-        let client = service::sandbox(&sandbox, &asked.connection)?.client;
+        let client = service::sandbox(&sandbox, &options.connection)?.client;
         return Ok((client, Some(sandbox)));
     }
     let service = |asked: &Asked| asked.get("--base-url").cloned();
-    let is = request::of_connection(&asked.connection);
+    let is = request::of_connection(&options.connection);
     if service(was) != service(&is) {
         let name = service(was).unwrap_or_else(|| "the default".to_owned());
         return Err(Failure::usage(format!(
@@ -317,5 +317,5 @@ async fn client(
             place.display()
         )));
     }
-    Ok((service::service(&asked.connection)?.client, None))
+    Ok((service::service(&options.connection)?.client, None))
 }
