@@ -274,6 +274,14 @@ impl Error {
         }
     }
 
+    /// The number of times that the failed request was sent, as far as this error knows.
+    pub(crate) fn attempts(&self) -> u32 {
+        match self {
+            Self::Transport(error) => error.attempts(),
+            _ => self.answer().map_or(1, ApiError::attempts),
+        }
+    }
+
     fn has_status(&self, status: u16) -> bool {
         self.page_status() == Some(status)
     }

@@ -1,12 +1,18 @@
 //! From a URL to a page: pacing, retries, one GET, decoding, links.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use http::header::{CONTENT_TYPE, DATE, LINK, RETRY_AFTER};
+use http::{
+    HeaderMap, HeaderName,
+    header::{CONTENT_TYPE, DATE, LINK, RETRY_AFTER},
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
@@ -23,8 +29,9 @@ use crate::{
     query::ListEvents,
     rate::Pacer,
     response_stats::ResponseStats,
-    retry::{RetryPolicy, retry_after},
+    retry::{Attempt, RetryPolicy, retry_after},
     stats::Meter,
+    timer::current_runtime,
     token::{Token, TokenProvider},
     transport::{Response, Transport},
 };
@@ -69,6 +76,17 @@ struct PageResponse {
     served_at: Option<DateTime<Utc>>,
 }
 
+/// One request, and what it is sent with.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    url: &'a Url,
+    token: &'a Token,
+    /// Its number among the requests for this page, from 1.
+    attempt_number: u32,
+    /// The shortest pause that a 429 makes.
+    backoff: Duration,
+}
+
 /// What stands for itself in a path (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -106,14 +124,15 @@ impl Shared {
         Event::of(&decoded(response, &url, &token, page::decode_event)?, 0)
     }
 
-    /// Asks until there is a 200 or the policy gives up.
+    /// Sends requests until there is a 200 or the policy gives up.
     async fn request(&self, url: Url, first: Option<&ListEvents>, meter: &Meter) -> Result<PageResponse> {
+        current_runtime()?;
         let mut url = url;
         let mut first = first.cloned();
         let resent = AtomicU32::new(0);
-        let call = |attempt, failed| {
+        let call = |attempt: Attempt| {
             // The service's own advice for a 504 is to reduce `max`.
-            if failed == Some(504)
+            if attempt.failed == Some(504)
                 && let Some(query) = first.as_ref().and_then(ListEvents::halved)
                 && let Ok(smaller) = query.url(&self.events)
             {
@@ -122,10 +141,8 @@ impl Shared {
             self.attempt(url.clone(), attempt, &resent, meter)
         };
         let wait = |status, delay| async move {
-            if status == Some(429) {
-                // `ready` waits for it, here and in all other streams.
-                self.pacer.pause(&*self.clock, delay);
-            } else {
+            // The pause of a 429 has begun with its headers: the pacer holds back this request like all others.
+            if status != Some(429) {
                 self.clock.sleep(delay).await;
                 meter.wait(delay);
             }
@@ -135,27 +152,37 @@ impl Shared {
 
     /// One attempt of the policy, which a rejected token makes two requests. `resent` counts those second
     /// ones, of all attempts.
+    ///
+    /// Each request waits for the pacer first and gets its token then, so that a source that refuses stops
+    /// the client however long the wait was.
     async fn attempt(
         &self,
         url: Url,
-        attempt: u32,
+        attempt: Attempt,
         resent: &AtomicU32,
         meter: &Meter,
     ) -> Result<PageResponse> {
-        meter.wait(self.pacer.ready(&*self.clock).await);
+        let mut attempt_number = attempt.number.saturating_add(resent.load(Relaxed));
+        self.pace(attempt, attempt_number, meter).await?;
         let credential = self.provider.credential().await?;
-        let mut attempt_number = attempt.saturating_add(resent.load(Relaxed));
-        let (mut response, mut served_at) = self.send(&url, &credential.token, attempt_number, meter).await?;
+        let request =
+            Request { url: &url, token: &credential.token, attempt_number, backoff: attempt.backoff };
+        let (mut response, mut served_at) = self.send(request, meter).await?;
         let mut token = credential.token.clone();
-        if response.status == 401
-            && let Some(other) = self.provider.renew(&credential).await?
-        {
-            tracing::debug!(path = url.path(), attempt, "the token was rejected: asking with another");
-            resent.fetch_add(1, Relaxed);
+        if response.status == 401 && self.provider.can_renew() {
             attempt_number = attempt_number.saturating_add(1);
-            meter.wait(self.pacer.ready(&*self.clock).await);
-            (response, served_at) = self.send(&url, &other, attempt_number, meter).await?;
-            token = other;
+            self.pace(attempt, attempt_number, meter).await?;
+            if let Some(other) = self.provider.renew(&credential).await? {
+                tracing::debug!(
+                    path = url.path(),
+                    attempt = attempt.number,
+                    "the token was rejected: sending another"
+                );
+                resent.fetch_add(1, Relaxed);
+                let request = Request { token: &other, attempt_number, ..request };
+                (response, served_at) = self.send(request, meter).await?;
+                token = other;
+            }
         }
         if response.status != 200 {
             return Err(refusal(&response, &mask(&response.url, &token, &url), attempt_number).into());
@@ -163,17 +190,28 @@ impl Shared {
         Ok(PageResponse { url, response, token, served_at })
     }
 
-    /// Sends one request, the `attempt_number` for its page. With the response comes the earliest that the service
-    /// can have looked at its data.
-    async fn send(
-        &self,
-        url: &Url,
-        token: &Token,
-        attempt_number: u32,
-        meter: &Meter,
-    ) -> Result<(Response, Option<DateTime<Utc>>)> {
+    /// Waits until the request with this number may be sent. A pause that is longer than the policy waits gives the
+    /// error that the service would give.
+    async fn pace(&self, attempt: Attempt, attempt_number: u32, meter: &Meter) -> Result<()> {
+        let ready = self.pacer.ready(&*self.clock, attempt.longest_wait).await;
+        let waited = ready.map_err(|rest| {
+            ApiError::new(429, None, Some(rest), String::new(), attempt_number.saturating_sub(1))
+        })?;
+        meter.wait(waited);
+        Ok(())
+    }
+
+    /// Sends one request. With the response comes the earliest time at which the service can have looked at its data.
+    async fn send(&self, request: Request<'_>, meter: &Meter) -> Result<(Response, Option<DateTime<Utc>>)> {
+        let Request { url, token, attempt_number, backoff } = request;
         meter.request(attempt_number);
-        let response = match self.transport.get(url, token, &*self.clock).await {
+        let on_head = |status: u16, headers: &HeaderMap| {
+            if status == 429 {
+                let asked = asked_wait(headers).unwrap_or_default();
+                self.pacer.pause(&*self.clock, asked.max(backoff));
+            }
+        };
+        let response = match self.transport.get(url, token, &*self.clock, &on_head).await {
             Ok(response) => response,
             Err(Error::Transport(error)) => return Err(error.after(attempt_number).into()),
             Err(error) => {
@@ -206,9 +244,14 @@ fn mask(responded: &Url, token: &Token, url: &Url) -> Mask {
     Mask::default().token(token).query(url).query(responded)
 }
 
+/// The wait that a response asks for.
+fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
+    retry_after(text(&RETRY_AFTER)?, text(&DATE))
+}
+
 fn refusal(response: &Response, mask: &Mask, attempts: u32) -> ApiError {
-    let date = response.header(DATE.as_str());
-    let wait = response.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
+    let wait = asked_wait(&response.headers);
     let body = String::from_utf8_lossy(&response.body).into_owned();
     ApiError::new(response.status, response.tracking_id(), wait, body, attempts)
         .with_texts(|text| mask.apply(text))

@@ -21,6 +21,7 @@ mod retry;
 mod slice;
 mod stats;
 mod stream;
+mod timer;
 mod token;
 mod transport;
 mod trusted_url;
@@ -45,6 +46,6 @@ pub use crate::{
     retry::RetryPolicy,
     slice::{Slice, Slices},
     stats::Stats,
-    stream::{EventStream, Follow, Pages, SliceEvents, SliceItem, SliceStream, Take},
+    stream::{EventStream, Follow, Pages, SliceEvents, SliceItem, SliceStream, Take, WithCursors},
     token::{Token, TokenSource, token_fn},
 };

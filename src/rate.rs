@@ -1,10 +1,14 @@
-//! `RateLimit`, and what holds back all clones of a client together: the pacer and the pause.
+//! `RateLimit`, and the pacer of a client and its clones: their pace and the pauses that the service asks for.
 
 use std::{
     num::NonZeroU32,
+    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use futures_util::future::select;
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
@@ -12,11 +16,13 @@ mod learned;
 
 use learned::Learned;
 
-/// How often a client may ask, all its clones and streams together, retries included.
+/// The pace of a client's requests, for all its clones and streams together, retries included.
 ///
-/// A burst of 1 unless set: requests are spread evenly. The service's own limits are undocumented
-/// but for a rule of thumb of 300 a minute, and are shared by all that a user runs. So a client without a
-/// limit, or with one that is too high, learns from the first 429 how fast it may go, and goes no faster.
+/// A burst of 1 unless set: requests are spread evenly. The service's own limits are undocumented,
+/// except for a rule of thumb of 300 a minute, and are shared by all programs of a user. A client without a
+/// limit, or with one that is too high, therefore learns a pace from each 429. If no further 429 follows, the pace
+/// recovers: it holds for 10 s after the pause, and then rises by a quarter each second. A 429 on the way up doubles
+/// these times, up to 10 minutes and a quarter each minute.
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -33,12 +39,12 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// So many requests a minute.
+    /// At most this number of requests a minute.
     pub fn per_minute(requests: NonZeroU32) -> Self {
         Self::every(Duration::from_secs(60), requests)
     }
 
-    /// So many requests a second.
+    /// At most this number of requests a second.
     pub fn per_second(requests: NonZeroU32) -> Self {
         Self::every(Duration::from_secs(1), requests)
     }
@@ -47,35 +53,48 @@ impl RateLimit {
         Self { period: time / requests.get(), burst: NonZeroU32::MIN }
     }
 
-    /// How many requests may go out at once after a quiet time. The average stays what it is.
+    /// The number of requests that may be sent without a wait after a quiet time. The average stays the same.
     pub const fn burst(mut self, requests: NonZeroU32) -> Self {
         self.burst = requests;
         self
     }
 
-    /// How far a request may run ahead of its even pace.
+    /// The time by which a request may precede its even pace.
     fn tolerance(&self) -> Duration {
         self.period.saturating_mul(self.burst.get() - 1)
     }
 }
 
-/// What every request passes before it is sent.
+/// The gate that every request passes before it is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Pacer {
     pause: Mutex<Option<Pause>>,
+    /// Wakes those that wait in a pause when it is extended, perhaps beyond their patience.
+    extended: Notify,
     limit: Option<RateLimit>,
     learned: Mutex<Learned>,
-    /// When the next request is due at an even pace. It is taken by the first to be there then, not
-    /// queued up for: a stream that waits and isn't polled, or is dropped, must hold up no other.
+    /// When the next request is due at an even pace. The first request to arrive then takes it, and there is no
+    /// queue: a stream that waits and isn't polled, or is dropped, must hold up no other.
     due: Mutex<Option<Instant>>,
 }
 
 /// A wait that the service asked for.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
-    until: Instant,
-    /// Over how long those that it held back come back.
-    spread: Duration,
+    begun: Instant,
+    /// No instant of its end is kept, which could overflow: a pause of any length is a pause.
+    wait: Duration,
+}
+
+impl Pause {
+    fn rest(self, now: Instant) -> Duration {
+        self.wait.saturating_sub(now.saturating_duration_since(self.begun))
+    }
+
+    /// The time over which the paused requests are spread after it.
+    fn spread(self) -> Duration {
+        (self.wait / 10).clamp(Duration::from_millis(50), Duration::from_secs(5))
+    }
 }
 
 impl Pacer {
@@ -83,30 +102,35 @@ impl Pacer {
         Self { limit, ..Self::default() }
     }
 
-    /// A request was refused: holds every request back for `wait` from now on.
+    /// Notes a 429: holds back every request for `wait` from now on.
     pub(crate) fn pause(&self, clock: &dyn Clock, wait: Duration) {
         let now = clock.now();
-        let Some(until) = now.checked_add(wait) else { return };
-        let spread = (wait / 10).clamp(Duration::from_millis(50), Duration::from_secs(5));
         let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        if pause.is_none_or(|pause| pause.until <= now) {
+        let rest = pause.map_or(Duration::ZERO, |pause| pause.rest(now));
+        if rest.is_zero() {
             self.learned().refuse(now, wait);
         }
-        if pause.is_none_or(|pause| pause.until < until) {
-            *pause = Some(Pause { until, spread });
+        if rest < wait {
+            *pause = Some(Pause { begun: now, wait });
+            drop(pause);
+            self.extended.notify_waiters();
         }
     }
 
-    /// A request was answered, and not refused for being one too many.
+    /// Notes a response other than 429.
     pub(crate) fn grant(&self) {
         self.learned().grant();
     }
 
-    /// Returns when a request may be sent, and how long that took.
-    pub(crate) async fn ready(&self, clock: &dyn Clock) -> Duration {
+    /// Returns when a request may be sent, with the time that it waited.
+    ///
+    /// # Errors
+    ///
+    /// The rest of a pause that is longer than `longest`: the request must not be sent.
+    pub(crate) async fn ready(&self, clock: &dyn Clock, longest: Duration) -> Result<Duration, Duration> {
         let start = clock.now();
         loop {
-            self.paused(clock).await;
+            self.paused(clock, longest).await?;
             let wait = self.take(clock.now());
             if wait.is_zero() {
                 break;
@@ -115,10 +139,10 @@ impl Pacer {
         }
         let now = clock.now();
         self.learned().send(now);
-        now.saturating_duration_since(start)
+        Ok(now.saturating_duration_since(start))
     }
 
-    /// Takes the right to send now, or says how long to wait before trying again.
+    /// Takes the right to send now, or returns the time to wait before the next try.
     fn take(&self, now: Instant) -> Duration {
         let Some((period, tolerance)) = self.pace(now) else { return Duration::ZERO };
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,8 +154,7 @@ impl Pacer {
         wait
     }
 
-    /// The time from one request to the next, and how far one may run ahead of it: as set, or slower where
-    /// the service has refused that.
+    /// The time from one request to the next, and the tolerance: as set, or slower where the service has refused that.
     fn pace(&self, now: Instant) -> Option<(Duration, Duration)> {
         let set = self.limit.as_ref().map(|limit| (limit.period, limit.tolerance()));
         match (self.learned().period(now), set) {
@@ -145,22 +168,33 @@ impl Pacer {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when no pause holds, each waiter at a moment of its own.
-    async fn paused(&self, clock: &dyn Clock) {
+    /// Returns when no pause holds, each waiter at an instant of its own.
+    async fn paused(&self, clock: &dyn Clock, longest: Duration) -> Result<(), Duration> {
         loop {
-            let now = clock.now();
+            let mut extended = pin!(self.extended.notified());
+            // Before the pause is read, so that no extension is missed.
+            extended.as_mut().enable();
             let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(pause) = pause.filter(|pause| now < pause.until) else { return };
-            let wait = pause.until - now + pause.spread.mul_f64(clock.jitter());
-            clock.sleep(wait).await;
+            let Some(pause) = pause else { return Ok(()) };
+            let rest = pause.rest(clock.now());
+            if rest.is_zero() {
+                return Ok(());
+            }
+            if rest > longest {
+                return Err(rest);
+            }
+            let wait = rest.saturating_add(pause.spread().mul_f64(clock.jitter()));
+            select(extended, clock.sleep(wait)).await;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
-    use crate::clock::simulated::Simulated;
+    use crate::clock::{System, simulated::Simulated};
 
     fn n(n: u32) -> NonZeroU32 {
         NonZeroU32::new(n).unwrap()
@@ -169,7 +203,7 @@ mod tests {
     async fn waits(pacer: &Pacer, clock: &&'static Simulated, requests: usize) -> Vec<u128> {
         let mut waits = Vec::new();
         for _ in 0..requests {
-            waits.push(pacer.ready(clock).await.as_millis());
+            waits.push(pacer.ready(clock, Duration::MAX).await.unwrap().as_millis());
         }
         waits
     }
@@ -206,7 +240,7 @@ mod tests {
             let clock = Simulated::new(jitter);
             let pacer = Pacer::new(None);
             pacer.pause(&clock, Duration::from_secs(seconds));
-            assert_eq!(pacer.ready(&clock).await.as_millis(), expected);
+            assert_eq!(waits(&pacer, &clock, 1).await, [expected]);
         }
     }
 
@@ -215,7 +249,7 @@ mod tests {
         let clock = Simulated::new(0.5);
         let pacer = Pacer::new(None);
         pacer.pause(&clock, Duration::from_millis(10));
-        assert_eq!(pacer.ready(&clock).await.as_millis(), 35);
+        assert_eq!(waits(&pacer, &clock, 1).await, [35]);
     }
 
     #[tokio::test]
@@ -224,8 +258,47 @@ mod tests {
         let pacer = Pacer::new(None);
         pacer.pause(&clock, Duration::from_secs(10));
         pacer.pause(&clock, Duration::from_secs(1));
-        pacer.pause(&clock, Duration::MAX);
-        assert_eq!(pacer.ready(&clock).await, Duration::from_secs(10));
+        assert_eq!(waits(&pacer, &clock, 1).await, [10_000]);
+    }
+
+    #[tokio::test]
+    async fn a_pause_of_any_length_is_a_pause() {
+        for wait in [Duration::from_secs(i64::MAX as u64), Duration::from_secs(u64::MAX), Duration::MAX] {
+            let clock = Simulated::new(0.0);
+            let pacer = Pacer::new(None);
+            pacer.pause(&clock, wait);
+            clock.advance(Duration::from_secs(1));
+            let rest = pacer.ready(&clock, Duration::from_secs(3600)).await.unwrap_err();
+            assert_eq!(rest, wait.saturating_sub(Duration::from_secs(1)));
+            pacer.pause(&System, wait);
+            assert!(
+                pacer.ready(&System, Duration::MAX).now_or_never().is_none(),
+                "it waits, and doesn't overflow"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_refused_while_the_rest_of_a_pause_is_longer_than_its_patience() {
+        let clock = Simulated::new(0.0);
+        let pacer = Pacer::new(None);
+        pacer.pause(&clock, Duration::from_secs(10));
+        let patience = Duration::from_secs(4);
+        assert_eq!(pacer.ready(&clock, patience).await, Err(Duration::from_secs(10)));
+        clock.advance(Duration::from_secs(6));
+        assert_eq!(pacer.ready(&clock, patience).await, Ok(patience));
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_is_extended_ends_the_wait_of_those_with_less_patience() {
+        let pacer = Pacer::new(None);
+        let second = Duration::from_secs(1);
+        pacer.pause(&System, 100 * second);
+        let mut waiting = pin!(pacer.ready(&System, 200 * second));
+        assert!((&mut waiting).now_or_never().is_none());
+        pacer.pause(&System, 300 * second);
+        let rest = waiting.now_or_never().expect("it still waits").unwrap_err();
+        assert!(rest > 299 * second, "{rest:?}");
     }
 
     #[tokio::test]
@@ -233,10 +306,10 @@ mod tests {
         let clock = Simulated::new(0.0);
         let pacer = Pacer::new(None);
         for _ in 0..10 {
-            assert_eq!(pacer.ready(&clock).await, Duration::ZERO);
+            assert_eq!(waits(&pacer, &clock, 1).await, [0]);
             pacer.grant();
         }
-        // All that were under way are refused at once, which is one refusal.
+        // All requests in flight are refused together, which is one refusal.
         for _ in 0..7 {
             pacer.pause(&clock, Duration::from_secs(1));
         }
@@ -249,11 +322,11 @@ mod tests {
             let clock = Simulated::new(0.0);
             let pacer = Pacer::new(Some(RateLimit::per_second(n(per_second)).burst(n(10))));
             for _ in 0..10 {
-                pacer.ready(&clock).await;
+                waits(&pacer, &clock, 1).await;
                 pacer.grant();
             }
             pacer.pause(&clock, Duration::from_secs(1));
-            clock.advance(Duration::from_secs(60));
+            clock.advance(Duration::from_secs(9));
             let waits = waits(&pacer, &clock, 12).await;
             assert_eq!(waits.last(), Some(&expected), "{waits:?}");
         }

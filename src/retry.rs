@@ -1,29 +1,42 @@
-//! `RetryPolicy`: when to try again, decided by a pure function, and the loop that does it.
+//! `RetryPolicy`: when to retry, decided by a pure function, the loop that does it, and the wait before a resumed
+//! stream's first request.
 
 use std::{
     num::NonZeroU32,
-    time::{Duration, SystemTime},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant, SystemTime},
 };
+
+use futures_util::future::{Either, select};
 
 use crate::{
     clock::Clock,
-    error::{Error, Result},
+    error::{Error, Result, TransportError},
+    timer::Timer,
 };
 
-/// When a request that failed is sent again.
+/// When a failed request is sent again.
 ///
 /// | setting | default |
 /// |---|---|
 /// | [`attempts`](Self::attempts) | 10 for each page |
 /// | [`backoff`](Self::backoff) | from 500 ms, doubling, up to 30 s |
 /// | [`max_wait`](Self::max_wait) | 1 hour |
+/// | [`max_elapsed`](Self::max_elapsed) | none |
 ///
-/// Tried again are the answers 408, 423, 429, 500, 502, 503 and 504, and every failure to get a
-/// whole answer. The wait is what the answer's `Retry-After` says (RFC 9110 section 10.2.3: seconds, or
-/// a date, which is measured against the answer's own `Date`); where it says nothing that can be read, the
-/// wait is drawn evenly from nothing up to the backoff, so that clients which failed together don't
-/// come back together. A wait of more than `max_wait` isn't begun: the error comes at once, and its
-/// [`retry_after`](Error::retry_after) tells how long the service asked for.
+/// The responses 408, 423, 429, 500, 502, 503 and 504 are retried, and every failure to receive a complete
+/// response. The wait is the longer of two times: what the response's `Retry-After` asks for (RFC 9110 section
+/// 10.2.3: seconds, of which fractions are rounded up, or a date, which is measured against the response's own
+/// `Date`), and the backoff, which is drawn evenly from zero up to its bound, so that clients which failed
+/// together don't retry together. A `Retry-After` of `0`, or a date in the past, therefore still backs off.
+///
+/// **Pauses.** A 429 pauses all clones of a client from the moment its headers arrive, whatever the policy does with
+/// the request that received it, and even for [`never`](Self::never). No request is sent during a pause.
+///
+/// **Long waits.** A wait of more than `max_wait` is not started: the error is returned immediately, and its
+/// [`retry_after`](Error::retry_after) says how long the wait would be. While the rest of a pause is longer than
+/// `max_wait`, every request fails immediately, unsent, with a 429 whose body is empty.
 ///
 /// ```
 /// use std::{num::NonZeroU32, time::Duration};
@@ -42,6 +55,20 @@ pub struct RetryPolicy {
     first: Duration,
     cap: Duration,
     max_wait: Duration,
+    max_elapsed: Option<Duration>,
+}
+
+/// What a call is told about its attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    /// From 1.
+    pub(crate) number: u32,
+    /// The status of the response to the previous attempt, if the request itself had one.
+    pub(crate) failed: Option<u16>,
+    /// The wait after this attempt, unless the service asks for a longer one.
+    pub(crate) backoff: Duration,
+    /// The longest wait that may be started before the request is sent.
+    pub(crate) longest_wait: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -51,6 +78,7 @@ impl Default for RetryPolicy {
             first: Duration::from_millis(500),
             cap: Duration::from_secs(30),
             max_wait: Duration::from_secs(3600),
+            max_elapsed: None,
         }
     }
 }
@@ -61,42 +89,67 @@ impl RetryPolicy {
         Self::default().attempts(NonZeroU32::MIN)
     }
 
-    /// How many times a request is sent before its error is given, the first time included.
+    /// The number of times that a request is sent before its error is returned, the first time included.
     pub const fn attempts(mut self, attempts: NonZeroU32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// The longest wait after the first attempt, which doubles with each further one, up to `cap`.
-    /// A wait is drawn evenly between nothing and that.
+    /// The bound of the wait after the first attempt, which doubles with each further one, up to `cap`.
+    /// A wait is drawn evenly between zero and this bound.
     pub const fn backoff(mut self, first: Duration, cap: Duration) -> Self {
         self.first = first;
         self.cap = cap;
         self
     }
 
-    /// The longest single wait that is begun.
+    /// The longest single wait that is started. The default is 1 hour.
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;
         self
     }
 
-    /// How long to wait after the `attempt`-th attempt failed with `error` until the next; none if
-    /// there is to be no next. `jitter` is from [0, 1).
-    fn delay(&self, attempt: u32, error: &Error, jitter: f64) -> Option<Duration> {
+    /// The time that all attempts and waits for one page may take together. The default is no limit.
+    ///
+    /// A wait that would exceed it is not started, and an attempt that exceeds it is aborted: the error of the last
+    /// attempt is returned, or a transient [`Error::Transport`] for the aborted one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use webex_events::RetryPolicy;
+    ///
+    /// let interactive = RetryPolicy::default().max_elapsed(Duration::from_secs(20));
+    /// # let _ = interactive;
+    /// ```
+    pub const fn max_elapsed(mut self, max_elapsed: Duration) -> Self {
+        self.max_elapsed = Some(max_elapsed);
+        self
+    }
+
+    /// The bound of the backoff after the `attempt`-th attempt.
+    fn bound(&self, attempt: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.first.saturating_mul(doubled).min(self.cap)
+    }
+
+    /// The wait between the `attempt`-th attempt, which failed with `error`, and the next; none if there is to be no
+    /// next.
+    fn delay(&self, attempt: u32, error: &Error, backoff: Duration) -> Option<Duration> {
         if attempt >= self.attempts.get() || !error.is_retryable() {
             return None;
         }
-        let wait = error.retry_after().unwrap_or_else(|| {
-            let doubled = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
-            self.first.saturating_mul(doubled).min(self.cap).mul_f64(jitter)
-        });
+        let wait = error.retry_after().unwrap_or_default().max(backoff);
         (wait <= self.max_wait).then_some(wait)
     }
 
-    /// Calls until it succeeds or is to be given up. `call` gets the number of the attempt, from 1,
-    /// and the status of the answer that the one before it failed with, if the request itself had one;
-    /// `wait` gets that status too, and for how long.
+    /// The rest of the budget for a page that was begun at `begun`.
+    fn left(&self, begun: Instant, clock: &dyn Clock) -> Duration {
+        let passed = || clock.now().saturating_duration_since(begun);
+        self.max_elapsed.map_or(Duration::MAX, |budget| budget.saturating_sub(passed()))
+    }
+
+    /// Calls until it succeeds or is to be given up. `wait` gets the status of the failed response, if the
+    /// request itself had one, and the time to wait.
     pub(crate) async fn run<T, Call, Called, Wait, Waited>(
         &self,
         clock: &dyn Clock,
@@ -105,35 +158,117 @@ impl RetryPolicy {
     ) -> Result<T>
     where
         T: Send,
-        Call: FnMut(u32, Option<u16>) -> Called + Send,
+        Call: FnMut(Attempt) -> Called + Send,
         Called: Future<Output = Result<T>> + Send,
         Wait: FnMut(Option<u16>, Duration) -> Waited + Send,
         Waited: Future<Output = ()> + Send,
     {
-        let mut attempt = 1;
-        let mut status = None;
+        let begun = clock.now();
+        let (mut number, mut failed) = (1, None);
         loop {
-            let error = match call(attempt, status).await {
+            let backoff = self.bound(number).mul_f64(clock.jitter());
+            let left = self.left(begun, clock);
+            let called =
+                pin!(call(Attempt { number, failed, backoff, longest_wait: self.max_wait.min(left) }));
+            let error = match self.bounded(called, number, left, clock).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let Some(delay) = self.delay(attempt, &error, clock.jitter()) else {
+            let delay = self.delay(number, &error, backoff);
+            let Some(delay) = delay.filter(|delay| *delay <= self.left(begun, clock)) else {
                 return Err(error);
             };
-            tracing::warn!(attempt, wait_ms = delay.as_millis(), "trying again: {error}");
-            status = error.page_status();
-            wait(status, delay).await;
-            attempt += 1;
+            tracing::warn!(attempt = number, wait_ms = delay.as_millis(), "retrying: {error}");
+            failed = error.page_status();
+            wait(failed, delay).await;
+            number += 1;
+        }
+    }
+
+    /// Aborts the call at the end of the budget, if there is one.
+    async fn bounded<T>(
+        &self,
+        call: Pin<&mut (impl Future<Output = Result<T>> + Send)>,
+        attempts: u32,
+        left: Duration,
+        clock: &dyn Clock,
+    ) -> Result<T> {
+        let Some(budget) = self.max_elapsed else { return call.await };
+        match select(call, clock.sleep(left)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => {
+                let budget = format!("the budget of {budget:?} for a page is used up");
+                Err(TransportError::new("the service took too long", budget).after(attempts).into())
+            }
         }
     }
 }
 
-/// Reads `Retry-After`, where `date` is the answer's own `Date`. What isn't whole seconds or an
-/// HTTP date says nothing.
+/// The wait before the first request after a stream was resumed. It grows while failures repeat, so that no loop that
+/// resumes a stream can spin.
+#[derive(Debug, Default)]
+pub(crate) struct ResumeBackoff {
+    /// Since the last success.
+    failures: u32,
+    timer: Option<Timer>,
+    /// The time at which the wait was first observed.
+    observed: Option<Instant>,
+}
+
+impl ResumeBackoff {
+    /// The shortest wait after a first failure, for a policy without a backoff. It doubles too, up to
+    /// [`LONGEST_FLOOR`](Self::LONGEST_FLOOR).
+    const FLOOR: Duration = Duration::from_millis(100);
+    const LONGEST_FLOOR: Duration = Duration::from_secs(1);
+
+    /// Notes a failure, from which the wait counts.
+    pub(crate) fn fail(&mut self, error: &Error, policy: &RetryPolicy, clock: &dyn Clock) {
+        let wait = self.wait(error, policy, clock.jitter());
+        self.failures = self.failures.saturating_add(1);
+        (self.timer, self.observed) = (Some(Timer::new(clock.now(), wait)), None);
+    }
+
+    /// Notes a success: the next failure is a first one.
+    pub(crate) fn succeed(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Returns how long the caller waited, when the wait is over.
+    pub(crate) fn poll(&mut self, clock: &dyn Clock, cx: &mut Context<'_>) -> Poll<Result<Duration>> {
+        let Some(timer) = &mut self.timer else { return Poll::Ready(Ok(Duration::ZERO)) };
+        let observed = *self.observed.get_or_insert_with(|| clock.now());
+        ready!(timer.poll(clock, cx))?;
+        (self.timer, self.observed) = (None, None);
+        Poll::Ready(Ok(clock.now().saturating_duration_since(observed)))
+    }
+
+    fn wait(&self, error: &Error, policy: &RetryPolicy, jitter: f64) -> Duration {
+        let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        let floor = Self::FLOOR.saturating_mul(doubled).min(Self::LONGEST_FLOOR);
+        if !error.is_transient() {
+            return floor;
+        }
+        // Half of it is certain, or the wait would not grow with each failure.
+        let half = policy.bound(error.attempts().saturating_add(self.failures)) / 2;
+        let backoff = half.saturating_add(half.mul_f64(jitter));
+        // The pause of a 429 is the pacer's, which spreads the clones.
+        let asked = error.retry_after().filter(|_| error.page_status() != Some(429)).unwrap_or_default();
+        backoff.max(asked.min(policy.max_wait)).max(floor)
+    }
+}
+
+/// Reads `Retry-After`, where `date` is the response's own `Date`. Anything but a number of seconds or an HTTP date is
+/// ignored.
 pub(crate) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let value = value.trim();
-    if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return value.parse().ok().map(Duration::from_secs);
+    let (seconds, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(seconds) && is_number(fraction) {
+        let rounded_up = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+        return seconds
+            .parse()
+            .ok()
+            .map(|seconds: u64| Duration::from_secs(seconds.saturating_add(rounded_up)));
     }
     let until = httpdate::parse_http_date(value).ok()?;
     let now: SystemTime = httpdate::parse_http_date(date?.trim()).ok()?;
@@ -168,7 +303,13 @@ mod tests {
             ("", None, None),
             ("-1", None, None),
             ("+5", None, None),
-            ("1.5", None, None),
+            ("1.5", None, seconds(2)),
+            ("2.0", None, seconds(2)),
+            ("0.503", None, seconds(1)),
+            ("18446744073709551615.5", None, seconds(u64::MAX)),
+            ("1.", None, None),
+            (".5", None, None),
+            ("1.5.2", None, None),
             ("1e3", None, None),
             ("rand(30),add(30)", None, None),
             ("soon", date, None),
@@ -184,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_is_what_the_service_asks_for_or_grows_up_to_the_cap() {
+    fn the_delay_is_the_longer_of_what_the_service_asks_for_and_the_backoff() {
         let policy = RetryPolicy::default();
         let millis = |n| Some(Duration::from_millis(n));
         for (attempt, error, jitter, expected) in [
@@ -194,7 +335,9 @@ mod tests {
             (7, answer(502, None), 0.5, millis(15_000)),
             (9, answer(408, None), 0.5, millis(15_000)),
             (1, answer(429, Some(7)), 0.5, millis(7_000)),
-            (9, answer(423, Some(0)), 0.9, millis(0)),
+            (9, answer(423, Some(0)), 0.5, millis(15_000)),
+            (2, answer(503, Some(1)), 0.9, millis(1_000)),
+            (5, answer(503, Some(1)), 0.5, millis(4_000)),
             (1, answer(429, Some(3600)), 0.5, millis(3_600_000)),
             (1, answer(429, Some(3601)), 0.5, None),
             (1, answer(429, Some(u64::MAX)), 0.5, None),
@@ -202,7 +345,8 @@ mod tests {
             (1, answer(400, Some(1)), 0.5, None),
             (1, answer(501, None), 0.5, None),
         ] {
-            assert_eq!(policy.delay(attempt, &error, jitter), expected, "{attempt}, {error}");
+            let backoff = policy.bound(attempt).mul_f64(jitter);
+            assert_eq!(policy.delay(attempt, &error, backoff), expected, "{attempt}, {error}");
         }
     }
 
@@ -213,7 +357,8 @@ mod tests {
             .backoff(Duration::MAX, Duration::MAX)
             .max_wait(Duration::MAX);
         for attempt in [1, 31, 32, 33, 64, u32::MAX - 1] {
-            assert!(policy.delay(attempt, &answer(500, None), 0.999).is_some());
+            let backoff = policy.bound(attempt).mul_f64(0.999);
+            assert!(policy.delay(attempt, &answer(500, None), backoff).is_some());
         }
     }
 
@@ -226,8 +371,8 @@ mod tests {
             .attempts(NonZeroU32::new(4).unwrap())
             .run(
                 &clock,
-                |attempt, _| {
-                    calls.lock().unwrap().push(attempt);
+                |attempt| {
+                    calls.lock().unwrap().push(attempt.number);
                     async { Err(TransportError::new("refused", "no").into()) }
                 },
                 |_, wait| {
@@ -247,14 +392,14 @@ mod tests {
         let policy = RetryPolicy::default();
         let second = policy.run(
             &clock,
-            |n, _| async move { if n == 2 { Ok(n) } else { Err(answer(500, None)) } },
+            |Attempt { number: n, .. }| async move { if n == 2 { Ok(n) } else { Err(answer(500, None)) } },
             |_, _| async {},
         );
         assert_eq!(second.await.unwrap(), 2);
         let told = policy.run(
             &clock,
-            |n, status| async move {
-                if n == 3 { Ok(status) } else { Err(answer(500 + u16::try_from(n).unwrap() * 2, None)) }
+            |Attempt { number: n, failed, .. }| async move {
+                if n == 3 { Ok(failed) } else { Err(answer(500 + u16::try_from(n).unwrap() * 2, None)) }
             },
             |_, _| async {},
         );
@@ -262,9 +407,86 @@ mod tests {
         let once = RetryPolicy::never();
         let never = once.run(
             &clock,
-            |_, _| async { Err::<(), _>(answer(500, None)) },
+            |_| async { Err::<(), _>(answer(500, None)) },
             |_, _| async { unreachable!("there is nothing to wait for") },
         );
         assert_eq!(never.await.unwrap_err().status(), Some(500));
+    }
+
+    fn wait_after(backoff: &mut ResumeBackoff, error: &Error, policy: &RetryPolicy, jitter: f64) -> u128 {
+        let wait = backoff.wait(error, policy, jitter);
+        backoff.fail(error, policy, &Simulated::new(jitter));
+        wait.as_millis()
+    }
+
+    #[test]
+    fn the_wait_before_a_resumed_request_is_the_failed_attempts_backoff_and_grows() {
+        let policy = RetryPolicy::never();
+        let refused = TransportError::new("refused", "no").into();
+        for (jitter, expected) in [
+            (0.0, [250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000]),
+            (0.5, [375, 750, 1500, 3000, 6000, 12_000, 22_500, 22_500]),
+        ] {
+            let mut backoff = ResumeBackoff::default();
+            let waits = [(); 8].map(|()| wait_after(&mut backoff, &refused, &policy, jitter));
+            assert_eq!(waits, expected);
+            backoff.succeed();
+            assert_eq!(
+                wait_after(&mut backoff, &refused, &policy, jitter),
+                expected[0],
+                "a success resets it"
+            );
+        }
+        let tenth = ApiError::new(503, None, None, String::new(), 10).into();
+        assert_eq!(wait_after(&mut ResumeBackoff::default(), &tenth, &policy, 0.5), 22_500);
+    }
+
+    #[test]
+    fn without_a_backoff_or_after_a_final_error_a_resumed_request_still_waits() {
+        let policy = RetryPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
+        for error in [answer(503, None), answer(403, None), TransportError::new("refused", "no").into()] {
+            let mut backoff = ResumeBackoff::default();
+            let waits = [(); 6].map(|()| wait_after(&mut backoff, &error, &policy, 0.5));
+            assert_eq!(waits, [100, 200, 400, 800, 1000, 1000], "{error}");
+        }
+        let mut backoff = ResumeBackoff { failures: u32::MAX, ..ResumeBackoff::default() };
+        assert_eq!(wait_after(&mut backoff, &answer(503, None), &policy, 0.5), 1000);
+    }
+
+    #[test]
+    fn a_resumed_request_waits_for_what_the_service_asks_up_to_the_longest_wait() {
+        let policy = RetryPolicy::default();
+        for (error, expected) in [
+            (answer(503, Some(70)), 70_000),
+            (answer(503, Some(u64::MAX)), 3_600_000),
+            // The pacer holds back a 429.
+            (answer(429, Some(70)), 250),
+        ] {
+            assert_eq!(wait_after(&mut ResumeBackoff::default(), &error, &policy, 0.0), expected, "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_budget_ends_the_waits_and_the_attempt_that_exceed_it() {
+        let clock = Simulated::new(0.999);
+        let policy = RetryPolicy::default().max_elapsed(Duration::from_secs(3));
+        let calls = Mutex::new(0);
+        let waited = policy.run(
+            &clock,
+            |_| {
+                *calls.lock().unwrap() += 1;
+                async { Err::<(), _>(answer(503, None)) }
+            },
+            |_, wait| clock.sleep(wait),
+        );
+        assert_eq!(waited.await.unwrap_err().status(), Some(503));
+        assert_eq!(calls.into_inner().unwrap(), 3, "0.5 s, 1 s and no 2 s more");
+
+        let hung = policy.run(&clock, |_| std::future::pending::<Result<()>>(), |_, wait| clock.sleep(wait));
+        let error = hung.await.unwrap_err();
+        assert!(matches!(error, Error::Transport(_)) && error.is_transient(), "{error:?}");
+
+        let slow = policy.run(&clock, |_| async { Ok(()) }, |_, wait| clock.sleep(wait));
+        assert!(slow.await.is_ok());
     }
 }

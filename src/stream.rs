@@ -1,60 +1,63 @@
-//! `EventStream`: the one generator that walks from page to page, and the events of its pages.
+//! `EventStream`: the events of a list, and its state between pages.
 
 use std::{
     fmt,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use futures_core::{Stream, stream::FusedStream};
+use tokio::runtime;
 
 use crate::{
-    cursor::{Cursor, Taken},
-    error::{Error, LinkErrorKind, Result, TransportError},
+    cursor::Cursor,
+    error::{Error, Result, TransportError},
     event::Event,
-    fetch::{Fetched, Shared},
-    link::CycleDetector,
+    fetch::Shared,
     page::Page,
     query::ListEvents,
+    retry::ResumeBackoff,
     stats::{Meter, Stats},
+    timer::current_runtime,
 };
 
 mod ahead;
 mod follow;
+mod list_run;
+mod open_page;
 mod pages;
 mod slices;
 mod take;
+mod with_cursors;
 
 use ahead::Ahead;
 pub use follow::Follow;
+use list_run::{Demand, ListRun, ListStart, ListStep, list_run};
+use open_page::OpenPage;
 pub use pages::Pages;
 pub use slices::{SliceEvents, SliceItem, SliceStream};
 pub use take::Take;
-
-/// So many empty pages in a row are no progress.
-const EMPTY_PAGES: u32 = 1000;
+pub use with_cursors::WithCursors;
 
 /// The events of a list, page by page as they are requested.
 ///
-/// Made by [`Client::list`](crate::Client::list) and [`Client::resume`](crate::Client::resume); it
+/// Made by [`Client::list`](crate::Client::list) and [`Client::resume`](crate::Client::resume). It
 /// borrows nothing and can be moved between tasks.
 ///
-/// **Order** is the service's, which it doesn't document. **Laziness:** nothing is sent before the first
-/// poll, and no page until all events of the one before have been handed out, except by
-/// [`prefetch`](Self::prefetch); the reader's polling is the backpressure. **The end** is `None`
+/// **Order:** the service's, which it doesn't document. **Laziness:** nothing is sent before the first
+/// poll, and no page is requested until all events of the previous one have been yielded, except by
+/// [`prefetch`](Self::prefetch). The reader's polling provides the backpressure. **The end** is `None`
 /// after a page without a next link, and only then: no fault, limit or empty page looks like it.
 ///
-/// A malformed item is an [`Error::Item`] in its place, and the stream goes on. Any other error ends
-/// it: after that there is only `None`, until [`resume`](Self::resume).
+/// A malformed item is an [`Error::Item`] at its position, and the stream continues. Any other error ends
+/// it: the stream yields `None` from then on, until [`resume`](Self::resume). A stream that is polled outside of a
+/// tokio runtime, or after the runtime of its request has ended, yields a transient error.
 ///
 /// # Cancel safety
 ///
-/// Dropping a future of `next` loses nothing and repeats no request. Dropping the stream aborts what
-/// is under way.
+/// Dropping a future of `next` loses nothing and repeats no request. Dropping the stream aborts everything in
+/// flight.
 ///
 /// # In `select!`
 ///
@@ -79,62 +82,36 @@ pub struct EventStream {
     shared: Arc<Shared>,
     query: ListEvents,
     prefetch: usize,
-    /// Where the next page is to be had; none only for a query that can't be. It stays on a page until
-    /// that has arrived, so that one that fails can be requested again.
-    start: Option<Start>,
-    /// Where pages come from; none before the first poll, and after the end or an error.
-    source: Option<Source>,
-    open: Option<Open>,
-    state: State,
+    /// The position of the next page; none only for an invalid query. It stays on a page until
+    /// that has arrived, so that a page that fails can be requested again.
+    start: Option<ListStart>,
+    /// The source of pages; none before the first poll, and after the end or an error.
+    source: Option<PageSource>,
+    /// The runtime that a pending request belongs to.
+    runtime: Option<runtime::Id>,
+    open: Option<OpenPage>,
+    state: ListState,
     /// `None` was returned, and nothing has been resumed since.
     is_terminated: bool,
+    backoff: ResumeBackoff,
     demand: Arc<Demand>,
     meter: Arc<Meter>,
     stats: Stats,
 }
 
-/// A place to begin a walk from.
-#[derive(Clone, Debug)]
-struct Start {
-    cursor: Cursor,
-    /// Whether a user brought this cursor, so that a refusal of its page means that it is stale.
-    brought: bool,
-}
-
-/// The page being read.
-#[derive(Debug)]
-struct Open {
-    page: Fetched,
-    /// How many of its items are out.
-    taken: usize,
-    /// Whether the reader has had any of it, be it that it is empty.
-    shown: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ListState {
     Reading,
-    /// An error was given; `resume` leads back.
+    /// An error was yielded; `resume` leads back.
     Failed,
-    /// The page without a next link is out.
+    /// The page without a next link was yielded.
     Complete,
 }
 
-enum Source {
-    Walk(Walk),
+enum PageSource {
+    Run(ListRun),
     Ahead(Ahead),
 }
-
-/// The one generator of a list, in its box.
-type Walk = Pin<Box<dyn Stream<Item = Result<Step>> + Send>>;
-
-/// A page, and how many of its items were handed out before the walk began.
-type Step = (Fetched, usize);
-
-/// How many events the reader wants at most, counted like [`Stats::events`], so that reading ahead
-/// goes no further.
-#[derive(Debug)]
-struct Demand(AtomicU64);
 
 impl EventStream {
     pub(crate) fn list(shared: Arc<Shared>, query: ListEvents) -> Self {
@@ -144,20 +121,22 @@ impl EventStream {
     }
 
     pub(crate) fn resumed(shared: Arc<Shared>, cursor: Cursor) -> Self {
-        Self::new(shared, cursor.query.clone(), Some(Start { cursor, brought: true }))
+        Self::new(shared, cursor.query.clone(), Some(ListStart { cursor, from_user: true }))
     }
 
-    fn new(shared: Arc<Shared>, query: ListEvents, start: Option<Start>) -> Self {
+    fn new(shared: Arc<Shared>, query: ListEvents, start: Option<ListStart>) -> Self {
         Self {
             shared,
             query,
             prefetch: 0,
             start,
             source: None,
+            runtime: None,
             open: None,
-            state: State::Reading,
+            state: ListState::Reading,
             is_terminated: false,
-            demand: Arc::new(Demand(AtomicU64::new(u64::MAX))),
+            backoff: ResumeBackoff::default(),
+            demand: Arc::new(Demand::unlimited()),
             meter: Arc::default(),
             stats: Stats::default(),
         }
@@ -165,74 +144,100 @@ impl EventStream {
 
     fn start_at_first_page(&mut self) {
         let url = self.query.url(&self.shared.events).ok();
-        let cursor = url.map(|url| Cursor::at(url, self.query.clone()));
-        self.start = cursor.map(|cursor| Start { cursor, brought: false });
+        self.start = url.map(|url| ListStart::at(Cursor::at(url, self.query.clone())));
     }
 
-    /// The rest of the list by whole pages, the rest of a page already begun first. Nothing is fetched
+    /// The rest of the list by whole pages, beginning with the rest of a page already begun. Nothing is fetched
     /// twice.
     pub fn pages(self) -> Pages {
         Pages::new(self, None)
     }
 
-    /// At most `n` events more, malformed items not counted.
+    /// At most `n` more events, malformed items not counted.
     ///
-    /// Asks for no page that it doesn't need. Before the first request of a list it also asks for
-    /// smaller pages, if `n` is less than a page: `take(5)` sends `max=5`.
+    /// Requests no page that it doesn't need. Before the first request of a list it also reduces the page
+    /// size, if `n` is less than a page: `take(5)` sends `max=5`.
     pub fn take(mut self, n: usize) -> Take {
         let is_new = self.source.is_none() && self.meter.read(self.stats) == Stats::default();
-        if n > 0 && is_new && self.start.as_ref().is_some_and(|start| !start.brought) {
+        if n > 0 && is_new && self.start.as_ref().is_some_and(|start| !start.from_user) {
             self.query.shrink_page_size(n);
             self.start_at_first_page();
         }
         Take::new(self, n)
     }
 
-    /// Reads so many pages ahead of the reader, in a task of its own, which ends with the stream.
+    /// The events, each with the position after it: `None` after the last one of the list.
+    ///
+    /// For consumers that store a position with each event. A position holds the page's URL and the query, so that
+    /// each costs a few allocations; [`cursor`](Self::cursor) gives one only when it is needed.
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use webex_events::{Client, Cursor, Event, ListEvents, Result};
+    /// # fn store(_: &Event, _: Option<&Cursor>) {}
+    /// # async fn example(client: Client) -> Result<()> {
+    /// let mut events = client.list(ListEvents::new()).with_cursors();
+    /// while let Some((event, cursor)) = events.try_next().await? {
+    ///     store(&event, cursor.as_ref());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_cursors(self) -> WithCursors {
+        WithCursors::new(self)
+    }
+
+    /// Reads up to this number of pages ahead of the reader, in a task of its own, which ends with the stream.
     /// The default is 0: none, and no task.
     ///
-    /// That many pages more are held in memory. Must then be polled within a tokio runtime.
+    /// These pages are held in memory in addition to the one being read.
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.prefetch = pages;
         self
     }
 
-    /// Where the list goes on behind the last event handed out; `None` from the last event of the
+    /// The position after the last event yielded; `None` from the last event of the
     /// last page on. After an error it still points to the page that failed.
     ///
-    /// A list whose query can't be has none.
+    /// A list with an invalid query has none.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         match &self.open {
             Some(open) => open.cursor(&self.query),
-            None if self.state == State::Complete => None,
+            None if self.state == ListState::Complete => None,
             None => self.start.as_ref().map(|start| start.cursor.clone()),
         }
     }
 
-    /// After an error, makes the next poll ask again for the page that failed, and go on behind the
-    /// last event handed out. Without one, does nothing.
+    /// After an error, makes the next poll request the failed page again and continue after the
+    /// last event yielded. Without one, does nothing.
+    ///
+    /// That poll waits first, so that a loop that resumes on every transient error can't spin. The wait counts
+    /// from the failure. After a transient error it is the backoff of the failed attempt
+    /// ([`RetryPolicy::backoff`](crate::RetryPolicy::backoff), at least half of its bound), or what `Retry-After` asked
+    /// for if that is longer, up to [`max_wait`](crate::RetryPolicy::max_wait). After any error it is at least
+    /// 100 ms. It doubles while failures repeat, and a page that arrives resets it.
     pub fn resume(&mut self) {
-        if self.state == State::Failed {
-            self.state = State::Reading;
+        if self.state == ListState::Failed {
+            self.state = ListState::Reading;
             self.is_terminated = false;
         }
     }
 
-    /// What the stream has done so far.
+    /// Counts of the stream's work so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.meter.read(self.stats)
     }
 
-    /// Sees to it that nothing is read ahead that isn't needed for `n` more events.
+    /// Limits reading ahead to the pages that `n` more events need.
     fn limit_to(&self, n: usize) {
-        self.demand.0.store(self.stats.events.saturating_add(n as u64), Relaxed);
+        self.demand.limit(self.stats.events.saturating_add(n as u64));
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
         loop {
-            if let Some(item) = self.open.as_mut().and_then(Open::next) {
+            if let Some(item) = self.open.as_mut().and_then(OpenPage::next) {
                 match &item {
                     Ok(_) => self.stats.events += 1,
                     Err(_) => self.stats.malformed += 1,
@@ -273,20 +278,20 @@ impl EventStream {
         }
     }
 
-    /// Closes the page that is open and opens the next; none after the last.
+    /// Closes the open page and opens the next; none after the last.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<()>>> {
         if let Some(open) = self.open.take() {
             let end = open.end(&self.query);
             match open.page.next {
-                Ok(Some(next)) => self.start = Some(Start::at(Cursor::at(next, self.query.clone()))),
-                Ok(None) => self.stop(State::Complete),
+                Ok(Some(next)) => self.start = Some(ListStart::at(Cursor::at(next, self.query.clone()))),
+                Ok(None) => self.stop(ListState::Complete),
                 Err(error) => {
-                    self.start = Some(Start::at(end));
+                    self.start = Some(ListStart::at(end));
                     return Poll::Ready(Some(Err(self.failed(error))));
                 }
             }
         }
-        if self.state != State::Reading {
+        if self.state != ListState::Reading {
             self.is_terminated = true;
             return Poll::Ready(None);
         }
@@ -294,166 +299,73 @@ impl EventStream {
             Ok(step) => step,
             Err(error) => return Poll::Ready(Some(Err(self.failed(error)))),
         };
+        self.backoff.succeed();
         self.stats.pages += 1;
-        self.open = Some(Open { page, taken, shown: false });
+        self.open = Some(OpenPage::new(page, taken));
         Poll::Ready(Some(Ok(())))
     }
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step>> {
-        let source = match (self.source.take(), &self.start) {
-            (Some(Source::Walk(walk)), _) if self.prefetch > 0 => {
-                Source::Ahead(Ahead::new(walk, self.prefetch))
-            }
-            (Some(source), _) => source,
-            (None, Some(start)) => {
-                let (shared, meter, demand) = (self.shared.clone(), self.meter.clone(), self.demand.clone());
-                let walk = Box::pin(walk(shared, start.clone(), meter, demand, self.stats.events));
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<ListStep>> {
+        let source = if let Some(source) = self.source.take() {
+            source
+        } else {
+            let waited = ready!(self.backoff.poll(&*self.shared.clock, cx))?;
+            self.meter.wait(waited);
+            PageSource::Run(self.run()?)
+        };
+        let source = match source {
+            PageSource::Run(run) => {
+                // The timers of a request panic when they are polled after their runtime has ended.
+                let runtime = current_runtime()?;
+                if self.runtime.is_some_and(|of_request| of_request != runtime) {
+                    return Poll::Ready(Err(cut_off("its runtime is not the one that the request began on")));
+                }
+                self.runtime = Some(runtime);
                 if self.prefetch > 0 {
-                    Source::Ahead(Ahead::new(walk, self.prefetch))
+                    PageSource::Ahead(Ahead::new(run, self.prefetch))
                 } else {
-                    Source::Walk(walk)
+                    PageSource::Run(run)
                 }
             }
-            (None, None) => {
-                let refused = self.query.url(&self.shared.events).err();
-                return Poll::Ready(Err(refused.unwrap_or_else(|| Error::query("the query can't be sent"))));
-            }
+            ahead @ PageSource::Ahead(_) => ahead,
         };
         let step = match self.source.insert(source) {
-            Source::Walk(walk) => walk.as_mut().poll_next(cx),
-            Source::Ahead(ahead) => ahead.poll_next(cx),
+            PageSource::Run(run) => {
+                let step = run.as_mut().poll_next(cx);
+                self.runtime = self.runtime.filter(|_| step.is_pending());
+                step
+            }
+            PageSource::Ahead(ahead) => ahead.poll_next(cx),
         };
-        // A walk says how it ends in its last step. One that just stops was cut off, and that must not
+        // A run says in its last step how it ends. One that just stops was cut off, and that must not
         // look like an end.
-        step.map(|step| {
-            step.unwrap_or_else(|| {
-                Err(TransportError::new("the walk was cut off", "the runtime is shutting down").into())
-            })
-        })
+        step.map(|step| step.unwrap_or_else(|| Err(cut_off("the runtime is shutting down"))))
+    }
+
+    /// A run from the position of the next page.
+    fn run(&self) -> Result<ListRun> {
+        let Some(start) = &self.start else {
+            let invalid = self.query.url(&self.shared.events).err();
+            return Err(invalid.unwrap_or_else(|| Error::query("the query can't be sent")));
+        };
+        let (shared, meter, demand) = (self.shared.clone(), self.meter.clone(), self.demand.clone());
+        Ok(list_run(shared, start.clone(), meter, demand, self.stats.events))
     }
 
     fn failed(&mut self, error: Error) -> Error {
-        self.stop(State::Failed);
+        self.backoff.fail(&error, &self.shared.retry, &*self.shared.clock);
+        self.stop(ListState::Failed);
         error
     }
 
-    fn stop(&mut self, state: State) {
-        self.source = None;
+    fn stop(&mut self, state: ListState) {
+        (self.source, self.runtime) = (None, None);
         self.state = state;
     }
 }
 
-impl Start {
-    fn at(cursor: Cursor) -> Self {
-        Self { cursor, brought: false }
-    }
-}
-
-impl Open {
-    fn is_out(&self) -> bool {
-        self.taken == self.page.batch.len()
-    }
-
-    fn is_done(&self) -> bool {
-        self.is_out() && self.shown
-    }
-
-    fn is_last(&self) -> bool {
-        matches!(self.page.next, Ok(None))
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<Result<Event>> {
-        if self.is_out() {
-            return None;
-        }
-        self.shown = true;
-        self.taken += 1;
-        Some(Event::of(&self.page.batch, self.taken - 1))
-    }
-
-    /// The items that are left, up to the one that is the `limit`-th event.
-    fn rest(&mut self, limit: usize) -> Vec<Result<Event>> {
-        self.shown = true;
-        let mut items = Vec::with_capacity((self.page.batch.len() - self.taken).min(limit));
-        let mut events = 0;
-        while events < limit
-            && let Some(item) = self.next()
-        {
-            events += usize::from(item.is_ok());
-            items.push(item);
-        }
-        items
-    }
-
-    /// Where the list goes on behind what is out, unless it ends there.
-    fn cursor(&self, query: &ListEvents) -> Option<Cursor> {
-        match &self.page.next {
-            Ok(None) if self.is_out() => None,
-            Ok(Some(next)) if self.is_out() => Some(Cursor::at(next.as_str(), query.clone())),
-            _ => Some(self.end(query)),
-        }
-    }
-
-    /// This page, behind what is out of it.
-    fn end(&self, query: &ListEvents) -> Cursor {
-        let taken = Taken::of(self.taken, |index| self.page.batch.id(index));
-        Cursor { taken, ..Cursor::at(self.page.url.as_str(), query.clone()) }
-    }
-}
-
-/// Walks from page to page along the next links, as far as there is demand.
-fn walk(
-    shared: Arc<Shared>,
-    start: Start,
-    meter: Arc<Meter>,
-    demand: Arc<Demand>,
-    mut seen: u64,
-) -> impl Stream<Item = Result<Step>> + Send {
-    async_stream::try_stream! {
-        let Start { cursor: Cursor { url, taken, query }, brought } = start;
-        let mut url = shared.origins.admit(&url)?;
-        let is_first = query.url(&shared.events).is_ok_and(|first| first == url);
-        let page = shared.page(url, is_first.then_some(&query), &meter).await;
-        let mut page = if brought { page.map_err(stale)? } else { page? };
-        let mut taken = taken.resume_at(page.batch.len(), |index| page.batch.id(index));
-        let mut cycles = CycleDetector::new(&page.url);
-        let mut empty_pages = 0;
-        loop {
-            empty_pages = if page.batch.len() == 0 { empty_pages + 1 } else { 0 };
-            seen += page.batch.events_from(taken) as u64;
-            page.next = page.next.and_then(|next| {
-                next.map(|next| cycles.follow(&next).and_then(|()| progress(empty_pages)).map(|()| next)).transpose()
-            });
-            let next = page.next.as_ref().ok().cloned().flatten();
-            yield (page, taken);
-            match next {
-                Some(next) if seen < demand.0.load(Relaxed) => url = next,
-                _ => break,
-            }
-            page = shared.page(url, None, &meter).await?;
-            taken = 0;
-        }
-    }
-}
-
-/// What it means when the service refuses the page of a cursor that was kept.
-fn stale(error: Error) -> Error {
-    match error {
-        error if !matches!(error.page_status(), Some(400 | 404 | 410)) => error,
-        Error::Api(answer) => Error::Cursor {
-            reason: "the service doesn't know the cursor's page any more".into(),
-            source: Some(answer),
-        },
-        error => error,
-    }
-}
-
-fn progress(empty_pages: u32) -> Result<()> {
-    if empty_pages < EMPTY_PAGES {
-        return Ok(());
-    }
-    Err(Error::link(LinkErrorKind::NoProgress, format!("{EMPTY_PAGES} in a row, and still a next link")))
+fn cut_off(reason: &'static str) -> Error {
+    TransportError::new("the request was cut off", reason).into()
 }
 
 impl Stream for EventStream {
@@ -466,10 +378,10 @@ impl Stream for EventStream {
     fn size_hint(&self) -> (usize, Option<usize>) {
         match &self.open {
             Some(open) => {
-                let left = open.page.batch.len() - open.taken;
+                let left = open.left();
                 (left, open.is_last().then_some(left))
             }
-            None if self.state == State::Reading => (0, None),
+            None if self.state == ListState::Reading => (0, None),
             None => (0, Some(0)),
         }
     }

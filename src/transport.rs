@@ -82,6 +82,9 @@ pub(crate) struct Transport {
     pub(crate) buffers: Arc<BufferPool>,
 }
 
+/// Called with a status and headers before the body is read: what they ask for holds even if the body never ends.
+pub(crate) type OnHead<'a> = &'a (dyn Fn(u16, &HeaderMap) + Sync);
+
 /// A whole answer, of whatever status.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -137,14 +140,21 @@ impl Transport {
         Ok(Self { http, read_timeout, attempt_timeout, max_page_bytes, buffers: Arc::default() })
     }
 
-    /// Sends one GET and reads the whole answer. Nothing is tried again here.
-    pub(crate) async fn get(&self, url: &Url, token: &Token, clock: &dyn Clock) -> Result<Response> {
+    /// Sends one GET and reads the complete response. Nothing is retried here. `on_head` is called as soon as the status
+    /// and the headers have arrived.
+    pub(crate) async fn get(
+        &self,
+        url: &Url,
+        token: &Token,
+        clock: &dyn Clock,
+        on_head: OnHead<'_>,
+    ) -> Result<Response> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.secret()))
             .map_err(|_| Error::config("the token can't be sent in a header"))?;
         let mask = Mask::default().token(token).query(url);
         authorization.set_sensitive(true);
         let request = self.http.get(url.clone()).header(AUTHORIZATION, authorization);
-        self.exchange(request, clock, |text| mask.apply(text)).await
+        self.exchange(request, clock, on_head, |text| mask.apply(text)).await
     }
 
     /// Sends one POST of a form, already encoded, and reads the whole answer. `cut` takes out of a text
@@ -157,13 +167,14 @@ impl Transport {
         cut: impl Fn(&str) -> String + Sync,
     ) -> Result<Response> {
         let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.exchange(request.body(form), clock, cut).await
+        self.exchange(request.body(form), clock, &|_, _| {}, cut).await
     }
 
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
         clock: &dyn Clock,
+        on_head: OnHead<'_>,
         cut: impl Fn(&str) -> String + Sync,
     ) -> Result<Response> {
         let sent = clock.now();
@@ -172,6 +183,7 @@ impl Transport {
         let took = clock.now().saturating_duration_since(sent);
 
         let status = response.status().as_u16();
+        on_head(status, response.headers());
         let limit = if status == 200 { self.max_page_bytes } else { ERROR_BODY };
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut body = self.buffers.take(expected.min(limit));

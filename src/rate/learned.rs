@@ -1,39 +1,58 @@
-//! The pace that the service's refusals teach.
+//! The pace that the service's 429s teach, and how it recovers.
 
 use std::time::{Duration, Instant};
 
 /// No limit is measured over more time than this; the service's rule of thumb is by the minute.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Fewer grants than this say nothing of a limit: somebody else has used it up.
+/// Fewer grants than this measure no limit: another program has used it up.
 const LEAST: u32 = 4;
-/// So long a refusal is remembered. Then the limit may have changed, and is tried anew.
-const MEMORY: Duration = Duration::from_secs(600);
-/// A refusal never slows requests down to less than one in this time.
+/// The time for which a pace holds after a pause, before it recovers.
+const HOLD: Duration = Duration::from_secs(10);
+/// The most that this time grows to when a recovery leads to the next refusal.
+const LONGEST_HOLD: Duration = Duration::from_secs(600);
+/// A recovering pace rises by a quarter in this part of its hold.
+const STEPS: u32 = 10;
+/// A period that is too short to matter.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// A refusal never makes requests slower than one in this time.
 const SLOWEST: Duration = Duration::from_secs(2);
 
-/// How fast requests may follow each other without being refused, as far as the answers tell.
+/// The pace at which requests are not refused, as far as the responses show it.
 ///
-/// The first refusal measures it: so many requests were granted in the time up to the end of the wait that
-/// is asked for. Further ones slow it down by a tenth.
+/// A refusal measures it: the number of requests granted in the time up to the end of the wait that is asked for. A
+/// further one makes it slower by a tenth at least. Without a further one it recovers, because the refusal may have been
+/// about another program's requests, or the limit may have changed. A refusal during a recovery doubles the time
+/// until the next one, so that a limit that stays the same costs ever fewer refusals.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     since: Option<Instant>,
     granted: u32,
-    /// The time that a refusal measures, and when that came. Answers that were under way then still count,
-    /// until the next request is sent.
-    refused: Option<(Duration, Instant)>,
+    /// The latest refusal. Responses that were in flight then still count, until the next request is sent.
+    refused: Option<Refusal>,
     pace: Option<Pace>,
 }
 
-/// The time from one request to the next, and when it was learned.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    /// The time in which the grants were given.
+    measured: Duration,
+    at: Instant,
+    /// The wait that the service asks for.
+    wait: Duration,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Pace {
+    /// The time from one request to the next.
     period: Duration,
-    at: Instant,
+    learned_at: Instant,
+    /// The pause, which is no time in which requests are granted, and the time for which the pace holds after it.
+    pause: Duration,
+    hold: Duration,
 }
 
 impl Learned {
-    /// A request is sent.
+    /// Notes that a request is sent.
     pub(super) fn send(&mut self, now: Instant) {
         if self.refused.is_some() {
             (self.pace, self.refused, self.since) = (self.pace(), None, None);
@@ -41,7 +60,7 @@ impl Learned {
         let passed = self.since.map(|since| now.saturating_duration_since(since));
         match (self.since, passed) {
             (Some(_), Some(passed)) if passed < WINDOW => {}
-            // Half of it goes on counting, or a refusal just now would have nothing to measure.
+            // Half of it still counts, or a refusal just now would have nothing to measure.
             (Some(since), Some(passed)) if passed < 2 * WINDOW => {
                 (self.since, self.granted) = (Some(since + passed / 2), self.granted / 2);
             }
@@ -49,35 +68,50 @@ impl Learned {
         }
     }
 
-    /// A request was answered otherwise than 429.
+    /// Notes a response other than 429.
     pub(super) fn grant(&mut self) {
         self.granted = self.granted.saturating_add(1);
     }
 
-    /// A request was refused, and the service asks to wait this long.
+    /// Notes a 429 that asks for a wait.
     pub(super) fn refuse(&mut self, now: Instant, wait: Duration) {
         let since = self.since.unwrap_or(now);
-        let time = now.saturating_duration_since(since).saturating_add(wait.min(WINDOW));
-        self.refused = Some((time, now));
+        let measured = now.saturating_duration_since(since).saturating_add(wait.min(WINDOW));
+        self.refused = Some(Refusal { measured, at: now, wait });
     }
 
     /// The time from one request to the next.
     pub(super) fn period(&self, now: Instant) -> Option<Duration> {
-        self.pace().filter(|pace| pace.holds(now)).map(|pace| pace.period)
+        self.pace().and_then(|pace| pace.period(now))
     }
 
     fn pace(&self) -> Option<Pace> {
-        let Some((time, at)) = self.refused else { return self.pace };
-        let slower = self.pace.filter(|pace| pace.holds(at)).map(|Pace { period, .. }| period + period / 10);
-        // A little slower, since it isn't known to the instant when the limit begins to count anew.
-        let measured = (self.granted >= LEAST).then(|| time / self.granted * 51 / 50);
-        slower.or(measured).map(|period| Pace { period: period.min(SLOWEST), at })
+        let Some(Refusal { measured, at, wait }) = self.refused else { return self.pace };
+        let refused = self.pace.and_then(|pace| Some((pace, pace.period(at)?)));
+        let slower = refused.map(|(_, period)| period + period / 10);
+        // A little slower, since the instant at which the limit starts to count again isn't known exactly.
+        let measured = (self.granted >= LEAST).then(|| measured / self.granted * 51 / 50);
+        let hold = refused.map_or(HOLD, |(pace, _)| pace.next_hold(at));
+        let period = slower.max(measured)?.min(SLOWEST);
+        Some(Pace { period, learned_at: at, pause: wait, hold })
     }
 }
 
 impl Pace {
-    fn holds(self, now: Instant) -> bool {
-        now.saturating_duration_since(self.at) < MEMORY
+    /// The time for which it has been recovering.
+    fn recovering(self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.learned_at).saturating_sub(self.pause).saturating_sub(self.hold)
+    }
+
+    /// The time from one request to the next, if it still matters.
+    fn period(self, now: Instant) -> Option<Duration> {
+        let quarters = self.recovering(now).div_duration_f64(self.hold / STEPS);
+        let period = self.period.mul_f64(0.8_f64.powf(quarters));
+        (period >= SHORTEST).then_some(period)
+    }
+
+    fn next_hold(self, now: Instant) -> Duration {
+        if self.recovering(now).is_zero() { self.hold } else { (self.hold * 2).min(LONGEST_HOLD) }
     }
 }
 
@@ -87,7 +121,7 @@ mod tests {
 
     const MILLIS: Duration = Duration::from_millis(1);
 
-    /// So many grants, one every `period`, and then a refusal.
+    /// Grants, one every `period`, and then a refusal.
     fn burst(learned: &mut Learned, begin: Instant, grants: u32, period: Duration, wait: Duration) {
         for n in 0..grants {
             learned.send(begin + period * n);
@@ -102,7 +136,7 @@ mod tests {
         for (grants, period, wait, expected) in [
             (10, 2 * MILLIS, 980 * MILLIS, Some(102)),
             (300, 10 * MILLIS, 57_000 * MILLIS, Some(204)),
-            // An hour is a punishment and no measure.
+            // An hour is a penalty and no measure.
             (300, 10 * MILLIS, 3_600_000 * MILLIS, Some(214)),
             (4, MILLIS, 60_000 * MILLIS, Some(2000)),
             (3, MILLIS, 1000 * MILLIS, None),
@@ -116,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_that_was_under_way_counts_still() {
+    fn a_grant_that_was_in_flight_still_counts() {
         let (mut learned, begin) = (Learned::default(), Instant::now());
         burst(&mut learned, begin, 8, Duration::ZERO, 1000 * MILLIS);
         learned.grant();
@@ -128,24 +162,64 @@ mod tests {
     }
 
     #[test]
-    fn what_was_long_ago_counts_for_nothing() {
+    fn grants_of_long_ago_count_for_nothing() {
         let (mut learned, begin) = (Learned::default(), Instant::now());
         learned.send(begin);
         learned.grant();
         let later = begin + 3600 * 1000 * MILLIS;
         burst(&mut learned, later, 10, Duration::ZERO, 1000 * MILLIS);
         assert_eq!(learned.period(later), Some(102 * MILLIS));
-        assert_eq!(learned.period(later + MEMORY), None);
     }
 
-    /// The last request of a window is no worse a witness than the first of the next.
     #[test]
     fn a_refusal_measures_the_same_wherever_a_window_ends() {
         for grants in [250, 295, 300, 301, 305, 350, 599, 601] {
             let (mut learned, begin) = (Learned::default(), Instant::now());
             burst(&mut learned, begin, grants, 200 * MILLIS, 6000 * MILLIS);
             let period = learned.period(begin + 200 * MILLIS * grants).unwrap_or_default();
-            assert!((200 * MILLIS..260 * MILLIS).contains(&period), "{grants}: {period:?}");
+            assert!((200 * MILLIS..265 * MILLIS).contains(&period), "{grants}: {period:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_further_refusal_the_pace_recovers_gradually() {
+        let begin = Instant::now();
+        for wait in [1000 * MILLIS, 60_000 * MILLIS] {
+            let mut learned = Learned::default();
+            burst(&mut learned, begin, 4, Duration::ZERO, wait);
+            let period = |after: Duration| learned.period(begin + wait + after);
+            let first = period(Duration::ZERO).unwrap();
+            assert!(first >= 250 * MILLIS);
+            assert_eq!(period(HOLD), Some(first), "it holds");
+            assert_eq!(period(HOLD + 1000 * MILLIS), Some(first.mul_f64(0.8)));
+            assert_eq!(period(HOLD + 2000 * MILLIS), Some(first.mul_f64(0.8 * 0.8)));
+            assert_eq!(period(HOLD * 6), None, "and then it is forgotten");
+        }
+    }
+
+    #[test]
+    fn a_refusal_during_a_recovery_doubles_the_hold() {
+        let (mut learned, mut now) = (Learned::default(), Instant::now());
+        burst(&mut learned, now, 10, Duration::ZERO, 1000 * MILLIS);
+        for hold in [10, 20, 40, 80, 160, 320, 600, 600].map(Duration::from_secs) {
+            let pause_ends = now + 1000 * MILLIS;
+            let period = learned.period(pause_ends).unwrap();
+            assert_eq!(learned.period(pause_ends + hold), Some(period), "{hold:?}");
+            now = pause_ends + hold * 11 / 10;
+            assert!(learned.period(now).unwrap() < period, "{hold:?}");
+            learned.send(now);
+            learned.refuse(now, 1000 * MILLIS);
+        }
+    }
+
+    #[test]
+    fn a_wait_of_any_length_overflows_nothing() {
+        for wait in [Duration::from_secs(i64::MAX as u64), Duration::MAX] {
+            let (mut learned, begin) = (Learned::default(), Instant::now());
+            burst(&mut learned, begin, 10, Duration::ZERO, wait);
+            assert!(learned.period(begin).is_some());
+            burst(&mut learned, begin, 10, Duration::ZERO, wait);
+            assert!(learned.period(begin).is_some());
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reading ahead: the walk in a task of its own.
+//! Reading ahead: the run of a list in a task of its own.
 
 use std::{
     future::poll_fn,
@@ -9,29 +9,29 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{Step, Walk};
+use super::list_run::{ListRun, ListStep};
 use crate::error::Result;
 
-/// A walk that is up to so many pages ahead of its reader. Its task ends when this is dropped.
+/// A run that is up to a number of pages ahead of its reader. Its task ends when this is dropped.
 pub(super) struct Ahead {
-    pages: mpsc::Receiver<Result<Step>>,
+    pages: mpsc::Receiver<Result<ListStep>>,
     task: JoinHandle<()>,
 }
 
 impl Ahead {
-    pub(super) fn new(mut walk: Walk, pages: usize) -> Self {
+    pub(super) fn new(mut run: ListRun, pages: usize) -> Self {
         let (sender, receiver) = mpsc::channel(pages.min(tokio::sync::Semaphore::MAX_PERMITS));
         let task = tokio::spawn(async move {
-            // The place is taken before the page is asked for, so that no page too many is held.
-            while let Ok(place) = sender.reserve().await {
-                let Some(step) = poll_fn(|cx| walk.as_mut().poll_next(cx)).await else { return };
-                place.send(step);
+            // A slot is reserved before its page is requested, so that no page too many is held.
+            while let Ok(slot) = sender.reserve().await {
+                let Some(step) = poll_fn(|cx| run.as_mut().poll_next(cx)).await else { return };
+                slot.send(step);
             }
         });
         Self { pages: receiver, task }
     }
 
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Step>>> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ListStep>>> {
         if let Some(step) = ready!(self.pages.poll_recv(cx)) {
             return Poll::Ready(Some(step));
         }

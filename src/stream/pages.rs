@@ -13,15 +13,15 @@ use crate::{cursor::Cursor, error::Result, page::Page, stats::Stats};
 
 /// The pages of a list. Made by [`EventStream::pages`] and [`Take::pages`](super::Take::pages).
 ///
-/// An empty page is given like any other; the list goes on behind it. A page whose own next link
-/// can't be followed is given, and its error after it.
+/// An empty page is yielded like any other, and the list continues after it. A page with a bad next link
+/// is yielded, and its error after it.
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Pages {
     #[pin]
     events: EventStream,
-    /// How many events there may still be.
+    /// The number of events that may still be yielded.
     left: Option<usize>,
     /// `None` was returned because no event is left to take.
     is_used_up: bool,
@@ -32,19 +32,18 @@ impl Pages {
         Self { events, left, is_used_up: false }
     }
 
-    /// Where the list goes on behind the last page handed out, as [`EventStream::cursor`].
+    /// The position after the last page yielded, as [`EventStream::cursor`].
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.events.cursor()
     }
 
-    /// After an error, makes the next poll ask again for the page that failed, as
-    /// [`EventStream::resume`].
+    /// After an error, makes the next poll request the failed page again, as [`EventStream::resume`].
     pub fn resume(&mut self) {
         self.events.resume();
     }
 
-    /// What the stream has done so far.
+    /// Counts of the stream's work so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.events.stats()

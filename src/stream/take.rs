@@ -13,7 +13,7 @@ use crate::{cursor::Cursor, error::Result, event::Event, stats::Stats};
 
 /// The first events of a list. Made by [`EventStream::take`].
 ///
-/// It ends after so many events, or with the list; [`cursor`](Self::cursor) tells which: `None`
+/// It ends after this number of events or with the list. [`cursor`](Self::cursor) tells which: it is `None`
 /// only if the list is complete.
 #[pin_project]
 #[derive(Debug)]
@@ -32,24 +32,23 @@ impl Take {
         Self { events, left: n, is_used_up: false }
     }
 
-    /// The same events by pages, the last one cut where they end.
+    /// The same events by pages. The last page is cut after the last event.
     pub fn pages(self) -> Pages {
         Pages::new(self.events, Some(self.left))
     }
 
-    /// Where the list goes on behind the last event handed out, as [`EventStream::cursor`].
+    /// The position after the last event yielded, as [`EventStream::cursor`].
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.events.cursor()
     }
 
-    /// After an error, makes the next poll ask again for the page that failed, as
-    /// [`EventStream::resume`].
+    /// After an error, makes the next poll request the failed page again, as [`EventStream::resume`].
     pub fn resume(&mut self) {
         self.events.resume();
     }
 
-    /// What the stream has done so far.
+    /// Counts of the stream's work so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.events.stats()
@@ -73,7 +72,7 @@ impl Stream for Take {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // Malformed items come on top of what is left.
+        // Malformed items come in addition to what is left.
         let (lower, upper) = self.events.size_hint();
         if self.left == 0 { (0, Some(0)) } else { (lower.min(self.left), upper) }
     }

@@ -81,6 +81,11 @@ impl TokenProvider {
         Self { access, state: Arc::default() }
     }
 
+    /// False if there is no other token to be had after a 401.
+    pub(crate) fn can_renew(&self) -> bool {
+        matches!(self.access, Access::Source(_))
+    }
+
     /// Returns the token for an attempt.
     pub(crate) async fn credential(&self) -> Result<Credential> {
         // Read first: the token may have missed a renewal that happens after this.

@@ -262,7 +262,7 @@ async fn any_other_answer_to_a_cursor_is_what_it_always_is() {
 }
 
 #[tokio::test]
-async fn in_mid_walk_the_same_answers_are_answers() {
+async fn a_later_page_that_is_gone_is_an_error_of_the_cursor() {
     for status in [400, 404, 410] {
         let service = Service::start(move |call| match &*call.cursor {
             "" => call.page("a", Some("1")),
@@ -271,18 +271,18 @@ async fn in_mid_walk_the_same_answers_are_answers() {
         })
         .await;
         let client = service.client();
-        let refused = format!("Api {status}");
         let mut events = client.list(ListEvents::new());
-        assert_eq!(read(&mut events).await, ["a", "b", &refused]);
+        assert_eq!(read_some(2, &mut events).await, ["a", "b"]);
+        let error = error(&mut events).await;
+        assert_eq!((kind(&error), error.status()), ("Cursor".into(), Some(status)));
         let stale = events.cursor().unwrap();
-        // The same stream goes on with its walk; the same place in another hand is a cursor.
         events.resume();
-        assert_eq!(read(&mut events).await, [&*refused]);
+        assert_eq!(read(&mut events).await, ["Cursor"], "after resume() too");
         assert_eq!(read(client.resume(&stale)).await, ["Cursor"]);
         let mut begun = client.list(ListEvents::new());
         read_some(1, &mut begun).await;
         let cursor = begun.cursor().unwrap();
-        assert_eq!(read(client.resume(&cursor)).await, ["b", &refused]);
+        assert_eq!(read(client.resume(&cursor)).await, ["b", "Cursor"]);
     }
 }
 

@@ -1,0 +1,115 @@
+//! The one generator of a list: from page to page along the next links.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use futures_core::Stream;
+
+use crate::{
+    cursor::Cursor,
+    error::{Error, LinkErrorKind, Result},
+    fetch::{Fetched, Shared},
+    link::CycleDetector,
+    stats::Meter,
+};
+
+/// This number of empty pages in a row is no progress.
+const EMPTY_PAGES: u32 = 1000;
+
+/// The generator, in its box.
+pub(super) type ListRun = Pin<Box<dyn Stream<Item = Result<ListStep>> + Send>>;
+
+/// A page, and the number of its items that were yielded before the run began.
+pub(super) type ListStep = (Fetched, usize);
+
+/// The position at which a run begins.
+#[derive(Clone, Debug)]
+pub(super) struct ListStart {
+    pub(super) cursor: Cursor,
+    /// The cursor was given by a user, so that a refusal of its page means that it is stale.
+    pub(super) from_user: bool,
+}
+
+impl ListStart {
+    pub(super) fn at(cursor: Cursor) -> Self {
+        Self { cursor, from_user: false }
+    }
+}
+
+/// The number of events at which the reader will stop, counted like [`Stats::events`](crate::Stats::events), so that
+/// nothing after them is read ahead.
+#[derive(Debug)]
+pub(super) struct Demand(AtomicU64);
+
+impl Demand {
+    pub(super) fn unlimited() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+
+    pub(super) fn limit(&self, events: u64) {
+        self.0.store(events, Relaxed);
+    }
+
+    fn is_met(&self, events: u64) -> bool {
+        events >= self.0.load(Relaxed)
+    }
+}
+
+/// Reads page after page from `start`, as far as there is demand. `events` were yielded before.
+pub(super) fn list_run(
+    shared: Arc<Shared>,
+    start: ListStart,
+    meter: Arc<Meter>,
+    demand: Arc<Demand>,
+    mut events: u64,
+) -> ListRun {
+    Box::pin(async_stream::try_stream! {
+        let ListStart { cursor: Cursor { url, taken, query }, from_user } = start;
+        let mut url = shared.origins.admit(&url)?;
+        let is_first = query.url(&shared.events).is_ok_and(|first| first == url);
+        let page = shared.page(url, is_first.then_some(&query), &meter).await;
+        let mut page = if is_first && !from_user { page? } else { page.map_err(stale)? };
+        let mut taken = taken.resume_at(page.batch.len(), |index| page.batch.id(index));
+        let mut cycles = CycleDetector::new(&page.url);
+        let mut empty_pages = 0;
+        loop {
+            empty_pages = if page.batch.len() == 0 { empty_pages + 1 } else { 0 };
+            events += page.batch.events_from(taken) as u64;
+            page.next = page.next.and_then(|next| {
+                next.map(|next| cycles.follow(&next).and_then(|()| progress(empty_pages)).map(|()| next)).transpose()
+            });
+            let next = page.next.as_ref().ok().cloned().flatten();
+            yield (page, taken);
+            match next {
+                Some(next) if !demand.is_met(events) => url = next,
+                _ => break,
+            }
+            page = shared.page(url, None, &meter).await.map_err(stale)?;
+            taken = 0;
+        }
+    })
+}
+
+/// The meaning of a refusal of any page but the first one of a list.
+fn stale(error: Error) -> Error {
+    match error {
+        error if !matches!(error.page_status(), Some(400 | 404 | 410)) => error,
+        Error::Api(response) => Error::Cursor {
+            reason: "the service no longer knows the cursor's page; list the range again".into(),
+            source: Some(response),
+        },
+        error => error,
+    }
+}
+
+fn progress(empty_pages: u32) -> Result<()> {
+    if empty_pages < EMPTY_PAGES {
+        return Ok(());
+    }
+    Err(Error::link(LinkErrorKind::NoProgress, format!("{EMPTY_PAGES} in a row, and still a next link")))
+}
