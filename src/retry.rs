@@ -174,11 +174,11 @@ impl RetryPolicy {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let delay = self.delay(number, &error, backoff);
-            let Some(delay) = delay.filter(|delay| *delay <= self.left(begun, clock)) else {
+            let fits = |delay: &Duration| self.max_elapsed.is_none() || *delay < self.left(begun, clock);
+            let Some(delay) = self.delay(number, &error, backoff).filter(fits) else {
                 return Err(error);
             };
-            tracing::warn!(attempt = number, wait_ms = delay.as_millis(), "retrying: {error}");
+            tracing::warn!(attempt = number, wait_ms = delay.as_millis(), "trying again: {error}");
             failed = error.page_status();
             wait(failed, delay).await;
             number += 1;

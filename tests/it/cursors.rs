@@ -262,6 +262,50 @@ async fn any_other_answer_to_a_cursor_is_what_it_always_is() {
 }
 
 #[tokio::test]
+async fn each_event_comes_with_the_position_after_it() {
+    let service = Service::walk(&["a b", "", "!1 c"]).await;
+    let client = service.client();
+    let mut plain = client.list(ListEvents::new());
+    let mut events = client.list(ListEvents::new()).with_cursors();
+    let mut all = Vec::new();
+    while let Some(item) = within(events.next()).await {
+        let _ = within(plain.next()).await;
+        match item {
+            Ok((event, cursor)) => {
+                assert_eq!(cursor, plain.cursor(), "after {}", event.id());
+                assert_eq!(cursor, events.cursor());
+                if let Some(cursor) = &cursor {
+                    let rest = labels("a b !1 c");
+                    let next = rest.iter().position(|label| label == event.id()).unwrap() + 1;
+                    assert_eq!(read(client.resume(cursor)).await, rest[next..]);
+                }
+                all.push(event.id().to_owned());
+            }
+            Err(error) => assert_eq!(kind(&error), "Item"),
+        }
+    }
+    assert_eq!(all, ["a", "b", "c"]);
+    assert!(events.cursor().is_none() && events.stats().events == 3);
+}
+
+#[tokio::test]
+async fn with_cursors_continues_after_an_error() {
+    let service = Service::start(|call| match call.n {
+        1 => refusal(403),
+        _ if call.cursor.is_empty() => call.page("a", Some("1")),
+        _ => call.page("b", None),
+    })
+    .await;
+    let mut events = service.client().list(ListEvents::new()).with_cursors();
+    assert_eq!(within(events.next()).await.unwrap().unwrap().0.id(), "a");
+    assert_eq!(kind(&within(events.next()).await.unwrap().unwrap_err()), "Api 403");
+    assert!(within(events.next()).await.is_none());
+    events.resume();
+    let (event, cursor) = within(events.next()).await.unwrap().unwrap();
+    assert_eq!((event.id(), cursor), ("b", None));
+}
+
+#[tokio::test]
 async fn a_later_page_that_is_gone_is_an_error_of_the_cursor() {
     for status in [400, 404, 410] {
         let service = Service::start(move |call| match &*call.cursor {

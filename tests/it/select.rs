@@ -93,6 +93,7 @@ fn streams(client: &Client, prefetch: usize) -> Vec<(&'static str, Items)> {
     };
     vec![
         subject!("EventStream", list()),
+        subject!("WithCursors", list().with_cursors()),
         subject!("Pages", list().pages()),
         subject!("Take", list().take(9)),
         subject!("Take of 2", list().take(2)),

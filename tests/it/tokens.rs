@@ -8,11 +8,11 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{FutureExt, future::BoxFuture, stream::FuturesUnordered, stream::StreamExt};
+use futures::{FutureExt, future::BoxFuture, poll, stream::FuturesUnordered, stream::StreamExt};
 use tokio::sync::Semaphore;
 use webex_events::{
-    Client, ClientBuilder, Error, ListEvents, Result, RetryPolicy, Token, TokenSource, TransportError,
-    token_fn,
+    Client, ClientBuilder, Error, ListEvents, RateLimit, Result, RetryPolicy, Token, TokenSource,
+    TransportError, token_fn,
 };
 use wiremock::ResponseTemplate;
 
@@ -160,6 +160,37 @@ async fn the_second_request_is_not_an_attempt_of_the_policy() {
     assert_eq!((answer.status(), answer.attempts()), (503, 4));
     assert_eq!((events.stats().requests, events.stats().retries), (4, 3));
     assert_eq!(source.asked(), [None, Some("t0".into()), None, Some("t1".into())]);
+}
+
+/// A source that refuses must be able to stop a client between two requests, however long the pace or a pause
+/// holds the second one back.
+#[tokio::test]
+async fn every_request_is_paced_first_and_gets_its_token_then() {
+    let service = Service::start(|call| pages(call, |token, _| token == "t1")).await;
+    let source = Source::new([Err(Error::Config("the lease is over".into()))]);
+    let paced = RateLimit::per_minute(NonZeroU32::MIN);
+    let client = source.with(builder(&service.url()).rate_limit(paced));
+    let mut events = client.list(ListEvents::new());
+    within(async {
+        while service.count() == 0 {
+            assert!(poll!(events.next()).is_pending());
+            support::settle().await;
+        }
+    })
+    .await;
+    for _ in 0..20 {
+        assert!(poll!(events.next()).is_pending());
+        support::settle().await;
+    }
+    assert_eq!(source.asked(), [None], "the second request waits for its pace before it gets a token");
+
+    let quick = RateLimit::per_second(NonZeroU32::new(20).unwrap());
+    let client = source.with(builder(&service.url()).rate_limit(quick));
+    let mut events = client.list(ListEvents::new());
+    assert_eq!(kind(&error(&mut events).await), "Config");
+    assert_eq!(source.asked(), [None, None, Some("t0".into())]);
+    assert!(events.stats().waited >= std::time::Duration::from_millis(40), "it was paced before");
+    assert_eq!(events.stats().requests, 1, "the refused request is not sent");
 }
 
 #[tokio::test]
