@@ -26,7 +26,7 @@ use crate::{
 /// The way to the service.
 ///
 /// Cloning it is cheap, and clones share everything: the pool of connections, the pace of
-/// [`rate_limit`](ClientBuilder::rate_limit), and the pauses that the service asks for, since it
+/// [`rate_limit`](ClientBuilder::rate_limit), and the pauses that the service asks for ([`RetryPolicy`]), since it
 /// counts by user and not by connection.
 ///
 /// ```no_run

@@ -56,7 +56,7 @@ pub(crate) struct Fetched {
     /// The requested URL, before redirects.
     pub(crate) url: Url,
     pub(crate) batch: Arc<Batch>,
-    /// The page behind this one; none means that this is the last. An error comes after the events.
+    /// The page after this one; none means that this is the last. An error comes after the events.
     pub(crate) next: Result<Option<Url>>,
     pub(crate) previous: Option<Url>,
     pub(crate) tracking_id: Option<Box<str>>,
@@ -108,7 +108,7 @@ impl Shared {
         Ok(Fetched { url, batch, next, previous, tracking_id, served_at })
     }
 
-    /// What time it is for the service, as far as its answers tell.
+    /// The service's time, as far as its responses tell.
     pub(crate) fn service_time(&self) -> Option<DateTime<Utc>> {
         self.response_stats.service_time(self.clock.now())
     }

@@ -285,7 +285,7 @@ mod tests {
         error::{ApiError, TransportError},
     };
 
-    fn answer(status: u16, retry_after: Option<u64>) -> Error {
+    fn response(status: u16, retry_after: Option<u64>) -> Error {
         ApiError::new(status, None, retry_after.map(Duration::from_secs), String::new(), 1).into()
     }
 
@@ -329,21 +329,21 @@ mod tests {
         let policy = RetryPolicy::default();
         let millis = |n| Some(Duration::from_millis(n));
         for (attempt, error, jitter, expected) in [
-            (1, answer(500, None), 0.5, millis(250)),
-            (2, answer(500, None), 0.5, millis(500)),
-            (3, answer(503, None), 0.0, millis(0)),
-            (7, answer(502, None), 0.5, millis(15_000)),
-            (9, answer(408, None), 0.5, millis(15_000)),
-            (1, answer(429, Some(7)), 0.5, millis(7_000)),
-            (9, answer(423, Some(0)), 0.5, millis(15_000)),
-            (2, answer(503, Some(1)), 0.9, millis(1_000)),
-            (5, answer(503, Some(1)), 0.5, millis(4_000)),
-            (1, answer(429, Some(3600)), 0.5, millis(3_600_000)),
-            (1, answer(429, Some(3601)), 0.5, None),
-            (1, answer(429, Some(u64::MAX)), 0.5, None),
-            (10, answer(500, None), 0.5, None),
-            (1, answer(400, Some(1)), 0.5, None),
-            (1, answer(501, None), 0.5, None),
+            (1, response(500, None), 0.5, millis(250)),
+            (2, response(500, None), 0.5, millis(500)),
+            (3, response(503, None), 0.0, millis(0)),
+            (7, response(502, None), 0.5, millis(15_000)),
+            (9, response(408, None), 0.5, millis(15_000)),
+            (1, response(429, Some(7)), 0.5, millis(7_000)),
+            (9, response(423, Some(0)), 0.5, millis(15_000)),
+            (2, response(503, Some(1)), 0.9, millis(1_000)),
+            (5, response(503, Some(1)), 0.5, millis(4_000)),
+            (1, response(429, Some(3600)), 0.5, millis(3_600_000)),
+            (1, response(429, Some(3601)), 0.5, None),
+            (1, response(429, Some(u64::MAX)), 0.5, None),
+            (10, response(500, None), 0.5, None),
+            (1, response(400, Some(1)), 0.5, None),
+            (1, response(501, None), 0.5, None),
         ] {
             let backoff = policy.bound(attempt).mul_f64(jitter);
             assert_eq!(policy.delay(attempt, &error, backoff), expected, "{attempt}, {error}");
@@ -358,7 +358,7 @@ mod tests {
             .max_wait(Duration::MAX);
         for attempt in [1, 31, 32, 33, 64, u32::MAX - 1] {
             let backoff = policy.bound(attempt).mul_f64(0.999);
-            assert!(policy.delay(attempt, &answer(500, None), backoff).is_some());
+            assert!(policy.delay(attempt, &response(500, None), backoff).is_some());
         }
     }
 
@@ -392,14 +392,14 @@ mod tests {
         let policy = RetryPolicy::default();
         let second = policy.run(
             &clock,
-            |Attempt { number: n, .. }| async move { if n == 2 { Ok(n) } else { Err(answer(500, None)) } },
+            |Attempt { number: n, .. }| async move { if n == 2 { Ok(n) } else { Err(response(500, None)) } },
             |_, _| async {},
         );
         assert_eq!(second.await.unwrap(), 2);
         let told = policy.run(
             &clock,
             |Attempt { number: n, failed, .. }| async move {
-                if n == 3 { Ok(failed) } else { Err(answer(500 + u16::try_from(n).unwrap() * 2, None)) }
+                if n == 3 { Ok(failed) } else { Err(response(500 + u16::try_from(n).unwrap() * 2, None)) }
             },
             |_, _| async {},
         );
@@ -407,7 +407,7 @@ mod tests {
         let once = RetryPolicy::never();
         let never = once.run(
             &clock,
-            |_| async { Err::<(), _>(answer(500, None)) },
+            |_| async { Err::<(), _>(response(500, None)) },
             |_, _| async { unreachable!("there is nothing to wait for") },
         );
         assert_eq!(never.await.unwrap_err().status(), Some(500));
@@ -444,23 +444,23 @@ mod tests {
     #[test]
     fn without_a_backoff_or_after_a_final_error_a_resumed_request_still_waits() {
         let policy = RetryPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
-        for error in [answer(503, None), answer(403, None), TransportError::new("refused", "no").into()] {
+        for error in [response(503, None), response(403, None), TransportError::new("refused", "no").into()] {
             let mut backoff = ResumeBackoff::default();
             let waits = [(); 6].map(|()| wait_after(&mut backoff, &error, &policy, 0.5));
             assert_eq!(waits, [100, 200, 400, 800, 1000, 1000], "{error}");
         }
         let mut backoff = ResumeBackoff { failures: u32::MAX, ..ResumeBackoff::default() };
-        assert_eq!(wait_after(&mut backoff, &answer(503, None), &policy, 0.5), 1000);
+        assert_eq!(wait_after(&mut backoff, &response(503, None), &policy, 0.5), 1000);
     }
 
     #[test]
     fn a_resumed_request_waits_for_what_the_service_asks_up_to_the_longest_wait() {
         let policy = RetryPolicy::default();
         for (error, expected) in [
-            (answer(503, Some(70)), 70_000),
-            (answer(503, Some(u64::MAX)), 3_600_000),
+            (response(503, Some(70)), 70_000),
+            (response(503, Some(u64::MAX)), 3_600_000),
             // The pacer holds back a 429.
-            (answer(429, Some(70)), 250),
+            (response(429, Some(70)), 250),
         ] {
             assert_eq!(wait_after(&mut ResumeBackoff::default(), &error, &policy, 0.0), expected, "{error}");
         }
@@ -475,7 +475,7 @@ mod tests {
             &clock,
             |_| {
                 *calls.lock().unwrap() += 1;
-                async { Err::<(), _>(answer(503, None)) }
+                async { Err::<(), _>(response(503, None)) }
             },
             |_, wait| clock.sleep(wait),
         );

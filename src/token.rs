@@ -74,6 +74,10 @@ impl fmt::Debug for Token {
 /// clones, however many streams they have; all streams whose token was rejected meanwhile get the same result. A
 /// call without a rejected token can come at any time.
 ///
+/// Each request waits for the pace and for pauses first, gets its token then, and is sent immediately after that, the
+/// second request after a 401 included. A source may therefore refuse: this is the way to stop a client between two
+/// requests, such as when a lease has ended. An [`Error::Config`] isn't retried and ends the stream.
+///
 /// # Errors
 ///
 /// The attempt fails with the error of the source. A transient error

@@ -19,7 +19,7 @@ const SLOWEST: Duration = Duration::from_secs(2);
 
 /// The pace at which requests are not refused, as far as the responses show it.
 ///
-/// A refusal measures it: the number of requests granted in the time up to the end of the wait that is asked for. A
+/// A refusal measures it: the number of requests granted in the time up to the end of the wait. A
 /// further one makes it slower by a tenth at least. Without a further one it recovers, because the refusal may have been
 /// about another program's requests, or the limit may have changed. A refusal during a recovery doubles the time
 /// until the next one, so that a limit that stays the same costs ever fewer refusals.

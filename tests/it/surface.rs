@@ -18,6 +18,7 @@ use webex_events::{
     ApiError, Checkpoint, Client, ClientBuilder, Cursor, Error, Event, EventData, EventStream, EventType,
     FieldError, Follow, LinkErrorKind, ListEvents, MalformedItem, OAuth, Page, Pages, RateLimit, Resource,
     Result, RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token, TokenSource,
+    WithCursors,
 };
 
 /// Fails to compile if the type has the trait.
@@ -77,6 +78,7 @@ fn public_types_can_be_shared_and_shown() {
 fn streams_are_fused_and_can_move_between_tasks() {
     stream::<Event, EventStream>();
     stream::<Event, Take>();
+    stream::<(Event, Option<Cursor>), WithCursors>();
     stream::<Page, Pages>();
     stream::<SliceItem, SliceStream>();
     stream::<Event, Follow>();
@@ -254,7 +256,10 @@ async fn streams_have_the_methods_of_the_design() {
     let mut pages: Pages = take.pages();
     let _: (Option<Cursor>, Stats) = (pages.cursor(), pages.stats());
     pages.resume();
-    let _: Pages = client.resume(&cursor.unwrap()).pages();
+    let _: Pages = client.resume(&cursor.clone().unwrap()).pages();
+    let mut with_cursors: WithCursors = client.resume(&cursor.unwrap()).with_cursors();
+    let _: (Option<Cursor>, Stats) = (with_cursors.cursor(), with_cursors.stats());
+    with_cursors.resume();
 }
 
 /// Never called: that it compiles is the test.
@@ -356,7 +361,8 @@ fn policies_are_built_from_their_defaults() {
     let _: RetryPolicy = RetryPolicy::default()
         .attempts(one)
         .backoff(Duration::from_millis(500), Duration::from_secs(30))
-        .max_wait(Duration::from_secs(3600));
+        .max_wait(Duration::from_secs(3600))
+        .max_elapsed(Duration::from_secs(7200));
     let _: RateLimit = RateLimit::per_second(one).burst(one);
     let _: RateLimit = RateLimit::per_minute(one);
 }
