@@ -1,8 +1,16 @@
 //! `Client` and `ClientBuilder`.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env::{self, VarError},
+    fmt,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 
 use crate::{
     checkpoint::Checkpoint,
@@ -19,9 +27,23 @@ use crate::{
     slice::Slice,
     stream::{EventStream, Follow, SliceStream},
     token::{Access, Token, TokenProvider, TokenSource},
-    transport::{Settings, Transport},
-    trusted_url::{is_loopback, trusted_url},
+    transport::{HttpService, Settings, Transport},
+    trusted_url::trusted_url,
 };
+
+/// The base URL unless another is set.
+const DEFAULT_BASE_URL: &str = "https://webexapis.com/v1";
+
+/// The base URL of Webex for Government (`FedRAMP`), for [`ClientBuilder::base_url`].
+///
+/// ```
+/// use webex_events::{Client, FEDRAMP_BASE_URL};
+///
+/// let client = Client::builder().token("NGRjZmQ5ZDAt").base_url(FEDRAMP_BASE_URL).build()?;
+/// # drop(client);
+/// # Ok::<(), webex_events::Error>(())
+/// ```
+pub const FEDRAMP_BASE_URL: &str = "https://api-usgov.webex.com/v1";
 
 /// The way to the service.
 ///
@@ -52,9 +74,38 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the token can't be one.
+    /// [`Error::Config`] if the token is invalid, or the proxy in the environment.
     pub fn new(token: impl Into<Token>) -> Result<Self> {
         Self::builder().token(token).build()
+    }
+
+    /// A client with the token in the environment variable `WEBEX_ACCESS_TOKEN`, and the base URL in
+    /// `WEBEX_BASE_URL` if that is set and not empty. All other settings are the defaults of [`ClientBuilder`].
+    ///
+    /// ```no_run
+    /// use webex_events::Client;
+    ///
+    /// let client = Client::from_env()?;
+    /// # drop(client);
+    /// # Ok::<(), webex_events::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if `WEBEX_ACCESS_TOKEN` is missing or either value is invalid.
+    pub fn from_env() -> Result<Self> {
+        let variable = |name: &str| match env::var(name) {
+            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(Error::config(format!("`{name}` is not UTF-8"))),
+        };
+        let token = variable("WEBEX_ACCESS_TOKEN")?
+            .ok_or_else(|| Error::config("there is no token in `WEBEX_ACCESS_TOKEN`"))?;
+        let builder = Self::builder().token(token);
+        match variable("WEBEX_BASE_URL")? {
+            Some(url) => builder.base_url(url).build(),
+            None => builder.build(),
+        }
     }
 
     /// Settings, to be built into a client.
@@ -149,6 +200,40 @@ impl Client {
         self.shared.event(id).await
     }
 
+    /// Gets another resource under the base URL, such as `people/me`: with the same token, pace, pauses, retries and
+    /// limits as a page of events.
+    ///
+    /// `path` is relative to the base URL, with or without a leading slash, and may have a query. It is sent byte for
+    /// byte, so anything that a URL can't hold must be percent-encoded. Links to further pages are not followed.
+    ///
+    /// ```no_run
+    /// use webex_events::Client;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// #[serde(rename_all = "camelCase")]
+    /// struct Person {
+    ///     display_name: String,
+    /// }
+    ///
+    /// # async fn example(client: Client) -> webex_events::Result<()> {
+    /// let me: Person = client.get_json("people/me").await?;
+    /// println!("{}", me.display_name);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`] for a path that leaves the base URL or can't be sent as it is, without a request;
+    /// [`Error::Decode`] for a body that isn't a `T`; otherwise any error that ends a list.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts the request.
+    pub async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.shared.json(path).await
+    }
+
     /// What time it is for the service, in UTC: the `Date` of the latest answer to this client or a clone,
     /// moved on by the time since. `None` before the first answer with a `Date`.
     ///
@@ -204,6 +289,7 @@ impl fmt::Debug for Client {
 /// | [`base_url`](Self::base_url) | `https://webexapis.com/v1` |
 /// | [`retry`](Self::retry) | [`RetryPolicy::default`] |
 /// | [`rate_limit`](Self::rate_limit) | none |
+/// | [`http_service`](Self::http_service) | a client of the crate `reqwest` |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`read_timeout`](Self::read_timeout) | 60 s |
 /// | [`attempt_timeout`](Self::attempt_timeout) | 10 min |
@@ -293,9 +379,9 @@ impl ClientBuilder {
         self
     }
 
-    /// How long setting up a connection may take.
+    /// The time limit for setting up a connection, 10 s unless set.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.connect_timeout = timeout;
+        self.settings.connect_timeout = Some(timeout);
         self
     }
 
@@ -340,17 +426,51 @@ impl ClientBuilder {
         self
     }
 
-    /// The proxy for all requests, as a URL. Without it the system's settings hold (`HTTPS_PROXY`,
-    /// `NO_PROXY`), except when the base URL is a loopback host: that one is never asked by proxy.
+    /// The proxy for all requests, as an `http` or `https` URL. SOCKS is not supported.
+    ///
+    /// Unless set, the settings of the system apply (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`), except for
+    /// requests to a loopback host, such as an allowed origin on this machine: those go there directly, because the
+    /// proxy would see the token. [`build`](Self::build) refuses a value of the environment that a request would use
+    /// and that is not a proxy, so that no setting is ignored silently.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.settings.proxy = Some(url.into());
         self
     }
 
     /// Trusts a further root certificate, in PEM form, or several in one bundle: for networks that
-    /// inspect TLS. The system's are trusted as they are.
+    /// inspect TLS. Those of the system are trusted too.
     pub fn root_certificate(mut self, pem: &[u8]) -> Self {
         self.settings.root_certificates.push(pem.to_vec());
+        self
+    }
+
+    /// The client certificate for servers and gateways that request one: the certificate, those of its issuers if
+    /// there are any, and its private key, all in PEM form.
+    ///
+    /// ```no_run
+    /// use webex_events::Client;
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let identity = std::fs::read("client.pem")?;
+    /// let client = Client::builder().token("NGRjZmQ5ZDAt").client_identity(&identity).build()?;
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_identity(mut self, pem: &[u8]) -> Self {
+        self.settings.client_identity = Some(pem.to_vec());
+        self
+    }
+
+    /// Sends requests through this service instead of the built-in HTTP client: for an HTTP stack of your own, another
+    /// TLS library, or a double in tests. Its documentation has an example of each.
+    ///
+    /// [`proxy`](Self::proxy), [`connect_timeout`](Self::connect_timeout),
+    /// [`root_certificate`](Self::root_certificate) and [`client_identity`](Self::client_identity) are settings of the
+    /// built-in client: with a service they are an [`Error::Config`]. All other settings apply. A [`TokenSource`]
+    /// sends its own requests; [`OAuth::http_service`](crate::OAuth::http_service) gives it the same service.
+    pub fn http_service(mut self, service: impl HttpService) -> Self {
+        self.settings.http_service = Some(Arc::new(service));
         self
     }
 
@@ -358,22 +478,24 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], which says what can't be.
+    /// [`Error::Config`], which names the setting that is missing, invalid or contradicts another.
     pub fn build(self) -> Result<Client> {
         let access = self.access.ok_or_else(|| Error::config("there is no token"))?;
         access.check()?;
-        let mut base =
-            trusted_url("base URL", self.base_url.as_deref().unwrap_or("https://webexapis.com/v1"))?;
+        let mut base = trusted_url("base URL", self.base_url.as_deref().unwrap_or(DEFAULT_BASE_URL))?;
         let mut origins = AllowedOrigins::new(&base);
+        let mut urls = vec![base.clone()];
         for origin in &self.origins {
-            origins.add(&trusted_url("allowed origin", origin)?);
+            let url = trusted_url("allowed origin", origin)?;
+            origins.add(&url);
+            urls.push(url);
         }
         for (name, timeout) in [
             ("connect", self.settings.connect_timeout),
-            ("read", self.settings.read_timeout),
-            ("attempt", self.settings.attempt_timeout),
+            ("read", Some(self.settings.read_timeout)),
+            ("attempt", Some(self.settings.attempt_timeout)),
         ] {
-            if timeout.is_zero() {
+            if timeout.is_some_and(|timeout| timeout.is_zero()) {
                 return Err(Error::config(format!("a {name} timeout of 0 would fail every request")));
             }
         }
@@ -383,7 +505,7 @@ impl ClientBuilder {
                 self.settings.max_page_bytes
             )));
         }
-        let transport = Transport::new(&self.settings, is_loopback(&base))?;
+        let transport = Transport::new(&self.settings, &urls)?;
         let path = format!("{}/events", base.path().trim_end_matches('/'));
         base.set_path(&path);
         let shared = Shared {

@@ -9,7 +9,12 @@ mod text;
 mod transport;
 
 pub(crate) use self::text::without_queries;
-pub use self::{api::ApiError, decode::DecodeError, item::MalformedItem, transport::TransportError};
+pub use self::{
+    api::ApiError,
+    decode::DecodeError,
+    item::MalformedItem,
+    transport::{TransportError, TransportErrorKind},
+};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,6 +1,7 @@
 //! From a URL to a page: pacing, retries, one GET, decoding, links.
 
 use std::{
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -11,18 +12,15 @@ use std::{
 use chrono::{DateTime, Utc};
 use http::{
     HeaderMap, HeaderName,
-    header::{CONTENT_TYPE, DATE, LINK, RETRY_AFTER},
+    header::{DATE, LINK, RETRY_AFTER},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::{
     clock::Clock,
-    error::{ApiError, DecodeError, Error, Result, without_queries},
-    event::{
-        Event,
-        batch::{Batch, Rejected},
-    },
+    error::{ApiError, Error, Result, without_queries},
+    event::{Event, batch::Batch},
     link::{self, AllowedOrigins},
     mask::Mask,
     page,
@@ -33,8 +31,13 @@ use crate::{
     stats::Meter,
     timer::current_runtime,
     token::{Token, TokenProvider},
-    transport::{Response, Transport},
+    transport::{self, Response, Transport},
 };
+
+mod body;
+mod resource;
+
+use body::Undecodable;
 
 /// What all clones of a client share.
 #[derive(Debug)]
@@ -65,14 +68,18 @@ pub(crate) struct Fetched {
     pub(crate) served_at: Option<DateTime<Utc>>,
 }
 
-/// A 200, and what belongs to it.
+/// A 200 with its decoded body.
 #[derive(Debug)]
-struct PageResponse {
+struct Decoded<T> {
     /// The requested URL, before redirects.
     url: Url,
+    /// Without its body.
     response: Response,
-    /// The token it was requested with.
+    /// The token of the request.
     token: Token,
+    body: T,
+    /// The length of the body in bytes.
+    bytes: usize,
     served_at: Option<DateTime<Utc>>,
 }
 
@@ -94,13 +101,17 @@ impl Shared {
     /// Fetches the page at `url`. If it is the first page of `first`, it may be requested in a smaller
     /// size.
     pub(crate) async fn page(&self, url: Url, first: Option<&ListEvents>, meter: &Meter) -> Result<Fetched> {
-        let PageResponse { url, response, token, served_at } = self.request(url, first, meter).await?;
+        if first.is_some() {
+            transport::uri(&url)?;
+        }
+        let decode = |body| Ok(page::decode(body)?.returning(&self.transport.buffers));
+        let Decoded { url, response, body, bytes, served_at, .. } =
+            self.request(url, first, meter, decode).await?;
         let headers = response.headers.get_all(LINK).iter().map(http::HeaderValue::as_bytes);
         let links = link::links(headers, &response.url, &self.origins);
         let tracking_id = response.tracking_id();
-        meter.body(response.body.len());
-        let decode = |body| Ok(page::decode(body)?.returning(&self.transport.buffers));
-        let batch = decoded(response, &url, &token, decode)?;
+        let batch = Arc::new(body);
+        meter.body(bytes);
         let (next, previous) = match links {
             Ok(links) => (Ok(links.next), links.prev),
             Err(error) => (Err(error), None),
@@ -120,12 +131,20 @@ impl Shared {
         }
         let mut url = self.events.clone();
         url.set_path(&format!("{}/{}", url.path(), utf8_percent_encode(id, SEGMENT)));
-        let PageResponse { url, response, token, .. } = self.request(url, None, &Meter::default()).await?;
-        Event::of(&decoded(response, &url, &token, page::decode_event)?, 0)
+        transport::uri(&url)?;
+        let decode = |body| Ok(page::decode_event(body)?);
+        let event = self.request(url, None, &Meter::default(), decode).await?;
+        Event::of(&Arc::new(event.body), 0)
     }
 
     /// Sends requests until there is a 200 or the policy gives up.
-    async fn request(&self, url: Url, first: Option<&ListEvents>, meter: &Meter) -> Result<PageResponse> {
+    async fn request<T: Send>(
+        &self,
+        url: Url,
+        first: Option<&ListEvents>,
+        meter: &Meter,
+        decode: impl Fn(Vec<u8>) -> Result<T, Undecodable> + Send + Sync,
+    ) -> Result<Decoded<T>> {
         current_runtime()?;
         let mut url = url;
         let mut first = first.cloned();
@@ -138,7 +157,7 @@ impl Shared {
             {
                 (url, first) = (smaller, Some(query));
             }
-            self.attempt(url.clone(), attempt, &resent, meter)
+            self.attempt(url.clone(), attempt, &resent, meter, &decode)
         };
         let wait = |status, delay| async move {
             // The pause of a 429 has begun with its headers: the pacer holds back this request like all others.
@@ -155,13 +174,14 @@ impl Shared {
     ///
     /// Each request waits for the pacer first and gets its token then, so that a source that refuses stops
     /// the client however long the wait was.
-    async fn attempt(
+    async fn attempt<T: Send>(
         &self,
         url: Url,
         attempt: Attempt,
         resent: &AtomicU32,
         meter: &Meter,
-    ) -> Result<PageResponse> {
+        decode: &(impl Fn(Vec<u8>) -> Result<T, Undecodable> + Sync),
+    ) -> Result<Decoded<T>> {
         let mut attempt_number = attempt.number.saturating_add(resent.load(Relaxed));
         self.pace(attempt, attempt_number, meter).await?;
         let credential = self.provider.credential().await?;
@@ -187,7 +207,11 @@ impl Shared {
         if response.status != 200 {
             return Err(refusal(&response, &mask(&response.url, &token, &url), attempt_number).into());
         }
-        Ok(PageResponse { url, response, token, served_at })
+        let body = mem::take(&mut response.body);
+        let bytes = body.len();
+        let body = decode(body)
+            .map_err(|fault| fault.error(&response, &mask(&response.url, &token, &url), attempt_number))?;
+        Ok(Decoded { url, response, token, body, bytes, served_at })
     }
 
     /// Waits until the request with this number may be sent. A pause that is longer than the policy waits gives the
@@ -211,7 +235,8 @@ impl Shared {
                 self.pacer.pause(&*self.clock, asked.max(backoff));
             }
         };
-        let response = match self.transport.get(url, token, &*self.clock, &on_head).await {
+        // Boxed, because it would double the size of every future that holds this one.
+        let response = match Box::pin(self.transport.get(url, token, &*self.clock, &on_head)).await {
             Ok(response) => response,
             Err(Error::Transport(error)) => return Err(error.after(attempt_number).into()),
             Err(error) => {
@@ -255,22 +280,4 @@ fn refusal(response: &Response, mask: &Mask, attempts: u32) -> ApiError {
     let body = String::from_utf8_lossy(&response.body).into_owned();
     ApiError::new(response.status, response.tracking_id(), wait, body, attempts)
         .with_texts(|text| mask.apply(text))
-}
-
-fn decoded(
-    response: Response,
-    url: &Url,
-    token: &Token,
-    decode: impl Fn(Vec<u8>) -> Result<Batch, Rejected>,
-) -> Result<Arc<Batch>> {
-    let content_type = response.header(CONTENT_TYPE.as_str()).map(str::to_owned);
-    let tracking_id = response.tracking_id();
-    decode(response.body).map(Arc::new).map_err(|(text, error)| {
-        let mask = mask(&response.url, token, url);
-        let cut = |text: &str| mask.apply(text).into();
-        // Enough for what is shown, even if all of it is the token repeated.
-        let start: String = text.chars().take(16 << 10).collect();
-        let (content_type, tracking_id) = (content_type.as_deref().map(cut), tracking_id.as_deref().map(cut));
-        DecodeError::new(response.status, content_type, tracking_id, &cut(&start), error).into()
-    })
 }

@@ -35,9 +35,12 @@ pub mod sandbox;
 
 pub use crate::{
     checkpoint::Checkpoint,
-    client::{Client, ClientBuilder},
+    client::{Client, ClientBuilder, FEDRAMP_BASE_URL},
     cursor::Cursor,
-    error::{ApiError, DecodeError, Error, LinkErrorKind, MalformedItem, Result, TransportError},
+    error::{
+        ApiError, DecodeError, Error, LinkErrorKind, MalformedItem, Result, TransportError,
+        TransportErrorKind,
+    },
     event::{Attachment, Event, EventData, EventType, FieldError, Recipient, Resource, UnknownName},
     oauth::OAuth,
     page::Page,
@@ -48,4 +51,5 @@ pub use crate::{
     stats::Stats,
     stream::{EventStream, Follow, Pages, SliceEvents, SliceItem, SliceStream, Take, WithCursors},
     token::{Token, TokenSource, token_fn},
+    transport::{HttpBody, HttpService},
 };

@@ -48,6 +48,7 @@ use crate::{
     clock::{self, Clock},
     error::{Error, Result},
     token::{Token, TokenSource},
+    transport::HttpService,
 };
 
 mod disk;
@@ -254,6 +255,12 @@ impl OAuth {
     /// system's certificates stay trusted.
     pub fn root_certificate(self, pem: &[u8]) -> Self {
         self.set(|endpoint| endpoint.settings.root_certificates.push(pem.to_vec()))
+    }
+
+    /// Sends grants through this service instead of the built-in HTTP client: the same as the client's, for one that
+    /// has a [`ClientBuilder::http_service`](crate::ClientBuilder::http_service).
+    pub fn http_service(self, service: impl HttpService) -> Self {
+        self.set(|endpoint| endpoint.settings.http_service = Some(Arc::new(service)))
     }
 
     /// Returns when the present access token expires, by this machine's clock; `None` if there is no token or its

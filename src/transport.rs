@@ -1,80 +1,44 @@
-//! One GET, or one POST of a form: status, headers, body. The only file that names the HTTP client.
+//! One GET, or one POST of a form, over an [`HttpService`]: headers, redirects, time limits, the body.
 
 use std::{
+    error::Error as StdError,
     fmt,
+    future::poll_fn,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use futures_core::Stream;
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+    HeaderMap, HeaderValue, Method, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
 };
-use reqwest::redirect;
 use tokio::time::{self, Instant as Deadline};
 use url::Url;
 
+use self::body::{BodyFault, Collector};
+pub use self::service::{HttpBody, HttpService};
+pub(crate) use self::settings::Settings;
 use crate::{
     buffer_pool::BufferPool,
     clock::Clock,
-    error::{DecodeError, Error, Result, TransportError},
+    error::{DecodeError, Error, Result, TransportError, TransportErrorKind},
     mask::Mask,
     token::Token,
 };
 
-/// What a client is told about its transport.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) connect_timeout: Duration,
-    pub(crate) read_timeout: Duration,
-    pub(crate) attempt_timeout: Duration,
-    pub(crate) max_page_bytes: usize,
-    pub(crate) user_agent: String,
-    pub(crate) gzip: bool,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) proxy: Option<String>,
-    pub(crate) root_certificates: Vec<Vec<u8>>,
-    /// Whether redirects within the origin are followed.
-    pub(crate) redirects: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(60),
-            attempt_timeout: Duration::from_secs(600),
-            max_page_bytes: 64 << 20,
-            user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
-            gzip: true,
-            headers: Vec::new(),
-            proxy: None,
-            root_certificates: Vec::new(),
-            redirects: true,
-        }
-    }
-}
-
-/// Header values and proxy addresses can hold secrets.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("connect_timeout", &self.connect_timeout)
-            .field("read_timeout", &self.read_timeout)
-            .field("attempt_timeout", &self.attempt_timeout)
-            .field("max_page_bytes", &self.max_page_bytes)
-            .field("user_agent", &self.user_agent)
-            .field("gzip", &self.gzip)
-            .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .field("proxy", &self.proxy.is_some())
-            .field("root_certificates", &self.root_certificates.len())
-            .field("redirects", &self.redirects)
-            .finish()
-    }
-}
+mod body;
+mod builtin;
+mod proxy;
+mod service;
+mod settings;
 
 pub(crate) struct Transport {
-    http: reqwest::Client,
+    service: Arc<dyn HttpService>,
+    /// Of every request.
+    headers: HeaderMap,
     read_timeout: Duration,
     attempt_timeout: Duration,
     max_page_bytes: usize,
@@ -85,59 +49,42 @@ pub(crate) struct Transport {
 /// Called with a status and headers before the body is read: what they ask for holds even if the body never ends.
 pub(crate) type OnHead<'a> = &'a (dyn Fn(u16, &HeaderMap) + Sync);
 
-/// A whole answer, of whatever status.
+/// A complete response, of whatever status.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Where it came from, redirects followed.
+    /// The URL that it came from, after redirects.
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// When the request was sent, and how long it was until the head was there.
+    /// When the request was sent, and the time until the head arrived.
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
 }
 
 const TOO_LONG: &str = "the service took too long";
+const BROKE_OFF: &str = "the response broke off";
 
-/// What may wait unread on a connection of HTTP/2 (RFC 9113 section 6.9): the most there is, for each stream has
-/// a window of its own. A stream that isn't polled must hold up no other on the same connection.
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-
-/// Of an error's body no more than this is read.
+/// The most that is read of the body of an error.
 const ERROR_BODY: usize = 64 << 10;
 
+/// The most redirects that are followed for one request.
+const REDIRECTS: usize = 5;
+
 impl Transport {
-    /// `direct` keeps the system's proxy settings out, for a service on this very machine.
-    pub(crate) fn new(settings: &Settings, direct: bool) -> Result<Self> {
-        let redirects = if settings.redirects {
-            redirect::Policy::custom(within_origin)
-        } else {
-            redirect::Policy::none()
+    /// A transport for requests to these origins.
+    pub(crate) fn new(settings: &Settings, origins: &[Url]) -> Result<Self> {
+        let headers = settings.headers()?;
+        let service = match &settings.http_service {
+            Some(service) => {
+                settings.check_for_service()?;
+                Arc::clone(service)
+            }
+            None => Arc::new(builtin::Builtin::new(settings, origins)?),
         };
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(settings.connect_timeout)
-            .user_agent(value("user agent", &settings.user_agent)?)
-            .default_headers(headers(&settings.headers)?)
-            .gzip(settings.gzip)
-            .referer(false)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .redirect(redirects)
-            .retry(reqwest::retry::never());
-        if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|_| Error::config("the proxy isn't a URL"))?;
-            http = http.proxy(proxy);
-        } else if direct {
-            http = http.no_proxy();
-        }
-        for pem in &settings.root_certificates {
-            http = trust(http, pem)?;
-        }
-        let http = http.build().map_err(|error| {
-            Error::config(format!("the HTTP client can't be set up: {}", error.without_url()))
-        })?;
         let Settings { read_timeout, attempt_timeout, max_page_bytes, .. } = *settings;
-        Ok(Self { http, read_timeout, attempt_timeout, max_page_bytes, buffers: Arc::default() })
+        let buffers = Arc::default();
+        Ok(Self { service, headers, read_timeout, attempt_timeout, max_page_bytes, buffers })
     }
 
     /// Sends one GET and reads the complete response. Nothing is retried here. `on_head` is called as soon as the status
@@ -151,91 +98,142 @@ impl Transport {
     ) -> Result<Response> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.secret()))
             .map_err(|_| Error::config("the token can't be sent in a header"))?;
-        let mask = Mask::default().token(token).query(url);
         authorization.set_sensitive(true);
-        let request = self.http.get(url.clone()).header(AUTHORIZATION, authorization);
-        self.exchange(request, clock, on_head, |text| mask.apply(text)).await
+        let request = |url: &Url| {
+            let mut request = self.request(Method::GET, url, Bytes::new())?;
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            Ok(request)
+        };
+        // Built only when there is an error to show.
+        let mask = |text: &str| Mask::default().token(token).query(url).apply(text);
+        self.exchange(url, request, REDIRECTS, clock, on_head, mask).await
     }
 
-    /// Sends one POST of a form, already encoded, and reads the whole answer. `cut` takes out of a text
-    /// what no error may show.
+    /// Sends one POST of an encoded form and reads the whole response; no redirect is followed. `mask` removes from a
+    /// text what no error may show.
     pub(crate) async fn post_form(
         &self,
         url: &Url,
         form: String,
         clock: &dyn Clock,
-        cut: impl Fn(&str) -> String + Sync,
+        mask: impl Fn(&str) -> String + Sync,
     ) -> Result<Response> {
-        let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.exchange(request.body(form), clock, &|_, _| {}, cut).await
+        let form = Bytes::from(form);
+        let request = |url: &Url| {
+            let mut request = self.request(Method::POST, url, form.clone())?;
+            let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert(CONTENT_TYPE, content_type);
+            Ok(request)
+        };
+        self.exchange(url, request, 0, clock, &|_, _| {}, mask).await
+    }
+
+    fn request(&self, method: Method, url: &Url, body: Bytes) -> Result<http::Request<Bytes>> {
+        let mut request = http::Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri(url)?;
+        request.headers_mut().clone_from(&self.headers);
+        Ok(request)
     }
 
     async fn exchange(
         &self,
-        request: reqwest::RequestBuilder,
+        url: &Url,
+        request: impl Fn(&Url) -> Result<http::Request<Bytes>> + Sync,
+        redirects: usize,
         clock: &dyn Clock,
         on_head: OnHead<'_>,
-        cut: impl Fn(&str) -> String + Sync,
+        mask: impl Fn(&str) -> String + Sync,
     ) -> Result<Response> {
         let sent = clock.now();
         let end = Deadline::now().checked_add(self.attempt_timeout);
-        let mut response = self.step(end, request.header(ACCEPT, "application/json").send()).await?;
+        let (url, response) = self.head(url, request, redirects, end).await?;
         let took = clock.now().saturating_duration_since(sent);
-
-        let status = response.status().as_u16();
-        on_head(status, response.headers());
-        let limit = if status == 200 { self.max_page_bytes } else { ERROR_BODY };
-        let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut body = self.buffers.take(expected.min(limit));
-        loop {
-            match self.step(end, response.chunk()).await {
-                Ok(None) => break,
-                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
-                Ok(Some(_)) if status == 200 => return Err(self.too_long(&response, &body, cut)),
-                Ok(Some(chunk)) => {
-                    body.extend(chunk.into_iter().take(limit - body.len()));
-                    break;
-                }
-                // What an error says is worth having even if its body broke off.
-                Err(_) if status != 200 => break,
-                Err(error) => return Err(error),
-            }
-        }
-        // An event that is kept keeps it.
-        if body.capacity() / 4 > body.len() {
-            body.shrink_to_fit();
-        }
-        let url = response.url().clone();
-        Ok(Response { status, url, headers: std::mem::take(response.headers_mut()), body, sent, took })
+        let (head, body) = response.into_parts();
+        let (status, headers) = (head.status.as_u16(), head.headers);
+        on_head(status, &headers);
+        let body = if status == 200 {
+            self.body(&headers, body, end, mask).await?
+        } else {
+            self.error_body(&headers, body, end).await
+        };
+        Ok(Response { status, url, headers, body, sent, took })
     }
 
-    /// A part of an exchange, within its time. What has come by the time that somebody looks isn't late:
-    /// the client's own timeouts would say so of a page that arrived while its reader was busy.
-    async fn step<T>(
+    /// Sends a request and follows redirects within its origin, up to a number of them; any other is a response like
+    /// all responses.
+    async fn head(
         &self,
+        url: &Url,
+        request: impl Fn(&Url) -> Result<http::Request<Bytes>> + Sync,
+        redirects: usize,
         end: Option<Deadline>,
-        step: impl Future<Output = reqwest::Result<T>> + Send,
-    ) -> Result<T> {
+    ) -> Result<(Url, http::Response<HttpBody>)> {
+        let mut url = url.clone();
+        let mut left = redirects;
+        loop {
+            let response = self.step(end, self.service.call(request(&url)?)).await??;
+            match redirect(&url, &response).filter(|_| left > 0) {
+                Some(target) => url = target,
+                None => return Ok((url, response)),
+            }
+            left -= 1;
+        }
+    }
+
+    /// Reads the body of a 200.
+    async fn body(
+        &self,
+        headers: &HeaderMap,
+        body: HttpBody,
+        end: Option<Deadline>,
+        mask: impl Fn(&str) -> String,
+    ) -> Result<Vec<u8>> {
+        let limit = self.max_page_bytes;
+        let mut collector = Collector::new(headers, limit, |capacity| self.buffers.take(capacity))
+            .map_err(|fault| decode_error(headers, &[], &mask, fault.to_string()))?;
+        let mut body = body;
+        while let Some(chunk) = self.step(end, next_chunk(&mut body)).await? {
+            match collector.push(&chunk?) {
+                Ok(()) => {}
+                Err(BodyFault::TooLong) => {
+                    let reason = format!("it is longer than the limit of {limit} bytes");
+                    return Err(decode_error(headers, &collector.into_bytes(), &mask, reason));
+                }
+                Err(fault) => return Err(truncated(fault).into()),
+            }
+        }
+        collector.check().map_err(truncated)?;
+        Ok(collector.into_bytes())
+    }
+
+    /// Reads as much as there is of the body of an error, which is of use even if it broke off.
+    async fn error_body(&self, headers: &HeaderMap, body: HttpBody, end: Option<Deadline>) -> Vec<u8> {
+        let Ok(mut collector) = Collector::new(headers, ERROR_BODY, Vec::with_capacity) else {
+            return Vec::new();
+        };
+        let mut body = body;
+        while let Ok(Some(Ok(chunk))) = self.step(end, next_chunk(&mut body)).await {
+            if collector.push(&chunk).is_err() {
+                break;
+            }
+        }
+        collector.into_bytes()
+    }
+
+    /// Runs a part of an exchange within its time. A part that is ready when it is polled is in time: timers of the
+    /// HTTP client would fail a page that arrived while its reader was busy.
+    async fn step<T>(&self, end: Option<Deadline>, step: impl Future<Output = T> + Send) -> Result<T> {
         let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Deadline::now()));
-        let done = time::timeout(left.min(self.read_timeout), step).await;
-        let late = |_| {
+        time::timeout(left.min(self.read_timeout), step).await.map_err(|_| {
             let (of, limit) = if left < self.read_timeout {
                 ("an attempt", self.attempt_timeout)
             } else {
                 ("silence", self.read_timeout)
             };
-            TransportError::new(TOO_LONG, format!("timed out after {limit:?} of {of}"))
-        };
-        done.map_err(late)?.map_err(failed)
-    }
-
-    fn too_long(&self, response: &reqwest::Response, body: &[u8], cut: impl Fn(&str) -> String) -> Error {
-        let cut = |text: &str| cut(text).into();
-        let content_type = header(response.headers(), CONTENT_TYPE.as_str()).map(cut);
-        let tracking_id = header(response.headers(), "trackingid").map(cut);
-        let start = String::from_utf8_lossy(body.get(..16 << 10).unwrap_or(body));
-        let limit = format!("it is longer than the limit of {} bytes", self.max_page_bytes);
-        DecodeError::new(200, content_type, tracking_id, &cut(&start), limit).into()
+            let detail = format!("timed out after {limit:?} of {of}");
+            TransportError::with_kind(TransportErrorKind::TimedOut, TOO_LONG, detail).into()
+        })
     }
 }
 
@@ -246,7 +244,7 @@ impl fmt::Debug for Transport {
 }
 
 impl Response {
-    /// A header's first value, if it is text.
+    /// The first value of a header, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
     }
@@ -256,62 +254,47 @@ impl Response {
     }
 }
 
+/// `url` as it is sent.
+///
+/// # Errors
+///
+/// [`Error::Query`] if it is too long for that: links and cursors are checked before.
+pub(crate) fn uri(url: &Url) -> Result<Uri> {
+    Uri::try_from(url.as_str()).map_err(|error| {
+        Error::query(format!("the URL of {} bytes can't be sent: {error}", url.as_str().len()))
+    })
+}
+
+/// The error for a response whose end did not arrive.
+pub(crate) fn truncated(reason: impl Into<Box<dyn StdError + Send + Sync>>) -> TransportError {
+    TransportError::with_kind(TransportErrorKind::Truncated, BROKE_OFF, reason)
+}
+
+async fn next_chunk(body: &mut HttpBody) -> Option<Result<Bytes, TransportError>> {
+    poll_fn(|cx| Pin::new(&mut *body).poll_next(cx)).await
+}
+
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Follows redirects within the origin, a few at a time; any other is an answer like all answers.
-fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let same = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
-    let has_user = !attempt.url().username().is_empty() || attempt.url().password().is_some();
-    if same && !has_user && attempt.previous().len() <= 5 { attempt.follow() } else { attempt.stop() }
-}
-
-fn failed(error: reqwest::Error) -> Error {
-    let what = if error.is_timeout() {
-        TOO_LONG
-    } else if error.is_connect() {
-        "no connection to the service"
-    } else if error.is_body() || error.is_decode() {
-        "the answer broke off"
-    } else {
-        "the request got no answer"
-    };
-    TransportError::new(what, error.without_url()).into()
-}
-
-fn headers(settings: &[(String, String)]) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for (name, text) in settings {
-        let key = HeaderName::try_from(name)
-            .map_err(|_| Error::config(format!("`{}` isn't the name of a header", name.escape_debug())))?;
-        if ["authorization", "host", "content-length", "transfer-encoding", "connection"]
-            .contains(&key.as_str())
-        {
-            return Err(Error::config(format!("the header `{key}` isn't yours to set")));
-        }
-        let mut value = value(name, text)?;
-        value.set_sensitive(true);
-        headers.append(key, value);
+/// The target of a redirect that stays within the origin of `from`.
+fn redirect<T>(from: &Url, response: &http::Response<T>) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
     }
-    Ok(headers)
+    let target = from.join(header(response.headers(), LOCATION.as_str())?).ok()?;
+    let has_user = !target.username().is_empty() || target.password().is_some();
+    (target.origin() == from.origin() && target.scheme() == from.scheme() && !has_user).then_some(target)
 }
 
-fn value(name: &str, text: &str) -> Result<HeaderValue> {
-    HeaderValue::try_from(text)
-        .map_err(|_| Error::config(format!("the value of `{name}` can't be sent in a header")))
+fn decode_error(headers: &HeaderMap, body: &[u8], mask: impl Fn(&str) -> String, reason: String) -> Error {
+    let mask = |text: &str| mask(text).into();
+    let content_type = header(headers, CONTENT_TYPE.as_str()).map(mask);
+    let tracking_id = header(headers, "trackingid").map(mask);
+    let start = String::from_utf8_lossy(body.get(..16 << 10).unwrap_or(body));
+    DecodeError::new(200, content_type, tracking_id, &mask(&start), reason).into()
 }
 
-#[cfg(feature = "tls")]
-fn trust(http: reqwest::ClientBuilder, pem: &[u8]) -> Result<reqwest::ClientBuilder> {
-    let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
-    if certificates.is_empty() {
-        return Err(Error::config("the root certificate isn't a certificate in PEM form"));
-    }
-    Ok(http.tls_certs_merge(certificates))
-}
-
-#[cfg(not(feature = "tls"))]
-fn trust(_: reqwest::ClientBuilder, _: &[u8]) -> Result<reqwest::ClientBuilder> {
-    Err(Error::config("a root certificate needs the feature `tls`"))
-}
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
-//! `TransportError`: why no whole answer came.
+//! `TransportError`: a request without a complete response.
 
 use std::{error::Error as StdError, fmt};
 
 use super::{BoxError, Error, text::write_origin};
 
-/// Why no whole answer came.
+/// A request that got no complete response: transient, and retried by the policy.
 #[derive(Debug)]
 pub struct TransportError {
+    kind: TransportErrorKind,
     what: &'static str,
     attempts: u32,
     /// Whether the request was for a token.
@@ -14,9 +15,43 @@ pub struct TransportError {
     source: BoxError,
 }
 
+/// The part of an exchange that failed: [`TransportError::kind`].
+///
+/// ```
+/// use webex_events::{Error, TransportErrorKind};
+///
+/// fn advice(error: &Error) -> &'static str {
+///     let Error::Transport(error) = error else { return "" };
+///     match error.kind() {
+///         TransportErrorKind::Dns => "check the base URL and the name server",
+///         TransportErrorKind::Proxy => "check the proxy",
+///         _ => "try again later",
+///     }
+/// }
+/// # let _ = advice;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The name of the host, or of the proxy, could not be resolved.
+    Dns,
+    /// The host refused the connection: nothing listens on that port.
+    Refused,
+    /// The TLS handshake failed, as with a certificate that isn't trusted.
+    Tls,
+    /// A time limit of the client or of the system expired.
+    TimedOut,
+    /// The proxy could not be reached, or did not open a tunnel.
+    Proxy,
+    /// The response broke off: its length, its compression or its JSON is incomplete.
+    Truncated,
+    /// Any other failure.
+    Other,
+}
+
 impl TransportError {
-    /// What failed on the way to a token, for a [`TokenSource`](crate::TokenSource) of your own: the
-    /// [`Error`] that it converts into is transient.
+    /// A failure on the way to a token, for a [`TokenSource`](crate::TokenSource) of your own: its kind is
+    /// [`Other`](TransportErrorKind::Other), and the [`Error`] that it converts into is transient.
     ///
     /// ```
     /// use webex_events::{Error, TransportError};
@@ -26,7 +61,24 @@ impl TransportError {
     /// assert_eq!(error.to_string(), "the vault is sealed");
     /// ```
     pub fn new(what: &'static str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { what, attempts: 1, of_renewal: false, source: source.into() }
+        Self::with_kind(TransportErrorKind::Other, what, source)
+    }
+
+    /// A failure of this kind, for an [`HttpService`](crate::HttpService) of your own. `what` is shown by
+    /// [`Display`](fmt::Display), and `source` by [`source`](StdError::source); neither may hold a query string.
+    ///
+    /// ```
+    /// use webex_events::{TransportError, TransportErrorKind};
+    ///
+    /// let error = TransportError::with_kind(TransportErrorKind::Refused, "no connection to the service", "port 443");
+    /// assert_eq!(error.kind(), TransportErrorKind::Refused);
+    /// ```
+    pub fn with_kind(
+        kind: TransportErrorKind,
+        what: &'static str,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind, what, attempts: 1, of_renewal: false, source: source.into() }
     }
 
     pub(crate) fn after(mut self, attempts: u32) -> Self {
@@ -34,7 +86,13 @@ impl TransportError {
         self
     }
 
-    /// How many times the request was sent.
+    /// The part of the exchange that failed.
+    #[must_use]
+    pub fn kind(&self) -> TransportErrorKind {
+        self.kind
+    }
+
+    /// The number of times that the request was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts

@@ -17,7 +17,7 @@ use crate::{
     retry::retry_after,
     token::Token,
     transport::{Response, Settings, Transport},
-    trusted_url::{is_loopback, trusted_url},
+    trusted_url::trusted_url,
 };
 
 /// The token endpoint.
@@ -47,8 +47,6 @@ impl GrantEndpoint {
             read_timeout: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(60),
             max_page_bytes: 64 << 10,
-            // The credentials are for this endpoint alone.
-            redirects: false,
             ..Settings::default()
         };
         Self { base_url: "https://webexapis.com/v1".to_owned(), settings }
@@ -61,7 +59,7 @@ impl GrantEndpoint {
             error => RenewalError::Setting(error.to_string().into()),
         };
         let mut url = trusted_url("base URL of the token source", &self.base_url).map_err(setting)?;
-        let transport = Transport::new(&self.settings, is_loopback(&url)).map_err(setting)?;
+        let transport = Transport::new(&self.settings, std::slice::from_ref(&url)).map_err(setting)?;
         let path = format!("{}/access_token", url.path().trim_end_matches('/'));
         url.set_path(&path);
         Ok((url, transport))

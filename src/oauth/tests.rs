@@ -392,7 +392,7 @@ async fn settings_are_checked_by_the_first_grant() {
     for (oauth, reason) in [
         (oauth(&folder, clock).base_url("http://webexapis.com/v1"), "travel in the clear"),
         (oauth(&folder, clock).base_url("nonsense"), "isn't an absolute URL"),
-        (oauth(&folder, clock).proxy("http://["), "the proxy isn't a URL"),
+        (oauth(&folder, clock).proxy("http://["), "the proxy is not a URL"),
         (oauth(&folder, clock).root_certificate(b"nonsense"), "root certificate"),
     ] {
         match oauth.token(None).await {

@@ -11,6 +11,7 @@ mod cancel;
 mod client;
 mod cursors;
 mod end;
+mod environment;
 mod errors;
 mod event_data;
 mod events;
@@ -22,10 +23,13 @@ mod logs;
 mod oauth;
 mod pacing;
 mod pauses;
+mod proxies;
 mod query;
+mod resources;
 mod retries;
 mod runtimes;
 mod sandbox;
+mod seam;
 mod secrets;
 mod select;
 mod slices;
@@ -35,4 +39,9 @@ mod slices;
 )]
 mod support;
 mod surface;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_server;
 mod tokens;
+mod truncation;
