@@ -29,6 +29,7 @@ pub(crate) struct Entry {
     pub(crate) events: u64,
     pub(crate) bytes: u64,
     pub(crate) sha256: Option<String>,
+    pub(crate) crc32: Option<u64>,
     pub(crate) pages: u64,
     pub(crate) has_cursor: bool,
     pub(crate) malformed: Option<Malformed>,
@@ -71,6 +72,7 @@ impl Remains {
             let (body, end) = text.rsplit_once("\"sha256\":").expect("a checksum");
             assert_eq!(end, format!("\"{}\"\n}}\n", sha256(body.as_bytes())), "the state's checksum");
             let state: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(state["webex-events"], 2, "the version");
             let mut entries: Vec<_> = state["files"].as_array().unwrap().iter().map(Entry::of).collect();
             if is_file {
                 assert!(entries.len() <= 1);
@@ -97,8 +99,11 @@ impl Remains {
         let mut seen = HashSet::new();
         for entry in self.entries() {
             let bytes = self.committed(&entry.name, &entry.stage, entry.bytes);
-            if let Some(expected) = &entry.sha256 {
-                assert_eq!(*expected, sha256(&bytes), "the checksum of {}", entry.name);
+            match (&entry.sha256, entry.crc32) {
+                (Some(expected), None) => assert_eq!(*expected, sha256(&bytes), "SHA-256 of {}", entry.name),
+                (None, Some(expected)) => assert_eq!(expected, crc32(&bytes), "CRC-32 of {}", entry.name),
+                (None, None) if entry.bytes == 0 => {}
+                other => panic!("{} has the checksums {other:?}", entry.name),
             }
             let text = unpacked(codec, &bytes);
             assert!(text.is_empty() || text.ends_with('\n'), "{} ends in mid-line", entry.name);
@@ -141,13 +146,14 @@ impl Remains {
             // One of which nothing was committed need not be there.
             "open" if length == 0 => return Vec::new(),
             "open" => part,
-            // The lock of a file makes a new and empty draft of one that has its name already.
-            "done" if fs::metadata(&part).is_ok_and(|part| part.len() >= bytes && bytes > 0) => part,
-            _ => path,
+            // It is there until it has its name, also where it replaces an older file.
+            "complete" if part.exists() => part,
+            "complete" => path,
+            stage => panic!("{stage} is no stage"),
         };
         let mut content = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(content.len() >= length, "{} is short of {}", path.display(), length - content.len());
-        if stage == "closed" {
+        if stage == "complete" {
             assert_eq!(content.len(), length, "{}", path.display());
         }
         content.truncate(length);
@@ -187,9 +193,10 @@ impl Remains {
         self.names.iter().any(|name| name.strip_suffix(".tmp").is_some())
     }
 
-    /// Whether there are files that are about to get their names.
-    pub(crate) fn has_done(&self) -> bool {
-        self.entries().iter().any(|entry| entry.stage == "done")
+    /// Whether there are complete files that are about to get their names.
+    pub(crate) fn has_unnamed(&self) -> bool {
+        let is_there = |entry: &Entry| self.folder.join(format!("{}.part", entry.name)).exists();
+        self.entries().iter().any(|entry| entry.stage == "complete" && is_there(entry))
     }
 }
 
@@ -207,12 +214,21 @@ impl Entry {
             events: value["events"].as_u64().unwrap(),
             bytes: value["bytes"].as_u64().unwrap(),
             sha256: text("sha256"),
+            crc32: value["crc32"].as_u64(),
             pages: value["pages"].as_u64().unwrap(),
             has_cursor: value.get("cursor").is_some(),
             malformed,
             range: text("start").zip(text("end")),
         }
     }
+}
+
+/// CRC-32 as in gzip and PNG, bit by bit.
+fn crc32(bytes: &[u8]) -> u64 {
+    let of_byte = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    };
+    u64::from(!bytes.iter().fold(!0, of_byte))
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

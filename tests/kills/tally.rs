@@ -22,7 +22,7 @@ pub(crate) struct Tally {
     /// How many had written more than they had committed, or were writing the state file.
     in_mid_write: usize,
     /// How many had files that were whole, and perhaps hadn't got their names yet.
-    with_a_whole_file: usize,
+    with_an_unnamed_file: usize,
     /// How many lives ended by themselves, because of a fault.
     pub(crate) given_up: usize,
     pub(crate) authorized_anew: u32,
@@ -34,7 +34,7 @@ impl Tally {
         self.behind_a_commit += usize::from(remains.has_page());
         self.in_mid_file += usize::from(remains.is_in_mid_file());
         self.in_mid_write += usize::from(remains.has_tail() || remains.has_draft_of_state());
-        self.with_a_whole_file += usize::from(remains.has_done());
+        self.with_an_unnamed_file += usize::from(remains.has_unnamed());
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -43,7 +43,7 @@ impl Tally {
         self.behind_a_commit += other.behind_a_commit;
         self.in_mid_file += other.in_mid_file;
         self.in_mid_write += other.in_mid_write;
-        self.with_a_whole_file += other.with_a_whole_file;
+        self.with_an_unnamed_file += other.with_an_unnamed_file;
         self.given_up += other.given_up;
         self.authorized_anew += other.authorized_anew;
     }

@@ -79,7 +79,7 @@ fn check_folder(job: &Job) {
     let (mut events, mut malformed) = (0, Vec::new());
     for entry in remains.entries() {
         let is_open = job.kind == Kind::Follow && entry.stage == "open";
-        assert!(is_open || entry.stage == "closed", "{} is {}", entry.name, entry.stage);
+        assert!(is_open || entry.stage == "complete", "{} is {}", entry.name, entry.stage);
         let name = if is_open { format!("{}.part", entry.name) } else { entry.name.clone() };
         let bytes = fs::read(job.place().join(&name)).unwrap();
         assert_eq!(entry.bytes, bytes.len() as u64, "{name}");

@@ -281,5 +281,5 @@ fn what_can_not_be_followed_is_refused() {
     assert!(ended.failure().0 == 2 && ended.stderr.contains("--resource rooms is new"), "{}", ended.stderr);
     let export = ["-o", out.to_str().unwrap(), "--from", "2026-01-05", "--to", "2026-01-06"];
     let ended = run(service.export(export));
-    assert!(ended.failure().0 == 2 && ended.stderr.contains("another command"), "{}", ended.stderr);
+    assert!(ended.failure().0 == 2 && ended.stderr.contains("belongs to a follower"), "{}", ended.stderr);
 }

@@ -42,7 +42,7 @@ fn killed_behind_any_page_it_goes_on_with_the_next() {
         let service = service();
         let (folder, path, name) = file();
         kill_behind(&service, pages, &name, &[]);
-        assert_eq!(names(&folder), ["f.cursor", "f.part"]);
+        assert_eq!(names(&folder), ["f.cursor", "f.lock", "f.part"]);
         let before = service.counts().requests;
         let ended = run(service.export(["--page-size", "10", "-o", &name]));
         assert!(ended.success().starts_with("complete: 100 events"), "{}", ended.stderr);
@@ -211,7 +211,7 @@ fn a_damaged_state_is_refused_and_says_what_to_do() {
         let (code, line) = ended.failure();
         assert_eq!(code, 74, "{line}");
         assert!(line.contains("f.cursor is damaged") && line.contains(word), "{line}");
-        assert!(line.contains("to start anew"), "{line}");
+        assert!(line.contains("to start from the beginning"), "{line}");
         assert_eq!(fs::read_to_string(&part).unwrap(), text, "nothing is lost");
     }
     fs::write(&cursor, &state).unwrap();

@@ -1,34 +1,37 @@
-//! What is written over several runs: growing files, and one state file that says how far they have come.
+//! The archive: what is written over several runs. Files that grow, and one ledger that says how far they have come.
 //!
-//! A *draft* is a file that grows as `NAME.part`. A *commit* brings all drafts to disk and then replaces
-//! the state file, which has their lengths, counts and cursors: so text and place move on in one step. A
-//! file goes through three stages, a commit each, and each stands in the state file before the next begins:
+//! A *part file* grows as `NAME.part`. A *commit* brings part files to disk and then replaces the ledger, which has
+//! their lengths, counts, checksums and cursors, so that events and cursors advance in one step. A file has two
+//! stages:
 //!
-//! - **open**: it grows. What it has beyond its committed length counts for nothing.
-//! - **done**: it is on disk whole, and gets its name with the next commit.
-//! - **closed**: it has its name. Nothing touches it any more.
+//! - **open**: it grows. Bytes after its committed length don't count.
+//! - **complete**: it is on disk whole. Once the ledger says so, it gets its name, and nothing changes it any more.
 //!
-//! When the program is killed, this is what there is, and what the next run makes of it:
+//! The steps of a commit are, in this order: fsync of the part files; fsync of the folder, if a part file is new;
+//! replacing the ledger, with an fsync of file and folder; renaming the files that are complete. The end of a run, or
+//! the next commit, brings the new names to disk.
+//!
+//! A kill at any instant leaves one of the following, and the next run continues from it:
 //!
 //! | killed | on disk | the next run |
 //! |---|---|---|
-//! | before the first commit | perhaps drafts, no state file | begins anew, over them |
-//! | while a draft grows, or is brought to disk | a draft longer than its entry, or without one | cuts it to its entry, or removes it |
-//! | while the state file is written | the same, and a `.tmp` beside the state file | the same, and removes that |
-//! | behind the commit of a file that is done | a draft with all that belongs into it | gives it its name |
-//! | between giving its name to `NAME.malformed` and to `NAME` | one of them renamed | gives it to the other |
-//! | between giving the name and the commit that says so | a file under its name, its entry "done" | takes it as closed |
-//! | with the power gone before the folder was brought to disk | perhaps the draft of a file that is said to be closed | gives it its name |
-//! | while a draft is begun anew | its entry says that it is empty, or still the old | cuts it, or goes on as before |
-//! | after the last file of an export into one file got its name | the file, and a state file with its length | removes the state file |
+//! | before the first commit | perhaps part files, and no ledger or an empty one | starts from the beginning, over them |
+//! | while a part file grows, or is brought to disk | a part file that is longer than its entry, or has none | cuts it to its entry, or removes it |
+//! | while the ledger is written | the same, and a `.tmp` beside the ledger | the same, and removes that |
+//! | after the commit of a file that is complete | its part file, with everything | gives it its name |
+//! | between giving its name to `NAME.malformed` and to `NAME` | one of them renamed | renames the other |
+//! | after giving the name | the file under its name | takes it as complete |
+//! | when the power fails before the folder is on disk | perhaps the part file of a complete file | gives it its name |
+//! | while a file is restarted from the beginning | its entry is empty, or still the old one | cuts it, or continues |
+//! | after the last file of an export into one file got its name | the file, and a state that says complete | checks it, and removes the state |
+//! | at any time | the lock file, which nobody holds | locks it, and removes it at the end |
 //!
-//! What can't come from this is damage, and refused: a draft shorter than its entry or of another
-//! checksum, a closed file that is gone or of another length, a file under a final name that no entry
-//! knows, a state file that was cut or changed.
+//! Anything else is damage, and refused: a part file that is shorter than its entry or has another checksum, a
+//! complete file that is gone or has another length, a file under a final name without a complete entry, a ledger
+//! that was cut or changed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs::{File, create_dir},
     io,
     ops::Add,
 };
@@ -38,72 +41,77 @@ use serde_json::Value;
 use webex_events::{Cursor, Event, Result as ListResult};
 
 use self::{
-    background_sync::{Sealing, seal},
+    background_sync::{BackgroundSync, seal},
     fs as disk,
-    part_file::Draft,
+    part_file::{PartFile, PartOptions},
     recover::Recovered,
 };
-use crate::error::Failure;
 
 mod append_file;
+mod attributes;
 mod background_sync;
 mod codec;
+mod destination;
+mod error;
 pub(crate) mod fs;
 mod layout;
 mod ledger;
+mod lock;
+mod meta;
 mod part_file;
 mod recover;
+mod roles;
 mod seen;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::{
-    append_file::read,
+    append_file::{Checksum, read},
     codec::Codec,
-    layout::Place,
-    ledger::{About, Entry, Kind, Malformed, Stage, State, hex},
-    part_file::{Form, framed, kept, malformed_path},
-    recover::foreign,
+    destination::{ArchiveWarning, Destination},
+    error::ArchiveError,
+    layout::Layout,
+    ledger::{FailedSlice, FileEntry, Ledger, MalformedEntry, Stage, hex},
+    lock::FileLock,
+    meta::{ArchiveKind, ArchiveMeta, Difference, RequestField, Slicing, StoredRequest},
+    part_file::{WriteOptions, malformed_path, malformed_record, single_line},
+    recover::unknown_files,
+    roles::{Role, RoleFile, check_roles},
 };
 
-/// So many drafts of a folder have their files open at most. A process has few handles: 256 on some systems.
-const AWAKE: usize = 100;
+/// The largest number of part files of a folder that are open. A process has few handles: 256 on some systems.
+const MAX_OPEN: usize = 100;
 
-/// A place that is this process's alone, and what an earlier run has left there.
+/// Files that are being written, and their ledger.
 #[derive(Debug)]
-pub(crate) struct Found {
-    place: Place,
-    /// None for a folder that isn't there yet.
-    lock: Option<File>,
-    state: Option<State>,
-    was_there: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct Store {
-    place: Place,
-    form: Form,
-    about: About,
+pub(crate) struct Archive {
+    layout: Layout,
+    options: PartOptions,
+    meta: ArchiveMeta,
     checkpoint: Option<Value>,
-    closed: Vec<Entry>,
-    /// The names of the closed ones.
+    /// By the start of the slice.
+    failed: BTreeMap<DateTime<Utc>, FailedSlice>,
+    complete: Vec<FileEntry>,
+    /// The names of the complete ones.
     names: HashSet<String>,
-    /// The lines of the closed ones in the state file.
+    /// The lines of the complete ones in the ledger.
     lines: Vec<String>,
-    drafts: BTreeMap<String, Draft>,
-    /// Drafts that are done and on their way to disk.
-    sealing: Option<Sealing>,
-    /// Those of a folder that may have their files open.
-    awake: BTreeSet<String>,
-    /// Of a folder; or of a file, until there is a draft.
-    lock: Option<File>,
-    /// Whether there is more to say than the state file says.
+    parts: BTreeMap<String, PartFile>,
+    /// Complete files on their way to disk.
+    sync: Option<BackgroundSync>,
+    /// The names of a folder's part files that may be open.
+    open_parts: BTreeSet<String>,
+    /// True if there is more to say than the ledger says.
     is_dirty: bool,
-    /// Of the closed ones.
+    /// True if a file has got its name since the folder was brought to disk.
+    has_new_names: bool,
+    /// Of the complete ones.
     totals: Totals,
+    /// Dropped last, and with it the lock.
+    _lock: FileLock,
 }
 
-/// What all files have together.
+/// The sums over all files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) events: u64,
@@ -129,7 +137,7 @@ impl Add for Totals {
 }
 
 impl Totals {
-    fn count(&mut self, entry: &Entry, bytes: u64) {
+    fn count(&mut self, entry: &FileEntry, bytes: u64) {
         self.events += entry.events;
         self.bytes += bytes;
         self.malformed += entry.malformed_items();
@@ -137,154 +145,120 @@ impl Totals {
     }
 }
 
-impl Found {
-    /// Takes the place for this process and reads what is there. Makes nothing but a lock.
-    pub(crate) fn at(place: Place) -> Result<Self, Failure> {
-        let (lock, was_there) = match &place {
-            Place::Folder(path) if !path.is_dir() => (None, false),
-            Place::Folder(_) => (Some(place.lock()?), true),
-            Place::File(path) => {
-                let was_there = part_file::part(path).exists();
-                (Some(place.lock()?), was_there)
-            }
-        };
-        let mut found = Self { place, lock, state: None, was_there };
-        found.state = found.place.read()?;
-        Ok(found)
-    }
-
-    pub(crate) fn state(&self) -> Option<&State> {
-        self.state.as_ref()
-    }
-
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
-    /// Goes on where the earlier run was, if there was one; otherwise begins what `about` says.
-    pub(crate) fn open(mut self, about: About, form: Form) -> Result<Store, Failure> {
-        let place = self.place.clone();
-        if let Place::Folder(path) = &place
-            && self.lock.is_none()
-        {
-            let made = create_dir(path).and_then(|()| disk::sync_folder(path));
-            made.map_err(|error| place.unwritable(&error))?;
-            self.lock = Some(place.lock()?);
-            self.state = place.read()?;
-        }
-        let mut store = Store {
-            place,
-            form,
-            about,
+impl Archive {
+    fn open(
+        layout: Layout,
+        lock: FileLock,
+        meta: ArchiveMeta,
+        ledger: Option<Ledger>,
+        options: PartOptions,
+    ) -> Result<Self, ArchiveError> {
+        let mut archive = Self {
+            layout,
+            options,
+            meta,
             checkpoint: None,
-            closed: Vec::new(),
+            failed: BTreeMap::new(),
+            complete: Vec::new(),
             names: HashSet::new(),
             lines: Vec::new(),
-            drafts: BTreeMap::new(),
-            sealing: None,
-            awake: BTreeSet::new(),
-            lock: self.lock.take(),
+            parts: BTreeMap::new(),
+            sync: None,
+            open_parts: BTreeSet::new(),
             is_dirty: false,
+            has_new_names: false,
             totals: Totals::default(),
+            _lock: lock,
         };
-        match self.state.take() {
-            Some(state) => store.go_on(state)?,
-            None => store.begin()?,
+        match ledger {
+            Some(ledger) => archive.resume(ledger)?,
+            None => archive.begin()?,
         }
-        Ok(store)
+        Ok(archive)
     }
-}
 
-impl Drop for Found {
-    /// A place at which nothing was begun is left as it was.
-    fn drop(&mut self) {
-        match &self.place {
-            _ if self.lock.is_none() => {}
-            Place::File(path) if !self.was_there => {
-                let _ = disk::remove(&part_file::part(path));
-            }
-            Place::File(_) => {}
-            place @ Place::Folder(_) => place.unlock(),
-        }
-    }
-}
-
-impl Store {
-    fn begin(&mut self) -> Result<(), Failure> {
-        recover::refuse_foreign(&self.place, &[])?;
-        if matches!(self.place, Place::Folder(_)) {
-            // From here on it is known what was asked for, and what its instants are.
-            self.write().map_err(|error| self.place.unwritable(&error))?;
+    fn begin(&mut self) -> Result<(), ArchiveError> {
+        recover::refuse_unknown(&self.layout, &[])?;
+        if matches!(self.layout, Layout::Folder(_)) {
+            // From now on it is known what was requested, and which instants it means.
+            self.write().map_err(|error| self.layout.unwritable(error))?;
+            recover::sweep(&self.layout, &[]).map_err(|error| self.layout.unwritable(error))?;
         }
         Ok(())
     }
 
-    fn go_on(&mut self, state: State) -> Result<(), Failure> {
-        let file = if matches!(self.place, Place::File(_)) { self.lock.take() } else { None };
-        let Recovered { closed, drafts, moved_on } = recover::recover(&self.place, &state, self.form, file)?;
-        for entry in closed {
-            self.close(entry).map_err(|error| self.place.unwritable(&error.into()))?;
+    fn resume(&mut self, ledger: Ledger) -> Result<(), ArchiveError> {
+        let Recovered { complete, parts } = recover::recover(&self.layout, &ledger, self.options)?;
+        for entry in complete {
+            self.add_complete(entry).map_err(|error| self.layout.unwritable(error.into()))?;
         }
-        self.drafts = drafts.into_iter().map(|draft| (draft.entry.name.clone(), draft)).collect();
-        (self.about, self.checkpoint, self.is_dirty) = (state.about, state.checkpoint, moved_on);
+        self.parts = parts.into_iter().map(|part| (part.entry.name.clone(), part)).collect();
+        self.failed = ledger.failed.into_iter().map(|failed| (failed.start, failed)).collect();
+        (self.meta, self.checkpoint) = (ledger.meta, ledger.checkpoint);
         Ok(())
     }
 
-    pub(crate) fn about(&self) -> &About {
-        &self.about
+    pub(crate) fn meta(&self) -> &ArchiveMeta {
+        &self.meta
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     pub(crate) fn checkpoint(&self) -> Option<&Value> {
         self.checkpoint.as_ref()
     }
 
-    pub(crate) fn closed(&self) -> &[Entry] {
-        &self.closed
+    pub(crate) fn complete(&self) -> &[FileEntry] {
+        &self.complete
     }
 
-    /// As they were at the last page.
-    pub(crate) fn open(&self) -> impl Iterator<Item = &Entry> {
-        self.drafts.values().map(|draft| &draft.entry)
+    /// The files that aren't complete, as of their last pages.
+    pub(crate) fn open_files(&self) -> impl Iterator<Item = &FileEntry> {
+        self.parts.values().map(|part| &part.entry)
     }
 
-    pub(crate) fn files(&self) -> Vec<Entry> {
-        self.closed.iter().chain(self.open()).cloned().collect()
+    pub(crate) fn files(&self) -> Vec<FileEntry> {
+        self.complete.iter().chain(self.open_files()).cloned().collect()
+    }
+
+    /// The slices that couldn't be read when they were last tried.
+    #[cfg_attr(not(test), expect(dead_code, reason = "slices that fail end an export so far"))]
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &FailedSlice> {
+        self.failed.values()
     }
 
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = self.totals;
-        if let Some(sealing) = &self.sealing {
-            totals = totals + sealing.totals;
+        if let Some(sync) = &self.sync {
+            totals = totals + sync.totals;
         }
-        for draft in self.drafts.values() {
-            totals.count(&draft.entry, draft.bytes());
+        for part in self.parts.values() {
+            totals.count(&part.entry, part.bytes());
         }
         totals
     }
 
-    /// Adds a page to a file, which is begun if there is none yet, and the place behind it.
+    /// Adds a page to a file, which is created if there is none yet, and the cursor after it.
     pub(crate) fn add(
         &mut self,
-        file: &Entry,
+        file: &FileEntry,
         items: impl IntoIterator<Item = ListResult<Event>>,
         cursor: Option<Cursor>,
     ) -> io::Result<()> {
         self.is_dirty = true;
-        let partial = self.draft(file)?.add(items, cursor)?;
+        let partial = self.part(file)?.add(items, cursor)?;
         self.totals.partial += partial;
         Ok(())
     }
 
-    /// The range begins at another instant than it was thought to.
+    /// Sets the start of the range, which was taken for another instant so far.
     pub(crate) fn set_from(&mut self, from: Option<DateTime<Utc>>) {
-        self.about.from = from;
+        self.meta.from = from;
     }
 
-    /// How far a follower has come, to be committed with the events up to there.
+    /// Sets how far a follower has come, to be committed with the events up to there.
     pub(crate) fn set_checkpoint(&mut self, checkpoint: Value) {
         if self.checkpoint.as_ref() != Some(&checkpoint) {
             self.checkpoint = Some(checkpoint);
@@ -292,201 +266,210 @@ impl Store {
         }
     }
 
-    /// A file has all that belongs into it. The next commit gives it its name, unless it has that already:
-    /// an earlier run may have been killed behind the last but one step.
-    pub(crate) fn finish(&mut self, file: &Entry) -> io::Result<()> {
-        if self.is_closed(file) {
+    /// Records that a slice can't be read, until its file is complete.
+    #[cfg_attr(not(test), expect(dead_code, reason = "slices that fail end an export so far"))]
+    pub(crate) fn set_failed(&mut self, failed: FailedSlice) {
+        self.failed.insert(failed.start, failed);
+        self.is_dirty = true;
+    }
+
+    /// Marks a file as complete. The next commit gives it its name. One that is complete already stays as it is: an
+    /// earlier run may have been killed before its last step.
+    pub(crate) fn finish(&mut self, file: &FileEntry) -> io::Result<()> {
+        if let Some(start) = file.start {
+            self.is_dirty |= self.failed.remove(&start).is_some();
+        }
+        let key = self.key(file);
+        if self.names.contains(&key) || self.parts.get(&key).is_some_and(|part| part.entry.is_complete()) {
             return Ok(());
         }
         self.is_dirty = true;
-        let entry = &mut self.draft(file)?.entry;
-        (entry.stage, entry.cursor) = (Stage::Done, None);
+        let entry = &mut self.part(file)?.entry;
+        (entry.stage, entry.cursor) = (Stage::Complete, None);
         Ok(())
     }
 
-    /// Empties a file that is open, since its cursor is of no use any more.
-    pub(crate) fn start_over(&mut self, file: &Entry) -> io::Result<()> {
-        let Some(draft) = self.drafts.get_mut(&file.name) else { return Ok(()) };
-        // First the word, then the deed: a draft that is shorter than its entry would be damage.
-        draft.forget();
+    /// Empties a file that is open, since its cursor can't be used any more.
+    pub(crate) fn start_over(&mut self, file: &FileEntry) -> io::Result<()> {
+        let Some(part) = self.parts.get_mut(&self.key(file)) else { return Ok(()) };
+        // Update the ledger before truncating: a file that is shorter than its entry counts as damaged.
+        part.forget();
         self.write()?;
-        self.draft(file)?.empty()
+        self.part(file)?.empty()
     }
 
-    /// Brings everything to disk.
+    /// Commits everything.
     pub(crate) fn commit(&mut self) -> io::Result<()> {
-        self.take_back()?;
-        if self.is_dirty { self.commit_those(|_| true) } else { Ok(()) }
+        self.end_sync()?;
+        if self.is_dirty { self.commit_files(|_| true) } else { Ok(()) }
     }
 
-    /// Sends the files that are done to disk, without waiting for it, and commits those that have got
-    /// there. The others stay at their last commit, unless they belong together.
-    pub(crate) fn commit_done(&mut self) -> io::Result<()> {
+    /// Starts to bring complete files to disk, without waiting for it, and commits those that are there. The others
+    /// stay at their last commit, unless a checkpoint is for all of them.
+    pub(crate) fn commit_complete(&mut self) -> io::Result<()> {
         if self.checkpoint.is_some() {
             return self.commit();
         }
-        if self.sealing.as_ref().is_some_and(Sealing::is_over) {
-            self.take_back()?;
-            self.commit_those(|_| false)?;
+        if self.has_synced() {
+            self.end_sync()?;
+            self.commit_files(|_| false)?;
             self.is_dirty = true;
         }
-        if self.sealing.is_none() {
-            let done = |draft: &Draft| draft.entry.stage == Stage::Done && !draft.is_sealed();
+        if self.sync.is_none() {
+            let is_due = |part: &PartFile| part.entry.is_complete() && !part.is_sealed();
             let names: Vec<_> =
-                self.drafts.iter().filter(|(_, draft)| done(draft)).map(|(name, _)| name.clone()).collect();
-            let drafts: Vec<_> = names.iter().filter_map(|name| self.drafts.remove(name)).collect();
-            if !drafts.is_empty() {
-                self.sealing = Some(Sealing::begin(drafts));
+                self.parts.iter().filter(|(_, part)| is_due(part)).map(|(name, _)| name.clone()).collect();
+            let parts: Vec<_> = names.iter().filter_map(|name| self.parts.remove(name)).collect();
+            if !parts.is_empty() {
+                match BackgroundSync::start(parts) {
+                    Ok(sync) => self.sync = Some(sync),
+                    Err(parts) => {
+                        self.take_back(parts);
+                        return self.commit();
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Whether there is something for [`commit_done`](Self::commit_done) to do.
-    pub(crate) fn is_sealed(&self) -> bool {
-        self.sealing.as_ref().is_some_and(Sealing::is_over)
+    /// Returns whether [`commit_complete`](Self::commit_complete) has something to commit.
+    pub(crate) fn has_synced(&self) -> bool {
+        self.sync.as_ref().is_some_and(BackgroundSync::is_over)
     }
 
-    /// Waits until the files that were sent to disk are there.
-    fn take_back(&mut self) -> io::Result<()> {
-        let Some(sealing) = self.sealing.take() else { return Ok(()) };
-        let (drafts, result) = sealing.end();
-        self.drafts.extend(drafts.into_iter().map(|draft| (draft.entry.name.clone(), draft)));
-        result?;
-        self.rest_done()
+    /// Waits until the complete files are on disk.
+    fn end_sync(&mut self) -> io::Result<()> {
+        let Some(sync) = self.sync.take() else { return Ok(()) };
+        let (parts, result) = sync.end();
+        self.take_back(parts);
+        result
     }
 
-    /// Files of a folder that are done and on disk need no handles any more.
-    fn rest_done(&mut self) -> io::Result<()> {
-        if matches!(self.place, Place::File(_)) {
-            return Ok(());
-        }
-        let is_done = |draft: &&mut Draft| draft.entry.stage == Stage::Done && draft.is_sealed();
-        for draft in self.drafts.values_mut().filter(is_done) {
-            draft.rest()?;
-            self.awake.remove(&draft.entry.name);
-        }
-        Ok(())
+    fn take_back(&mut self, parts: Vec<PartFile>) {
+        self.parts.extend(parts.into_iter().map(|part| (part.entry.name.clone(), part)));
     }
 
     /// Commits what there is at the end of a run.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.commit()?;
-        if matches!(self.place, Place::Folder(_)) {
-            return self.commit();
+        if std::mem::take(&mut self.has_new_names) {
+            disk::sync_folder(&self.layout.ledger_path())?;
         }
-        self.give_names()?;
-        if self.closed.is_empty() {
+        if matches!(self.layout, Layout::Folder(_)) || self.complete.is_empty() {
             return Ok(());
         }
-        disk::sync_folder(&self.place.state())?;
-        disk::remove(&self.place.state())?;
-        disk::sync_folder(&self.place.state())
+        disk::remove(&self.layout.ledger_path())?;
+        disk::sync_folder(&self.layout.ledger_path())
     }
 
-    /// Commits what can be committed after a failure: whole pages. A follower's place is one for all its
-    /// files, so that it stays at its last commit, and what came since comes again.
-    pub(crate) fn settle(&mut self) -> io::Result<()> {
-        if self.about.kind == Kind::Follow {
+    /// After a failure: commits whole pages, if that is possible. A follower's checkpoint is for all its files, so
+    /// that it stays at its last commit, and later events come again.
+    pub(crate) fn salvage(&mut self) -> io::Result<()> {
+        if self.meta.kind == ArchiveKind::Follow {
             return Ok(());
         }
-        // If it fails, so does what comes.
-        let _ = self.take_back();
-        for draft in self.drafts.values_mut() {
-            draft.settle()?;
+        // If this fails, the following does too.
+        let _ = self.end_sync();
+        for part in self.parts.values_mut() {
+            part.roll_back()?;
         }
         self.is_dirty = true;
         self.end()
     }
 
-    /// A commit. It also takes those files a step further of which the last one has said that they are done.
-    fn commit_those(&mut self, which: impl Fn(&Entry) -> bool) -> io::Result<()> {
-        self.give_names()?;
-        seal(self.drafts.values_mut().filter(|draft| which(&draft.entry)).collect())?;
-        self.rest_done()?;
-        if self.drafts.values().any(|draft| draft.is_new && draft.committed.is_some()) {
-            disk::sync_folder(&self.place.state())?;
-            self.drafts.values_mut().for_each(|draft| draft.is_new = false);
+    /// A commit of those files that `is_due` names, and of those that are on disk already.
+    fn commit_files(&mut self, is_due: impl Fn(&FileEntry) -> bool) -> io::Result<()> {
+        self.record(is_due)?;
+        self.give_names()
+    }
+
+    /// Everything of a commit but the names.
+    fn record(&mut self, is_due: impl Fn(&FileEntry) -> bool) -> io::Result<()> {
+        seal(self.parts.values_mut().filter(|part| is_due(&part.entry)).collect())?;
+        if self.parts.values().any(|part| part.is_new && part.committed.is_some()) {
+            disk::sync_folder(&self.layout.ledger_path())?;
         }
         self.write()?;
+        for part in self.parts.values_mut() {
+            part.is_new = false;
+        }
         self.is_dirty = false;
-        for draft in self.drafts.values_mut() {
-            draft.is_new = false;
-            draft.is_said = draft.committed.as_ref().is_some_and(|entry| entry.stage == Stage::Done);
-            self.is_dirty |= draft.is_said;
-        }
         Ok(())
     }
 
-    /// Gives those files their names that the state file says are done.
+    /// Gives those files their names that the ledger says are complete.
     fn give_names(&mut self) -> io::Result<()> {
-        let said = self.drafts.values().filter(|draft| draft.is_said);
-        for name in said.map(|draft| draft.entry.name.clone()).collect::<Vec<_>>() {
-            let Some(entry) = self.drafts.get(&name).map(|draft| draft.entry.clone()) else { continue };
-            self.place.publish(&entry)?;
-            self.close(Entry { stage: Stage::Closed, ..entry })?;
-            self.drafts.remove(&name);
+        let complete = self.parts.values().filter(|part| part.is_committed_whole());
+        for name in complete.map(|part| part.entry.name.clone()).collect::<Vec<_>>() {
+            let Some(part) = self.parts.remove(&name) else { continue };
+            let entry = part.entry.clone();
+            // Where open files can't be renamed.
+            drop(part);
+            self.open_parts.remove(&name);
+            self.layout.publish(&entry)?;
+            self.has_new_names = true;
+            self.add_complete(entry)?;
         }
         Ok(())
     }
 
-    fn write(&self) -> io::Result<()> {
-        let sealing = self.sealing.iter().flat_map(|sealing| &sealing.committed);
-        let open = self.drafts.values().filter_map(|draft| draft.committed.as_ref()).chain(sealing);
-        let open = open.map(Entry::line).collect::<Result<Vec<_>, _>>()?;
-        let lines = self.lines.iter().chain(&open);
-        let text = ledger::text(&self.about, self.checkpoint.as_ref(), lines)?;
-        disk::replace(&self.place.state(), text.as_bytes())
+    fn write(&mut self) -> io::Result<()> {
+        let syncing = self.sync.iter().flat_map(|sync| &sync.committed);
+        let parts = self.parts.values().filter_map(|part| part.committed.as_ref()).chain(syncing);
+        let parts = parts.map(|entry| Ok((entry, entry.line()?))).collect::<serde_json::Result<Vec<_>>>()?;
+        let complete = self.complete.iter().zip(&self.lines);
+        let mut files: Vec<_> = complete.chain(parts.iter().map(|(entry, line)| (*entry, line))).collect();
+        files.sort_by_key(|(entry, _)| (!entry.is_complete(), entry.start, &entry.name));
+        let lines = files.into_iter().map(|(_, line)| line);
+        let failed: Vec<_> = self.failed.values().cloned().collect();
+        let text = ledger::text(&self.meta, self.checkpoint.as_ref(), &failed, lines)?;
+        disk::replace(&self.layout.ledger_path(), text.as_bytes(), self.layout.ledger_attributes()?)?;
+        // The folder was brought to disk with it.
+        self.has_new_names = false;
+        Ok(())
     }
 
-    fn close(&mut self, entry: Entry) -> serde_json::Result<()> {
-        let at =
-            self.closed.partition_point(|closed| (closed.start, &closed.name) < (entry.start, &entry.name));
+    fn add_complete(&mut self, entry: FileEntry) -> serde_json::Result<()> {
+        let is_before = |other: &FileEntry| (other.start, &other.name) < (entry.start, &entry.name);
+        let at = self.complete.partition_point(is_before);
         self.lines.insert(at, entry.line()?);
         self.totals.count(&entry, entry.bytes);
         self.names.insert(entry.name.clone());
-        self.closed.insert(at, entry);
+        self.complete.insert(at, entry);
         Ok(())
     }
 
-    fn is_closed(&self, file: &Entry) -> bool {
-        self.names.contains(&file.name)
+    /// What a file is known by. A single file is known by its path, so that there can't be two.
+    fn key(&self, file: &FileEntry) -> String {
+        match self.layout {
+            Layout::File(_) => self.layout.file_name(),
+            Layout::Folder(_) => file.name.clone(),
+        }
     }
 
-    fn draft(&mut self, file: &Entry) -> io::Result<&mut Draft> {
-        if matches!(self.place, Place::Folder(_)) && !self.awake.contains(&file.name) {
-            if self.awake.len() >= AWAKE {
-                for name in std::mem::take(&mut self.awake) {
-                    self.drafts.get_mut(&name).map_or(Ok(()), Draft::rest)?;
+    fn part(&mut self, file: &FileEntry) -> io::Result<&mut PartFile> {
+        let key = self.key(file);
+        let is_closed = |part: &PartFile| part.entry.is_complete();
+        if self.names.contains(&key)
+            || self.sync.as_ref().is_some_and(|sync| sync.has(&key))
+            || self.parts.get(&key).is_some_and(is_closed)
+        {
+            return Err(io::Error::other(format!("{key} is complete, and more has come for it")));
+        }
+        if matches!(self.layout, Layout::Folder(_)) && !self.open_parts.contains(&key) {
+            if self.open_parts.len() >= MAX_OPEN {
+                for name in std::mem::take(&mut self.open_parts) {
+                    self.parts.get_mut(&name).map_or(Ok(()), PartFile::close)?;
                 }
             }
-            self.awake.insert(file.name.clone());
+            self.open_parts.insert(key.clone());
         }
-        if !self.drafts.contains_key(&file.name) {
-            if self.is_closed(file) || self.sealing.as_ref().is_some_and(|sealing| sealing.has(&file.name)) {
-                return Err(io::Error::other(format!("{} is closed, and more has come for it", file.name)));
-            }
-            let of_file = matches!(self.place, Place::File(_));
-            let open = if of_file { self.lock.take() } else { None };
-            let draft = Draft::begin(&self.place.path(&file.name), open, file.clone(), self.form)?;
-            self.drafts.insert(file.name.clone(), draft);
+        if !self.parts.contains_key(&key) {
+            let entry = FileEntry { name: key.clone(), ..file.clone() };
+            let part = PartFile::create(&self.layout.path(&key), entry, self.options)?;
+            self.parts.insert(key.clone(), part);
         }
-        self.drafts.get_mut(&file.name).ok_or_else(|| io::Error::other("a draft is gone"))
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        match &self.place {
-            // Nothing came, so that the draft has nothing but the lock, or what was there before.
-            Place::File(path) if self.lock.is_some() => {
-                let part = part_file::part(path);
-                if disk::length(&part).is_ok_and(|length| length == Some(0)) {
-                    let _ = disk::remove(&part);
-                }
-            }
-            Place::File(_) => {}
-            place @ Place::Folder(_) => place.unlock(),
-        }
+        self.parts.get_mut(&key).ok_or_else(|| io::Error::other("a part file is gone"))
     }
 }

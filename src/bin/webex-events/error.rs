@@ -1,9 +1,11 @@
 //! How the program ends when it doesn't succeed: an exit code, and one line that says what is wrong
 //! and what to do.
 
-use std::{error::Error as StdError, fmt::Display, process::ExitCode};
+use std::{error::Error as StdError, fmt::Display, path::Path, process::ExitCode};
 
 use webex_events::Error;
+
+use crate::archive::{ArchiveError, Layout};
 
 /// The exit codes but 0, by the names of `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,56 @@ impl Failure {
             message = format!("{message}; {advice}");
         }
         Self { code: code(error, came.is_some_and(|came| came.with_events)), message }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        let part = |path: &Path| format!("{}.part", path.display());
+        let (code, advice) = match &error {
+            ArchiveError::Locked { .. } => {
+                (Code::Stopped, "wait until it has ended, or choose another output with -o".to_owned())
+            }
+            ArchiveError::Write { .. } => (Code::Output, "choose another output with -o".to_owned()),
+            ArchiveError::Read { .. } => {
+                (Code::Output, "let it be read, or choose another output".to_owned())
+            }
+            ArchiveError::NoFolder { .. } => {
+                (Code::Output, "make it, or choose another output with -o".to_owned())
+            }
+            ArchiveError::DamagedLedger { layout: Some(Layout::File(path)), .. } => (
+                Code::Output,
+                format!("restore it, or remove it and {} to start from the beginning", part(path)),
+            ),
+            ArchiveError::DamagedLedger { layout: Some(Layout::Folder(_)), .. } => (
+                Code::Output,
+                "restore it from a copy, or choose another folder; the files in this one are untouched"
+                    .to_owned(),
+            ),
+            ArchiveError::DamagedLedger { layout: None, .. } => (
+                Code::Output,
+                "restore it, or start from the beginning with another --checkpoint and --from".to_owned(),
+            ),
+            ArchiveError::DamagedFile { layout: layout @ Layout::File(path), .. } => (
+                Code::Output,
+                format!(
+                    "remove {} and {} to start from the beginning",
+                    layout.ledger_path().display(),
+                    part(path)
+                ),
+            ),
+            ArchiveError::DamagedFile { layout: Layout::Folder(_), .. } => {
+                (Code::Output, "restore it from a copy, or export again into another folder".to_owned())
+            }
+            ArchiveError::UnknownFile { .. } => {
+                (Code::Output, "move it away, or choose another folder with -o".to_owned())
+            }
+            ArchiveError::OtherKind { .. } => (Code::Usage, "choose another path".to_owned()),
+            ArchiveError::SharedPath { .. } => {
+                (Code::Usage, "choose another path for one of them".to_owned())
+            }
+        };
+        Self::new(code, format!("{error}; {advice}"))
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod request;
+pub(crate) mod roles;
 pub(crate) mod sink;
 pub(crate) mod slices;
 pub(crate) mod summary;

@@ -1,4 +1,4 @@
-//! One growing file under its temporary name.
+//! `AppendFile`: one file under its temporary name, to which bytes are added.
 
 use std::{
     fs::{File, OpenOptions},
@@ -9,66 +9,115 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
+    attributes::Attributes,
     codec::{Codec, Encoder},
     ledger::hex,
 };
 
-/// `NAME.part`: text that only gets more, except that its end can be taken back.
+/// Which checksum of a file is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checksum {
+    /// Fast, and enough to notice damage.
+    Crc32,
+    /// For readers too.
+    Sha256,
+}
+
+/// The checksums of the bytes so far.
+#[derive(Clone, Debug)]
+pub(super) struct Digests {
+    crc32: Option<crc32fast::Hasher>,
+    sha256: Option<Sha256>,
+}
+
+impl Digests {
+    pub(super) fn new(kept: impl IntoIterator<Item = Checksum>) -> Self {
+        let mut digests = Self { crc32: None, sha256: None };
+        for checksum in kept {
+            match checksum {
+                Checksum::Crc32 => digests.crc32 = Some(crc32fast::Hasher::new()),
+                Checksum::Sha256 => digests.sha256 = Some(Sha256::new()),
+            }
+        }
+        digests
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        if let Some(crc32) = &mut self.crc32 {
+            crc32.update(bytes);
+        }
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
+    }
+
+    pub(super) fn crc32(&self) -> Option<u32> {
+        self.crc32.clone().map(crc32fast::Hasher::finalize)
+    }
+
+    pub(super) fn sha256(&self) -> Option<String> {
+        self.sha256.clone().map(|sha256| hex(&sha256.finalize()))
+    }
+
+    /// Keeps one of them and no other.
+    fn keep(&mut self, checksum: Checksum) {
+        match checksum {
+            Checksum::Crc32 => self.sha256 = None,
+            Checksum::Sha256 => self.crc32 = None,
+        }
+    }
+}
+
+/// `NAME.part`: bytes are added to its end, and its end can be taken back.
 #[derive(Debug)]
-pub(super) struct Growing {
+pub(super) struct AppendFile {
     path: PathBuf,
-    /// None while it rests.
+    /// None while it is closed.
     file: Option<File>,
     encoder: Encoder,
-    hasher: Option<Sha256>,
-    /// What it has of whole writes.
+    digests: Digests,
+    /// The length of what was written whole.
     bytes: u64,
-    /// Whether anything has changed since it was brought to disk.
+    /// True if anything has changed since it was brought to disk.
     is_dirty: bool,
-    /// Whether that has failed. Then the system tells no more whether it succeeds.
+    /// True if bringing it to disk has failed. After that, the system no longer tells whether it succeeds.
     has_failed: bool,
 }
 
-/// A point between two frames, to go back to.
+/// A point between two frames to roll back to.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
+pub(super) struct Savepoint {
     bytes: u64,
-    hasher: Option<Sha256>,
+    digests: Digests,
 }
 
-impl Growing {
-    /// An empty file: this one, or a new one at `path`. What there was is gone.
-    pub(super) fn begin(
+impl AppendFile {
+    /// Creates an empty file with these attributes. What a file there has is gone.
+    pub(super) fn create(
         path: PathBuf,
-        file: Option<File>,
+        attributes: Attributes,
         codec: Codec,
-        with_checksum: bool,
+        checksum: Checksum,
     ) -> io::Result<Self> {
-        let file = match file {
-            Some(file) => file,
-            None => OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?,
-        };
-        let hasher = with_checksum.then(Sha256::new);
-        let (encoder, file) = (codec.encoder(), Some(file));
-        let mut growing = Self { path, file, encoder, hasher, bytes: 0, is_dirty: true, has_failed: false };
-        growing.go_back(&Mark { bytes: 0, hasher: growing.hasher.clone() })?;
-        Ok(growing)
+        let file = Some(attributes.create(&path)?);
+        let (encoder, digests) = (codec.encoder(), Digests::new([checksum]));
+        Ok(Self { path, file, encoder, digests, bytes: 0, is_dirty: true, has_failed: false })
     }
 
-    /// The first `bytes` of a file, and each of its lines shown. What stands behind them is cut off.
+    /// Opens the first `bytes` of a file, and shows each of its lines. Bytes after them are cut off.
     ///
-    /// Fails with [`io::ErrorKind::UnexpectedEof`] if there is less.
+    /// `check` gets the checksums that `kept` names, before anything is cut off.
+    ///
+    /// Fails with [`io::ErrorKind::UnexpectedEof`] if there are fewer bytes.
     pub(super) fn reopen(
         path: PathBuf,
-        file: Option<File>,
-        (codec, with_checksum): (Codec, bool),
+        (codec, checksum): (Codec, Checksum),
         bytes: u64,
+        kept: impl IntoIterator<Item = Checksum>,
         line: impl FnMut(&[u8]) -> io::Result<()>,
+        check: impl FnOnce(&Digests) -> io::Result<()>,
     ) -> io::Result<Self> {
-        let mut file = match file {
-            Some(file) => file,
-            None => OpenOptions::new().read(true).write(true).open(&path)?,
-        };
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
         let length = file.metadata()?.len();
         if length < bytes {
             return Err(io::Error::new(
@@ -76,13 +125,14 @@ impl Growing {
                 format!("it has {length} bytes and should have {bytes}"),
             ));
         }
-        let mut hasher = with_checksum.then(Sha256::new);
-        file.seek(SeekFrom::Start(0))?;
-        read(&file, codec, bytes, hasher.as_mut(), line)?;
+        let mut digests = Digests::new(kept.into_iter().chain([checksum]));
+        read_hashed(&file, codec, bytes, |read| digests.update(read), line)?;
+        check(&digests)?;
+        digests.keep(checksum);
         let (encoder, file) = (codec.encoder(), Some(file));
-        let mut growing = Self { path, file, encoder, hasher, bytes, is_dirty: false, has_failed: false };
-        growing.go_back(&Mark { bytes, hasher: growing.hasher.clone() })?;
-        Ok(growing)
+        let mut file = Self { path, file, encoder, digests, bytes, is_dirty: false, has_failed: false };
+        file.rollback_to(&Savepoint { bytes, digests: file.digests.clone() })?;
+        Ok(file)
     }
 
     /// Adds text. If that fails, it has what it had before, or lacks the end of a frame.
@@ -91,8 +141,8 @@ impl Growing {
             return Ok(());
         }
         let ready = self.encoder.push(text)?;
-        let file = awake(&mut self.file, &self.path, self.bytes)?;
-        write(file, ready, self.hasher.as_mut(), &mut self.bytes)?;
+        let file = opened(&mut self.file, &self.path, self.bytes)?;
+        write(file, ready, &mut self.digests, &mut self.bytes)?;
         self.is_dirty = true;
         Ok(())
     }
@@ -100,26 +150,25 @@ impl Growing {
     /// Ends the frame, so that the file is valid as it is.
     pub(super) fn finish_frame(&mut self) -> io::Result<()> {
         let rest = self.encoder.finish()?;
-        if rest.is_empty() {
-            return Ok(());
-        }
-        let file = awake(&mut self.file, &self.path, self.bytes)?;
-        self.is_dirty = true;
-        write(file, &rest, self.hasher.as_mut(), &mut self.bytes)
+        self.write_frame(&rest)
     }
 
-    /// Makes an empty file one that tools take.
+    /// Gives an empty file a frame without text: tools refuse a compressed file of no bytes.
     pub(super) fn fill_empty(&mut self) -> io::Result<()> {
         if self.bytes > 0 {
             return Ok(());
         }
         let frame = self.encoder.empty_frame()?;
+        self.write_frame(&frame)
+    }
+
+    fn write_frame(&mut self, frame: &[u8]) -> io::Result<()> {
         if frame.is_empty() {
             return Ok(());
         }
-        let file = awake(&mut self.file, &self.path, self.bytes)?;
+        let file = opened(&mut self.file, &self.path, self.bytes)?;
         self.is_dirty = true;
-        write(file, &frame, self.hasher.as_mut(), &mut self.bytes)
+        write(file, frame, &mut self.digests, &mut self.bytes)
     }
 
     /// Brings it to disk.
@@ -129,29 +178,37 @@ impl Growing {
         }
         if self.is_dirty {
             self.has_failed = true;
-            awake(&mut self.file, &self.path, self.bytes)?.sync_data()?;
+            opened(&mut self.file, &self.path, self.bytes)?.sync_data()?;
             (self.is_dirty, self.has_failed) = (false, false);
         }
         Ok(())
     }
 
-    /// Brings it to disk and gives its handle back, until it is needed again.
-    pub(super) fn rest(&mut self) -> io::Result<()> {
+    /// Brings it to disk and closes it until it is needed again.
+    pub(super) fn close(&mut self) -> io::Result<()> {
         self.sync()?;
         self.file = None;
         Ok(())
     }
 
-    /// Where it stands; none within a frame.
-    pub(super) fn mark(&self) -> Option<Mark> {
-        self.encoder.is_between_frames().then(|| Mark { bytes: self.bytes, hasher: self.hasher.clone() })
+    /// The point that it has come to; none within a frame.
+    pub(super) fn savepoint(&self) -> Option<Savepoint> {
+        let between_frames = self.encoder.is_between_frames();
+        between_frames.then(|| Savepoint { bytes: self.bytes, digests: self.digests.clone() })
     }
 
-    /// Takes back all that was added behind a mark.
-    pub(super) fn go_back(&mut self, mark: &Mark) -> io::Result<()> {
+    /// The point before its first byte.
+    pub(super) fn start(&self) -> Savepoint {
+        let Digests { crc32, sha256 } = &self.digests;
+        let kept = [crc32.as_ref().map(|_| Checksum::Crc32), sha256.as_ref().map(|_| Checksum::Sha256)];
+        Savepoint { bytes: 0, digests: Digests::new(kept.into_iter().flatten()) }
+    }
+
+    /// Takes back everything that was added after a savepoint.
+    pub(super) fn rollback_to(&mut self, point: &Savepoint) -> io::Result<()> {
         self.encoder.abandon();
-        (self.bytes, self.hasher) = (mark.bytes, mark.hasher.clone());
-        let file = awake(&mut self.file, &self.path, self.bytes)?;
+        (self.bytes, self.digests) = (point.bytes, point.digests.clone());
+        let file = opened(&mut self.file, &self.path, self.bytes)?;
         if file.metadata()?.len() != self.bytes {
             file.set_len(self.bytes)?;
             self.is_dirty = true;
@@ -160,33 +217,31 @@ impl Growing {
     }
 
     #[cfg(test)]
-    pub(super) fn is_awake(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.file.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn break_file(&mut self) {
+        // A handle that can't be written, as if the disk were full.
+        self.file = Some(File::open(&self.path).unwrap());
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How long it is.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) fn sha256(&self) -> Option<String> {
-        self.hasher.clone().map(|hasher| hex(&hasher.finalize()))
+    pub(super) fn digests(&self) -> &Digests {
+        &self.digests
     }
 }
 
-impl Mark {
-    /// The start of a file.
-    pub(super) fn start(with_checksum: bool) -> Self {
-        Self { bytes: 0, hasher: with_checksum.then(Sha256::new) }
-    }
-}
-
-/// The handle of a file, which is opened again at this length if the file was at rest.
-fn awake<'a>(file: &'a mut Option<File>, path: &Path, length: u64) -> io::Result<&'a mut File> {
+/// The handle of a file, which is opened at this length if it is closed.
+fn opened<'a>(file: &'a mut Option<File>, path: &Path, length: u64) -> io::Result<&'a mut File> {
     if file.is_none() {
         let mut opened = OpenOptions::new().read(true).write(true).open(path)?;
         opened.seek(SeekFrom::Start(length))?;
@@ -195,24 +250,36 @@ fn awake<'a>(file: &'a mut Option<File>, path: &Path, length: u64) -> io::Result
     file.as_mut().ok_or_else(|| io::Error::other("a file is closed"))
 }
 
-fn write(file: &mut File, bytes: &[u8], hasher: Option<&mut Sha256>, length: &mut u64) -> io::Result<()> {
+fn write(file: &mut File, bytes: &[u8], digests: &mut Digests, length: &mut u64) -> io::Result<()> {
     file.write_all(bytes)?;
-    if let Some(hasher) = hasher {
-        hasher.update(bytes);
-    }
+    digests.update(bytes);
     *length += bytes.len() as u64;
     Ok(())
 }
 
-/// Shows each line of the text in the first `bytes` of a file, without its line break.
+/// Shows each line of the text in the first `bytes` of a file, without its line break, and hashes the bytes.
 pub(crate) fn read(
     file: impl Read,
     codec: Codec,
     bytes: u64,
     hasher: Option<&mut Sha256>,
+    line: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    match hasher {
+        Some(hasher) => read_hashed(file, codec, bytes, |read| hasher.update(read), line),
+        None => read_hashed(file, codec, bytes, |_| (), line),
+    }
+}
+
+/// The same, with a function that is shown the bytes.
+pub(super) fn read_hashed(
+    file: impl Read,
+    codec: Codec,
+    bytes: u64,
+    hash: impl FnMut(&[u8]),
     mut line: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut hashing = Hashing { file: file.take(bytes), hasher, bytes: 0 };
+    let mut hashing = Hashing { file: file.take(bytes), hash, bytes: 0 };
     {
         let mut text = codec.decoder(&mut hashing)?;
         let mut buffer = Vec::new();
@@ -224,7 +291,7 @@ pub(crate) fn read(
             buffer.clear();
         }
     }
-    // Whatever the decoder left.
+    // The decoder stops at the end of the last frame.
     io::copy(&mut hashing, &mut io::sink())?;
     if hashing.bytes < bytes {
         return Err(io::Error::new(
@@ -236,104 +303,20 @@ pub(crate) fn read(
 }
 
 /// A file on its way to a decoder.
-struct Hashing<'a, R> {
+struct Hashing<R, H> {
     file: io::Take<R>,
-    hasher: Option<&'a mut Sha256>,
+    hash: H,
     bytes: u64,
 }
 
-impl<R: Read> Read for Hashing<'_, R> {
+impl<R: Read, H: FnMut(&[u8])> Read for Hashing<R, H> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        if let (Some(hasher), Some(bytes)) = (&mut self.hasher, buffer.get(..read)) {
-            hasher.update(bytes);
-        }
+        (self.hash)(buffer.get(..read).unwrap_or_default());
         self.bytes += read as u64;
         Ok(read)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn lines(growing: &Growing, codec: Codec) -> Vec<String> {
-        let mut lines = Vec::new();
-        let file = File::open(growing.path()).unwrap();
-        read(file, codec, growing.bytes(), None, |line| {
-            lines.push(String::from_utf8(line.to_vec()).unwrap());
-            Ok(())
-        })
-        .unwrap();
-        lines
-    }
-
-    #[test]
-    fn it_grows_over_openings_and_knows_its_checksum() {
-        for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("f.part");
-            fs::write(&path, "left over, and longer than what comes").unwrap();
-            let mut growing = Growing::begin(path.clone(), None, codec, true).unwrap();
-            growing.append(b"1\n2\n").unwrap();
-            growing.finish_frame().unwrap();
-            growing.sync().unwrap();
-            let committed = growing.bytes();
-            growing.append(b"3\n").unwrap();
-            growing.finish_frame().unwrap();
-            drop(growing);
-
-            let mut shown = 0;
-            let count = |_: &[u8]| {
-                shown += 1;
-                Ok(())
-            };
-            let mut growing = Growing::reopen(path.clone(), None, (codec, true), committed, count).unwrap();
-            assert_eq!((shown, fs::metadata(&path).unwrap().len()), (2, committed), "{codec:?}");
-            growing.append(b"4\n").unwrap();
-            growing.finish_frame().unwrap();
-            assert_eq!(lines(&growing, codec), ["1", "2", "4"]);
-            assert_eq!(growing.sha256().unwrap(), hex(&Sha256::digest(fs::read(&path).unwrap())));
-        }
-    }
-
-    #[test]
-    fn its_end_can_be_taken_back_to_where_a_frame_ends() {
-        for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut growing = Growing::begin(folder.path().join("f"), None, codec, true).unwrap();
-            growing.append(b"1\n").unwrap();
-            assert_eq!(growing.mark().is_some(), codec == Codec::None);
-            growing.finish_frame().unwrap();
-            let (mark, sha256) = (growing.mark().unwrap(), growing.sha256());
-            growing.append(b"2\n").unwrap();
-            growing.go_back(&mark).unwrap();
-            assert_eq!((growing.sha256(), lines(&growing, codec)), (sha256, vec!["1".to_owned()]));
-        }
-    }
-
-    #[test]
-    fn one_that_lost_some_of_its_bytes_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f");
-        fs::write(&path, "1\n2\n").unwrap();
-        let open = |bytes| Growing::reopen(path.clone(), None, (Codec::None, false), bytes, |_| Ok(()));
-        assert_eq!(open(5).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(open(3).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        open(4).unwrap();
-    }
-
-    #[test]
-    fn an_empty_one_is_a_file_that_tools_take() {
-        let folder = tempfile::tempdir().unwrap();
-        for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
-            let mut growing = Growing::begin(folder.path().join("f"), None, codec, false).unwrap();
-            growing.fill_empty().unwrap();
-            growing.fill_empty().unwrap();
-            assert_eq!(growing.bytes() > 0, codec != Codec::None);
-            assert!(lines(&growing, codec).is_empty());
-        }
-    }
-}
+mod tests;

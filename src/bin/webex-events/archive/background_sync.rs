@@ -1,65 +1,86 @@
-//! Drafts on their way to disk, while others are written.
+//! Bringing files to disk while others are written.
 
 use std::{
     io,
+    sync::{Mutex, PoisonError, mpsc},
     thread::{self, JoinHandle},
 };
 
-use super::{Totals, ledger::Entry, part_file::Draft};
+use super::{Totals, ledger::FileEntry, part_file::PartFile};
 
-/// Drafts to which nothing is added any more, in a thread that waits for the disk.
+/// Files to which nothing is added any more, and the thread that waits for the disk.
 #[derive(Debug)]
-pub(super) struct Sealing {
-    thread: JoinHandle<(Vec<Draft>, io::Result<()>)>,
+pub(super) struct BackgroundSync {
+    thread: JoinHandle<(Vec<PartFile>, io::Result<()>)>,
     names: Vec<String>,
-    /// What the state file is to say of them meanwhile: their last commits.
-    pub(super) committed: Vec<Entry>,
+    /// What the ledger says of them meanwhile: their last commits.
+    pub(super) committed: Vec<FileEntry>,
     pub(super) totals: Totals,
 }
 
-impl Sealing {
-    pub(super) fn begin(mut drafts: Vec<Draft>) -> Self {
-        let names = drafts.iter().map(|draft| draft.entry.name.clone()).collect();
-        let committed = drafts.iter().filter_map(|draft| draft.committed.clone()).collect();
+impl BackgroundSync {
+    /// Starts the thread. If the system has no thread to give, the files are returned as they are.
+    pub(super) fn start(mut parts: Vec<PartFile>) -> Result<Self, Vec<PartFile>> {
+        let names = parts.iter().map(|part| part.entry.name.clone()).collect();
+        let committed = parts.iter().filter_map(|part| part.committed.clone()).collect();
         let mut totals = Totals::default();
-        for draft in &drafts {
-            totals.count(&draft.entry, draft.bytes());
+        for part in &parts {
+            totals.count(&part.entry, part.bytes());
         }
-        let thread = thread::spawn(move || {
-            let result = seal(drafts.iter_mut().collect());
-            (drafts, result)
+        // The files must survive a thread that isn't started.
+        let (sender, receiver) = mpsc::channel::<Vec<PartFile>>();
+        let thread = thread::Builder::new().name("sync".to_owned()).spawn(move || {
+            let mut parts = receiver.recv().unwrap_or_default();
+            let result = seal(parts.iter_mut().collect());
+            (parts, result)
         });
-        Self { thread, names, committed, totals }
+        let Ok(thread) = thread else { return Err(parts) };
+        if let Err(error) = sender.send(std::mem::take(&mut parts)) {
+            return Err(error.0);
+        }
+        Ok(Self { thread, names, committed, totals })
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|sealing| sealing == name)
+        self.names.iter().any(|syncing| syncing == name)
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Waits for the disk, and gives the drafts back whatever became of them.
-    pub(super) fn end(self) -> (Vec<Draft>, io::Result<()>) {
-        self.thread.join().unwrap_or_else(|_| (Vec::new(), Err(broken())))
+    /// Waits for the disk, and returns the files, even if it failed.
+    pub(super) fn end(self) -> (Vec<PartFile>, io::Result<()>) {
+        self.thread.join().unwrap_or_else(|_| (Vec::new(), Err(panicked())))
     }
 }
 
-/// So many at a time.
-const SIDE_BY_SIDE: usize = 16;
+/// How many files are brought to disk concurrently.
+const CONCURRENCY: usize = 16;
 
-/// Brings drafts to disk, side by side: a disk takes several at once faster than one after another.
-pub(super) fn seal(mut drafts: Vec<&mut Draft>) -> io::Result<()> {
-    drafts.chunks_mut(SIDE_BY_SIDE).try_for_each(|drafts| {
-        thread::scope(|scope| {
-            let threads: Vec<_> = drafts.iter_mut().map(|draft| scope.spawn(|| draft.seal())).collect();
-            let ended = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(broken())));
-            ended.fold(Ok(()), Result::and)
-        })
+/// Brings files to disk concurrently, which takes a disk less time than one after another.
+pub(super) fn seal(parts: Vec<&mut PartFile>) -> io::Result<()> {
+    let helpers = parts.len().min(CONCURRENCY).saturating_sub(1);
+    let parts = Mutex::new(parts.into_iter());
+    let work = || {
+        loop {
+            let next = parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+            match next {
+                Some(part) => part.seal()?,
+                None => return Ok(()),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        // This thread works too, so that helpers that the system has no room for are only missed.
+        let helper = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let helpers: Vec<_> = (0..helpers).filter_map(helper).collect();
+        let result = work();
+        let ended = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|_| Err(panicked())));
+        ended.fold(result, Result::and)
     })
 }
 
-fn broken() -> io::Error {
-    io::Error::other("a thread that waits for the disk has broken down")
+fn panicked() -> io::Error {
+    io::Error::other("a thread that waits for the disk has panicked")
 }

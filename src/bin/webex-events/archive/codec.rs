@@ -1,20 +1,18 @@
-//! How files are compressed.
+//! Compression of files.
 //!
-//! A compressed file is a row of frames (zstd) or members (gzip), each complete in itself, so that
-//! what stands before a frame's end is a valid file whatever follows.
+//! A compressed file is a sequence of frames (zstd) or members (gzip). Each is complete in itself, so that everything
+//! up to the end of a frame is a valid file whatever follows.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use clap::ValueEnum;
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 
-/// The form of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+/// The compression of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Codec {
     #[default]
-    #[value(skip)]
     None,
     /// RFC 1952
     Gzip,
@@ -22,7 +20,7 @@ pub(crate) enum Codec {
     Zstd,
 }
 
-/// A frame that is being written; none has been begun behind the end of the last.
+/// Writes frames; there is none between the end of one and the next text.
 #[derive(Debug)]
 pub(super) struct Encoder {
     codec: Codec,
@@ -35,7 +33,7 @@ enum Frame {
 }
 
 impl Codec {
-    /// What a file's name has at its end.
+    /// The end of a file's name.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::None => "",
@@ -72,7 +70,7 @@ impl Codec {
 }
 
 impl Encoder {
-    /// Adds text, and shows what of the file is ready to be written.
+    /// Adds text, and returns the bytes that are ready to be written.
     pub(super) fn push<'a>(&'a mut self, text: &'a [u8]) -> io::Result<&'a [u8]> {
         if self.codec == Codec::None {
             return Ok(text);
@@ -95,12 +93,12 @@ impl Encoder {
         })
     }
 
-    /// Whether the file would be whole if nothing followed.
+    /// Returns whether the file would be valid if nothing followed.
     pub(super) fn is_between_frames(&self) -> bool {
         self.frame.is_none()
     }
 
-    /// Ends the frame, if one is begun, and returns what of it hasn't been shown.
+    /// Ends the frame, if there is one, and returns the rest of its bytes.
     pub(super) fn finish(&mut self) -> io::Result<Vec<u8>> {
         match self.frame.take() {
             None => Ok(Vec::new()),
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_the_end_of_a_frame_is_a_file() {
+    fn everything_up_to_the_end_of_a_frame_is_a_file() {
         for codec in ALL {
             let mut encoder = codec.encoder();
             let mut file = Vec::new();
@@ -182,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_is_no_file() {
+    fn a_file_that_was_cut_can_not_be_decoded() {
         for codec in [Codec::Gzip, Codec::Zstd] {
             let mut encoder = codec.encoder();
             let mut file = encoder.push(b"text").unwrap().to_vec();
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_a_file_too() {
+    fn no_text_makes_a_valid_file() {
         for codec in ALL {
             assert_eq!(decoded(codec, b"").unwrap(), "");
             let file = codec.encoder().empty_frame().unwrap();

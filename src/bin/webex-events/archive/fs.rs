@@ -1,40 +1,71 @@
-//! What the store asks of a file system: names beside names, replacing a file as a whole, and locks.
+//! What the archive needs from the file system: names beside names, and files that are replaced as a whole.
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-/// Replaces `path` by a file with this content, which is there whole and on disk, or not at all.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = with_suffix(path, ".tmp");
-    let mut file = File::create(&draft)?;
+use super::attributes::Attributes;
+
+/// How many symbolic links may lead to a file.
+const LINKS: u32 = 40;
+
+/// Replaces the file at `path` by one with this content, in one step that is on disk when this returns.
+pub(crate) fn replace(path: &Path, content: &[u8], attributes: Attributes) -> io::Result<()> {
+    let temporary = with_suffix(path, ".tmp");
+    let mut file = attributes.create(&temporary)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
-    if let Err(error) = written.and_then(|()| fs::rename(&draft, path)) {
+    if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
         // It is of no use to anybody, and may be what fills the disk.
-        let _ = fs::remove_file(&draft);
+        let _ = fs::remove_file(&temporary);
         return Err(error);
     }
     sync_folder(path)
 }
 
-/// Opens a file without cutting it, made if missing, for this process alone. None if another has it.
-pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
-    loop {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            // Whoever had it may have renamed or removed it in between.
-            Ok(()) if !is_same(&file, path) => {}
-            Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                return Ok(Some(file));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
+/// Writes a whole file for others to read: replaces a regular file, which keeps its mode, owner and group, follows
+/// symbolic links, and writes to a device or a pipe as it is.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => OpenOptions::new().write(true).open(path)?.write_all(content),
+        Ok(_) => {
+            let real = path.canonicalize()?;
+            replace(&real, content, Attributes::of(&real)?)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            replace(&resolve(path)?, content, Attributes::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that [`write_whole`] can write to `path`, without changing what is there.
+pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        // Opening a pipe would wait for its reader.
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => Ok(()),
+        Ok(found) if found.permissions().readonly() => Err(io::ErrorKind::PermissionDenied.into()),
+        _ => {
+            let temporary = with_suffix(&resolve(path)?, ".tmp");
+            drop(Attributes::private().create(&temporary)?);
+            remove(&temporary)
         }
     }
+}
+
+/// The path of the file that `path` is or leads to, also if there is none yet.
+pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
 }
 
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -43,7 +74,7 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Removes a file that may not be there.
+/// Removes a file; it is no error if there is none.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -51,7 +82,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// How long a file is, if it is there.
+/// The length of a file, if there is one.
 pub(super) fn length(path: &Path) -> io::Result<Option<u64>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata.len())),
@@ -60,7 +91,7 @@ pub(super) fn length(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// Makes the names in the folder of `path` last.
+/// Brings the names in the folder of `path` to disk.
 #[cfg(unix)]
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -82,21 +113,6 @@ pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether `path` is still this file.
-#[cfg(unix)]
-fn is_same(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let id = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
-    let (Ok(file), Ok(path)) = (file.metadata(), fs::metadata(path)) else { return false };
-    id(&file) == id(&path)
-}
-
-/// An open file can't be replaced here.
-#[cfg(not(unix))]
-fn is_same(_: &File, _: &Path) -> bool {
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,34 +123,64 @@ mod tests {
         let path = folder.path().join("f");
         fs::write(with_suffix(&path, ".tmp"), "left over by a crash").unwrap();
         for content in ["old and longer", "new"] {
-            replace(&path, content.as_bytes()).unwrap();
+            replace(&path, content.as_bytes(), Attributes::default()).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_lock_is_had_once() {
+    fn a_link_stays_a_link_whether_its_file_is_there_or_not() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f");
-        fs::write(&path, "kept").unwrap();
-        let first = lock(&path).unwrap();
-        assert!(first.is_some() && lock(&path).unwrap().is_none());
-        drop(first);
-        assert!(lock(&path).unwrap().is_some());
-        assert_eq!(fs::read(&path).unwrap(), b"kept");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        for content in ["new", "replaced"] {
+            check_writable(&link).unwrap();
+            write_whole(&link, content.as_bytes()).unwrap();
+            assert!(link.is_symlink() && !file.is_symlink());
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_went_away_is_no_longer_the_same() {
+    fn a_device_is_written_as_it_is() {
+        let device = Path::new("/dev/null");
+        check_writable(device).unwrap();
+        write_whole(device, b"text").unwrap();
+        assert!(!fs::metadata(device).unwrap().is_file() && !Path::new("/dev/null.tmp").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        let file = lock(&path).unwrap().unwrap();
-        assert!(is_same(&file, &path));
-        fs::rename(&path, folder.path().join("g")).unwrap();
-        assert!(!is_same(&file, &path));
-        let _new = File::create(&path).unwrap();
-        assert!(!is_same(&file, &path));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_path_that_can_not_be_written_is_found_beforehand_and_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        check_writable(&folder.path().join("new")).unwrap();
+        for path in ["none/f".to_owned(), "f".repeat(300), String::new()] {
+            check_writable(&folder.path().join(path)).unwrap_err();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_circle_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        for (link, target) in [("a", "b"), ("b", "a")] {
+            std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
+        }
+        resolve(&folder.path().join("a")).unwrap_err();
     }
 }

@@ -1,4 +1,4 @@
-//! Where a store lies: one file with its state beside it, or a folder with its state in it.
+//! `Layout`: the paths of an archive, which is one file with its state beside it, or a folder with its ledger in it.
 
 use std::{
     fs::{self, File},
@@ -7,38 +7,46 @@ use std::{
 };
 
 use super::{
+    attributes::Attributes,
+    error::ArchiveError,
     fs as disk,
-    ledger::{Entry, State},
+    ledger::{FileEntry, Ledger},
+    lock::is_held,
     part_file::{malformed_path, part},
 };
-use crate::error::{Code, Failure};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Layout {
     /// `FILE`, with `FILE.part` and `FILE.cursor` until it is complete.
     File(PathBuf),
-    /// A folder, with `ledger.json`.
+    /// A folder with `ledger.json`.
     Folder(PathBuf),
 }
 
-impl Place {
-    /// The state file.
-    pub(crate) fn state(&self) -> PathBuf {
+impl Layout {
+    /// The ledger, or the state of a single file.
+    pub(crate) fn ledger_path(&self) -> PathBuf {
         match self {
             Self::File(path) => disk::with_suffix(path, ".cursor"),
             Self::Folder(path) => path.join("ledger.json"),
         }
     }
 
-    /// What is locked by the process that writes here.
-    fn lock_path(&self) -> PathBuf {
+    /// The file that is locked by the process that writes here.
+    pub(super) fn lock_path(&self) -> PathBuf {
         match self {
-            Self::File(path) => part(path),
+            Self::File(path) => disk::with_suffix(path, ".lock"),
             Self::Folder(path) => path.join("ledger.lock"),
         }
     }
 
-    /// Where the file of this name is.
+    /// The file, or the folder.
+    pub(crate) fn root(&self) -> &Path {
+        let (Self::File(path) | Self::Folder(path)) = self;
+        path
+    }
+
+    /// The path of a complete file. A single file has but one, whatever its name in the state.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         match self {
             Self::File(path) => path.clone(),
@@ -46,95 +54,96 @@ impl Place {
         }
     }
 
+    /// The path at which the content of a file is now: its own, or a temporary one until it has that.
+    pub(crate) fn content_path(&self, entry: &FileEntry) -> PathBuf {
+        now_at(self.path(&entry.name), entry)
+    }
+
+    /// The path at which the malformed items of a file are now.
+    pub(crate) fn malformed_content_path(&self, entry: &FileEntry) -> PathBuf {
+        now_at(malformed_path(&self.path(&entry.name)), entry)
+    }
+
     /// The name of the one file.
     pub(crate) fn file_name(&self) -> String {
-        match self {
-            Self::File(path) | Self::Folder(path) => {
-                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
-        }
+        self.root().file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     pub(crate) fn display(&self) -> String {
-        match self {
-            Self::File(path) | Self::Folder(path) => path.display().to_string(),
-        }
+        self.root().display().to_string()
     }
 
-    /// Takes the place for this process.
-    pub(super) fn lock(&self) -> Result<File, Failure> {
-        match disk::lock(&self.lock_path()) {
-            Ok(Some(file)) => Ok(file),
-            Ok(None) => Err(Failure::new(
-                Code::Stopped,
-                format!(
-                    "another process is writing {}: wait until it has ended, or choose another place with -o",
-                    self.display()
-                ),
-            )),
-            Err(error) => Err(self.unwritable(&error)),
-        }
-    }
-
-    /// Whether another process is writing here.
+    /// Returns whether another process is writing here.
     pub(crate) fn is_locked(&self) -> bool {
-        let lock = |file: File| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
-        File::open(self.lock_path()).is_ok_and(lock)
+        is_held(&self.lock_path()).unwrap_or(false)
     }
 
-    /// Gives the place back. The lock is still held, so nobody else has it.
-    pub(super) fn unlock(&self) {
-        if matches!(self, Self::Folder(_)) {
-            // One that stays disturbs nobody.
-            let _ = disk::remove(&self.lock_path());
+    /// The ledger, if there is one.
+    pub(crate) fn read(&self) -> Result<Option<Ledger>, ArchiveError> {
+        Ledger::of_layout(&self.ledger_path(), Some(self))
+    }
+
+    /// The attributes of a file's temporary files: those of the file that they will replace.
+    pub(super) fn attributes(&self) -> io::Result<Attributes> {
+        match self {
+            Self::File(path) => Attributes::of(path),
+            Self::Folder(_) => Ok(Attributes::default()),
         }
     }
 
-    /// What the state file says, if there is one.
-    pub(crate) fn read(&self) -> Result<Option<State>, Failure> {
-        let cure = match self {
-            Self::File(file) => {
-                format!("restore it, or remove it and {} to start anew", part(file).display())
-            }
-            Self::Folder(_) => {
-                "restore it from a copy, or choose another folder; the files in this one are untouched"
-                    .to_owned()
-            }
-        };
-        State::at(&self.state(), &cure)
+    /// The attributes of the ledger, which has cursors and the request in it.
+    pub(super) fn ledger_attributes(&self) -> io::Result<Attributes> {
+        match self {
+            Self::File(_) => self.attributes(),
+            Self::Folder(_) => Ok(Attributes::private()),
+        }
     }
 
-    /// Gives a file that is done its name, and the one beside it. Does what is left of that, if some of
-    /// it is done.
-    pub(super) fn publish(&self, entry: &Entry) -> io::Result<()> {
+    /// Gives a complete file its name, and the file of its malformed items before that.
+    pub(super) fn publish(&self, entry: &FileEntry) -> io::Result<()> {
         let path = self.path(&entry.name);
         let malformed = malformed_path(&path);
-        if entry.malformed.is_some() {
-            rename_part(&malformed)?;
+        if let Some(kept) = &entry.malformed {
+            self.give_name(&malformed, kept.bytes)?;
         }
-        if matches!(self, Self::File(_))
-            && let Ok(old) = fs::metadata(&path)
-            && part(&path).exists()
-        {
-            fs::set_permissions(part(&path), old.permissions())?;
-        }
-        rename_part(&path)?;
-        if entry.malformed.is_none() && matches!(self, Self::File(_)) {
-            // From an export that this one replaces.
-            disk::remove(&malformed)?;
-            disk::remove(&part(&malformed))?;
+        self.give_name(&path, entry.bytes)?;
+        if entry.malformed.is_none() {
+            self.drop_old_malformed()?;
         }
         Ok(())
     }
 
-    /// Names in a folder that are of the form of its files, under their own and temporary names.
+    /// Renames a file that is complete, unless it isn't what the ledger says.
+    pub(super) fn give_name(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let part = part(path);
+        has_length(&part, bytes)?;
+        if matches!(self, Self::File(_)) {
+            // They may have been changed since the export began.
+            self.attributes()?.apply(&File::open(&part)?)?;
+        }
+        fs::rename(&part, path)
+    }
+
+    /// Removes the malformed items of an earlier export into the same file.
+    pub(super) fn drop_old_malformed(&self) -> io::Result<()> {
+        let Self::File(path) = self else { return Ok(()) };
+        let malformed = malformed_path(path);
+        disk::remove(&malformed)?;
+        disk::remove(&part(&malformed))
+    }
+
+    /// Returns whether a name in a folder has the form of a data file's, or of the temporary file of one.
+    pub(super) fn is_data_name(name: &str) -> bool {
+        name.starts_with("events_") && name.contains(".ndjson")
+    }
+
+    /// The names of the data files in a folder, and of their temporary files.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
         let Self::Folder(folder) = self else { return Ok(Vec::new()) };
         let mut names = Vec::new();
         for entry in fs::read_dir(folder)? {
             if let Some(name) = entry?.file_name().to_str()
-                && name.starts_with("events_")
-                && name.contains(".ndjson")
+                && Self::is_data_name(name)
             {
                 names.push(name.to_owned());
             }
@@ -143,26 +152,41 @@ impl Place {
         Ok(names)
     }
 
-    pub(crate) fn unwritable(&self, error: &io::Error) -> Failure {
-        let name = self.display();
-        let path = match self {
-            Self::File(path) | Self::Folder(path) => path,
+    /// Finds out that names are too long before anything has been read for them.
+    pub(super) fn check_names(&self) -> Result<(), ArchiveError> {
+        let longest = match self {
+            Self::File(path) => part(&malformed_path(path)),
+            Self::Folder(path) => {
+                path.join("events_20260101T000000.000Z_20260101T000000.000Z.ndjson.zst.malformed.part")
+            }
         };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let text = match folder {
-            Some(folder) if error.kind() == io::ErrorKind::NotFound => format!(
-                "{name} can't be written: there is no folder {}; make it, or choose another place with -o",
-                folder.display()
-            ),
-            _ => format!("{name} can't be written: {error}; choose another place with -o"),
-        };
-        Failure::new(Code::Output, text)
+        disk::length(&longest).map(drop).map_err(|error| self.unwritable(error))
+    }
+
+    pub(crate) fn unwritable(&self, error: io::Error) -> ArchiveError {
+        let path = self.root().to_owned();
+        match self.root().parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
+                ArchiveError::NoFolder { path, folder: folder.to_owned() }
+            }
+            _ => ArchiveError::Write { path, error },
+        }
     }
 }
 
-fn rename_part(path: &Path) -> io::Result<()> {
-    match fs::rename(part(path), path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(()),
-        result => result,
+fn now_at(path: PathBuf, entry: &FileEntry) -> PathBuf {
+    let part = part(&path);
+    // A complete file has its name, or gets it next. A file that is replaced is there until then.
+    if !entry.is_complete() || part.exists() { part } else { path }
+}
+
+pub(super) fn has_length(path: &Path, bytes: u64) -> io::Result<()> {
+    match disk::length(path)? {
+        Some(length) if length == bytes => Ok(()),
+        Some(length) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it has {length} bytes and should have {bytes}"),
+        )),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "it is gone")),
     }
 }

@@ -1,7 +1,7 @@
-//! What the state file says: what was asked for, and how far each file has come.
+//! The ledger, or the state file of a single file: what was requested, and how far each file has come.
 //!
-//! It is JSON with a line for each file, and ends with a checksum of all that stands before, so that one
-//! that was cut or edited is noticed.
+//! It is JSON with one line for each file, and ends with a checksum of everything before it, so that a file that was
+//! cut or edited is noticed. `docs/ledger-format.md` describes the format for readers outside this program.
 
 use std::{collections::BTreeMap, fmt::Write, fs, io, path::Path};
 
@@ -11,57 +11,44 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use webex_events::Cursor;
 
-use super::{codec::Codec, fs::replace};
-use crate::error::{Code, Failure};
+use super::{
+    attributes::Attributes,
+    codec::Codec,
+    error::ArchiveError,
+    fs::{replace, resolve},
+    layout::Layout,
+    meta::{ArchiveKind, ArchiveMeta, Slicing, StoredRequest},
+};
 
-/// The version of the format that this program writes, and the only one that it reads.
-const FORMAT: u32 = 1;
+/// The version of the format that this program writes. It reads version 1 too.
+const FORMAT: u64 = 2;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct State {
-    pub(crate) about: About,
+pub(crate) struct Ledger {
+    pub(crate) meta: ArchiveMeta,
     /// How far a follower has come.
     pub(crate) checkpoint: Option<Value>,
-    /// Closed ones first.
-    pub(crate) files: Vec<Entry>,
+    /// The slices that couldn't be read, in the order of time.
+    pub(crate) failed: Vec<FailedSlice>,
+    /// Complete files come first.
+    pub(crate) files: Vec<FileEntry>,
 }
 
-/// What doesn't change over the runs of one export.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct About {
-    pub(crate) kind: Kind,
-    /// The arguments that decide what comes out, as they were given.
-    pub(crate) asked: BTreeMap<String, String>,
-    /// What they meant when the first run began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) from: Option<DateTime<Utc>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) to: Option<DateTime<Utc>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) slice_seconds: Option<u64>,
-    /// None for an export that was begun before slices were aligned and had a margin: its slices start at
-    /// multiples of their length from `from` on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) slice_margin_millis: Option<u64>,
-    pub(crate) compress: Codec,
-    /// When the first run began. A sandbox has its last event then.
-    pub(crate) begun: DateTime<Utc>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// One walk into one file.
-    File,
-    /// A file a slice.
-    Export,
-    /// A file an hour, without an end.
-    Follow,
+/// A slice that couldn't be read when it was last tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailedSlice {
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) end: DateTime<Utc>,
+    /// The kind of the error, in a word.
+    pub(crate) kind: String,
+    pub(crate) message: String,
+    /// True if the service no longer has the slice, so that another try can't succeed.
+    pub(crate) is_beyond_retention: bool,
 }
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct FileEntry {
     pub(crate) name: String,
     pub(crate) stage: Stage,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,55 +56,59 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) end: Option<DateTime<Utc>>,
     pub(crate) events: u64,
-    /// As it lies on disk.
+    /// The length of the file, compressed as it is.
     pub(crate) bytes: u64,
-    /// Of those bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// SHA-256 of the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sha256: Option<String>,
-    /// Events that came again and were passed over.
+    /// CRC-32 of the bytes, where there is no SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) crc32: Option<u32>,
+    /// The number of events that came again and weren't written again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) duplicates: u64,
     pub(crate) pages: u64,
-    /// Events of a page that could be written in part only, and comes again.
+    /// The number of events at the end of the file that belong to a page of which the rest couldn't be written.
+    /// That page comes again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) ahead: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) malformed: Option<Malformed>,
-    /// Where to go on; none before the first page and behind the last.
+    pub(crate) malformed: Option<MalformedEntry>,
+    /// The position of the next page; none before the first page and after the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<Cursor>,
 }
 
-/// What came between the events and isn't any, in `NAME.malformed`.
+/// The malformed items of a file, which are kept in `NAME.malformed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Malformed {
+pub(crate) struct MalformedEntry {
     pub(crate) items: u64,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
 }
 
-/// How far a file has come. `archive.rs` has the whole story.
+/// How far a file has come. `archive.rs` describes the order of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Stage {
     /// It grows as `NAME.part`.
     Open,
-    /// It has all that belongs into it, and is about to get its name.
-    Done,
-    /// It has its name.
-    Closed,
+    /// It has everything that belongs into it, and is on disk. It has its name, or gets it next.
+    // Version 1 had a stage for each of the two.
+    #[serde(alias = "done", alias = "closed")]
+    Complete,
 }
 
-/// Why a state file can't be read.
+/// Why a ledger can't be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Damage {
+pub(crate) enum LedgerDamage {
     #[error("it is cut off")]
     Cut,
     #[error("it was changed: its checksum doesn't fit")]
     Checksum,
     #[error("it isn't what this program writes")]
     Content,
-    #[error("it is of version {0} of the format, and this program reads {FORMAT}")]
+    #[error("it is of version {0} of the format, and this program reads 1 to {FORMAT}")]
     Version(u64),
 }
 
@@ -126,27 +117,47 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-impl State {
-    /// What the file at `path` says, if there is one; `cure` is what to do if it is damaged.
-    pub(crate) fn at(path: &Path, cure: &str) -> Result<Option<Self>, Failure> {
-        let shown = path.display();
-        match fs::read(path) {
-            Ok(text) => read(&text).map(Some).map_err(|damage| {
-                Failure::new(Code::Output, format!("{shown} is damaged: {damage}; {cure}"))
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(Code::Output, format!("{shown} can't be read: {error}"))),
-        }
+impl Ledger {
+    /// Reads a checkpoint that isn't part of an archive, if there is one.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, ArchiveError> {
+        Self::of_layout(path, None)
     }
 
-    /// Replaces the file at `path`.
+    pub(super) fn of_layout(path: &Path, layout: Option<&Layout>) -> Result<Option<Self>, ArchiveError> {
+        let path_buf = || path.to_owned();
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ArchiveError::Read { path: path_buf(), error }),
+        };
+        let damaged =
+            |damage| ArchiveError::DamagedLedger { path: path_buf(), layout: layout.cloned(), damage };
+        read(&text).map(Some).map_err(damaged)
+    }
+
+    /// Replaces the file at `path`, which its owner alone can read.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let lines = self.files.iter().map(Entry::line).collect::<Result<Vec<_>, _>>()?;
-        replace(path, text(&self.about, self.checkpoint.as_ref(), lines)?.as_bytes())
+        let lines = self.files.iter().map(FileEntry::line).collect::<Result<Vec<_>, _>>()?;
+        let text = text(&self.meta, self.checkpoint.as_ref(), &self.failed, lines)?;
+        replace(&resolve(path)?, text.as_bytes(), Attributes::private())
+    }
+
+    /// Refuses a ledger of another kind of archive. `path` is where it was read.
+    pub(crate) fn expect_kind(&self, expected: ArchiveKind, path: &Path) -> Result<(), ArchiveError> {
+        let found = self.meta.kind;
+        if found == expected {
+            return Ok(());
+        }
+        Err(ArchiveError::OtherKind { path: path.to_owned(), found, expected })
+    }
+
+    /// Returns whether anything of any file is committed.
+    pub(crate) fn has_content(&self) -> bool {
+        self.files.iter().any(|file| file.is_complete() || file.pages > 0 || file.bytes > 0)
     }
 }
 
-impl Entry {
+impl FileEntry {
     /// A file of which there is nothing yet.
     pub(crate) fn new(name: impl Into<String>, range: Option<(DateTime<Utc>, DateTime<Utc>)>) -> Self {
         Self {
@@ -157,6 +168,7 @@ impl Entry {
             events: 0,
             bytes: 0,
             sha256: None,
+            crc32: None,
             duplicates: 0,
             pages: 0,
             ahead: 0,
@@ -165,30 +177,33 @@ impl Entry {
         }
     }
 
-    /// Whether it has all that belongs into it.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.stage != Stage::Open
+    pub(crate) fn is_complete(&self) -> bool {
+        self.stage == Stage::Complete
     }
 
     pub(crate) fn malformed_items(&self) -> u64 {
         self.malformed.as_ref().map_or(0, |malformed| malformed.items)
     }
 
-    /// Its line in the state file.
+    /// Its line in the ledger.
     pub(super) fn line(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 }
 
-/// The text of a state file with these lines of files.
+/// The text of a ledger with these lines of files.
 pub(super) fn text(
-    about: &About,
+    meta: &ArchiveMeta,
     checkpoint: Option<&Value>,
+    failed: &[FailedSlice],
     lines: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> serde_json::Result<String> {
-    let mut text = format!("{{\n\"webex-events\":{FORMAT},\n\"about\":{}", serde_json::to_string(about)?);
+    let mut text = format!("{{\n\"webex-events\":{FORMAT},\n\"meta\":{}", serde_json::to_string(meta)?);
     if let Some(checkpoint) = checkpoint {
         text = format!("{text},\n\"checkpoint\":{checkpoint}");
+    }
+    if !failed.is_empty() {
+        text = format!("{text},\n\"failed\":{}", serde_json::to_string(failed)?);
     }
     text.push_str(",\n\"files\":[");
     for (number, line) in lines.into_iter().enumerate() {
@@ -202,30 +217,83 @@ pub(super) fn text(
     Ok(text)
 }
 
-/// What is read of a state file.
+/// A ledger without version and checksum.
 #[derive(Deserialize)]
-struct File {
-    about: About,
+struct Content {
+    meta: ArchiveMeta,
     checkpoint: Option<Value>,
-    files: Vec<Entry>,
+    #[serde(default)]
+    failed: Vec<FailedSlice>,
+    files: Vec<FileEntry>,
 }
 
-/// Reads a state file.
-fn read(text: &[u8]) -> Result<State, Damage> {
-    let text = str::from_utf8(text).map_err(|_| Damage::Checksum)?;
-    if let Some(version) = text.strip_prefix("{\n\"webex-events\":").and_then(|rest| rest.split(',').next())
-        && let Ok(version) = version.parse::<u64>()
-        && version != u64::from(FORMAT)
+/// The same in version 1.
+#[derive(Deserialize)]
+struct ContentV1 {
+    about: MetaV1,
+    checkpoint: Option<Value>,
+    files: Vec<FileEntry>,
+}
+
+#[derive(Deserialize)]
+struct MetaV1 {
+    kind: ArchiveKind,
+    /// The request by the names of its options.
+    asked: BTreeMap<String, String>,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    slice_seconds: Option<u64>,
+    /// None where slices weren't aligned.
+    slice_margin_millis: Option<u64>,
+    compress: Codec,
+    begun: DateTime<Utc>,
+}
+
+impl From<ContentV1> for Content {
+    fn from(old: ContentV1) -> Self {
+        let ContentV1 { about: old_meta, checkpoint, files } = old;
+        let meta = ArchiveMeta {
+            kind: old_meta.kind,
+            request: StoredRequest::from_options(&old_meta.asked),
+            from: old_meta.from,
+            to: old_meta.to,
+            slicing: old_meta.slice_seconds.map(|seconds| Slicing {
+                seconds,
+                is_aligned: old_meta.slice_margin_millis.is_some(),
+                margin_ms: old_meta.slice_margin_millis.unwrap_or(1),
+            }),
+            compress: old_meta.compress,
+            begun: old_meta.begun,
+        };
+        Self { meta, checkpoint, failed: Vec::new(), files }
+    }
+}
+
+/// Reads the text of a ledger.
+fn read(text: &[u8]) -> Result<Ledger, LedgerDamage> {
+    let text = str::from_utf8(text).map_err(|_| LedgerDamage::Checksum)?;
+    let version = text.strip_prefix("{\n\"webex-events\":").and_then(|rest| rest.split(',').next());
+    let version = version.and_then(|version| version.parse::<u64>().ok());
+    if let Some(version) = version
+        && !(1..=FORMAT).contains(&version)
     {
-        return Err(Damage::Version(version));
+        return Err(LedgerDamage::Version(version));
     }
-    let (body, tail) = text.rsplit_once("\"sha256\":").ok_or(Damage::Cut)?;
-    let checksum = tail.strip_prefix('"').and_then(|tail| tail.strip_suffix("\"\n}\n")).ok_or(Damage::Cut)?;
+    let (body, tail) = text.rsplit_once("\"sha256\":").ok_or(LedgerDamage::Cut)?;
+    let checksum =
+        tail.strip_prefix('"').and_then(|tail| tail.strip_suffix("\"\n}\n")).ok_or(LedgerDamage::Cut)?;
     if checksum != hex(&Sha256::digest(body)) {
-        return Err(Damage::Checksum);
+        return Err(LedgerDamage::Checksum);
     }
-    let File { about, checkpoint, files } = serde_json::from_str(text).map_err(|_| Damage::Content)?;
-    Ok(State { about, checkpoint, files })
+    let content = match version {
+        Some(1) => serde_json::from_str::<ContentV1>(text).map(Content::from),
+        _ => serde_json::from_str(text),
+    };
+    let Content { meta, checkpoint, failed, files } = content.map_err(|_| LedgerDamage::Content)?;
+    if meta.kind == ArchiveKind::File && files.len() > 1 {
+        return Err(LedgerDamage::Content);
+    }
+    Ok(Ledger { meta, checkpoint, failed, files })
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -236,79 +304,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn state() -> State {
-        let at = |text: &str| text.parse().unwrap();
-        let range = (at("2026-01-01T00:00:00Z"), at("2026-01-01T06:00:00Z"));
-        let mut closed = Entry::new("a", Some(range));
-        (closed.stage, closed.events, closed.bytes) = (Stage::Closed, 7, 70);
-        closed.sha256 = Some("00".to_owned());
-        closed.malformed = Some(Malformed { items: 1, bytes: 9, sha256: "11".to_owned() });
-        State {
-            about: About {
-                kind: Kind::Export,
-                asked: [("--from".to_owned(), "7d".to_owned())].into(),
-                from: Some(range.0),
-                to: None,
-                slice_seconds: Some(21_600),
-                slice_margin_millis: None,
-                compress: Codec::Zstd,
-                begun: range.1,
-            },
-            checkpoint: Some(json!({"mark": 1})),
-            files: vec![closed, Entry::new("b", None)],
-        }
-    }
-
-    fn written(state: &State) -> String {
-        let lines: Vec<_> = state.files.iter().map(|entry| entry.line().unwrap()).collect();
-        text(&state.about, state.checkpoint.as_ref(), &lines).unwrap()
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let state = state();
-        let text = written(&state);
-        assert_eq!(read(text.as_bytes()), Ok(state.clone()));
-        assert!(serde_json::from_str::<Value>(&text).is_ok());
-        assert_eq!(text.lines().filter(|line| line.starts_with("{\"name\"")).count(), 2, "{text}");
-        let empty = State { files: Vec::new(), checkpoint: None, ..state };
-        assert_eq!(read(written(&empty).as_bytes()), Ok(empty));
-    }
-
-    #[test]
-    fn one_that_was_cut_anywhere_is_refused() {
-        let text = written(&state());
-        for length in 0..text.len() {
-            assert!(read(&text.as_bytes()[..length]).is_err(), "{length}");
-        }
-        assert_eq!(read(b""), Err(Damage::Cut));
-    }
-
-    #[test]
-    fn one_that_was_changed_anywhere_is_refused() {
-        let text = written(&state()).into_bytes();
-        for at in 0..text.len() {
-            let mut changed = text.clone();
-            changed[at] ^= 1;
-            assert!(read(&changed).is_err(), "byte {at}");
-        }
-    }
-
-    #[test]
-    fn one_of_another_version_says_so() {
-        let text = written(&state()).replacen(":1,", ":7,", 1);
-        assert_eq!(read(text.as_bytes()), Err(Damage::Version(7)));
-    }
-
-    #[test]
-    fn one_of_a_true_checksum_and_a_false_content_is_refused() {
-        let body = "{\n\"webex-events\":1,\n";
-        let text = format!("{body}\"sha256\":\"{}\"\n}}\n", hex(&Sha256::digest(body)));
-        assert_eq!(read(text.as_bytes()), Err(Damage::Content));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! A file that isn't closed yet: its events, what came between them, and how far both have come.
+//! `PartFile`: a file that isn't complete: its events, its malformed items, and how far both have come.
 
 use std::{
     borrow::Cow,
@@ -12,130 +12,147 @@ use serde_json::{Map, Value, json};
 use webex_events::{Cursor, Error, Event, MalformedItem, Result as ListResult};
 
 use super::{
-    append_file::{Growing, Mark},
+    append_file::{AppendFile, Checksum, Digests, Savepoint, read_hashed},
+    attributes::Attributes,
     codec::Codec,
     fs::{remove, with_suffix},
-    ledger::{Entry, Malformed, Stage},
+    layout::has_length,
+    ledger::{FileEntry, MalformedEntry},
     seen::Seen,
 };
-use crate::{error::one_line, ui::messages};
 
-/// Written at a time.
+/// The number of bytes that are collected for a write.
 const CHUNK: usize = 256 << 10;
 
-/// What all files of a store have in common.
+/// How the files of an archive are written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Form {
+pub(crate) struct WriteOptions {
     pub(crate) codec: Codec,
-    /// Whether their checksums are kept.
-    pub(crate) hashed: bool,
-    /// How many ids are remembered for certain; none is all of them.
+    pub(crate) checksum: Checksum,
+    /// The number of ids that are remembered for certain; none is all of them.
     pub(crate) memory: Option<usize>,
 }
 
+/// The same with what the archive knows by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartOptions {
+    pub(super) write: WriteOptions,
+    /// Of new files.
+    pub(super) attributes: Attributes,
+}
+
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct PartFile {
     /// As of the last whole page. Its bytes and checksums are as of the last commit.
-    pub(super) entry: Entry,
-    /// What the state file is to say: as of the last commit, if there was one.
-    pub(super) committed: Option<Entry>,
-    /// Whether the state file says that it is done.
-    pub(super) is_said: bool,
-    form: Form,
-    text: Growing,
-    malformed: Option<Growing>,
+    pub(super) entry: FileEntry,
+    /// What the ledger says, or is about to say: as of the last commit, if there was one.
+    pub(super) committed: Option<FileEntry>,
+    options: PartOptions,
+    text: AppendFile,
+    malformed: Option<AppendFile>,
     seen: Seen,
-    safe: Safe,
-    /// How many events will come again that an earlier run has written without their page's end.
-    again: u64,
-    /// Whether the page or the frame in hand is written whole.
+    safe: SafePoint,
+    /// The number of events that will come again, because an earlier run has written them without the end of their
+    /// page.
+    resent: u64,
+    /// True if the current page or frame is written whole.
     is_whole: bool,
-    /// Whether the folder may not have its names on disk yet.
+    /// True if the folder may not have its names on disk yet.
     pub(super) is_new: bool,
     lines: Vec<u8>,
 }
 
-/// Where to go back to if something can't be written whole: the last point between two frames.
+/// The last point between two frames, to roll back to if something can't be written whole.
 #[derive(Debug)]
-struct Safe {
-    entry: Entry,
-    text: Mark,
-    malformed: Mark,
+struct SafePoint {
+    entry: FileEntry,
+    text: Savepoint,
+    /// None if there was no malformed item.
+    malformed: Option<Savepoint>,
 }
 
-impl Draft {
-    /// One of which there is nothing yet. An open `file` is used, and what it has is gone.
-    pub(super) fn begin(path: &Path, file: Option<File>, entry: Entry, form: Form) -> io::Result<Self> {
-        let text = Growing::begin(part(path), file, form.codec, form.hashed)?;
-        Ok(Self::new(entry, form, text, None, Seen::new(form.memory)))
+impl PartFile {
+    /// A file of which there is nothing yet. What a file there has is gone.
+    pub(super) fn create(path: &Path, entry: FileEntry, options: PartOptions) -> io::Result<Self> {
+        let WriteOptions { codec, checksum, memory } = options.write;
+        let text = AppendFile::create(part(path), options.attributes, codec, checksum)?;
+        Ok(Self::new(entry, options, text, None, Seen::new(memory)))
     }
 
-    /// One that an earlier run has begun, as far as its entry says. What stands behind that is gone.
+    /// A file that an earlier run has begun, as far as its entry says. Bytes after that are cut off.
     ///
-    /// Fails with a sentence about the file at fault, if it isn't what its entry says.
-    pub(super) fn reopen(path: &Path, file: Option<File>, entry: Entry, form: Form) -> io::Result<Self> {
-        let mut seen = Seen::new(form.memory);
-        let mut events = 0;
-        let text = Growing::reopen(part(path), file, (form.codec, form.hashed), entry.bytes, |line| {
-            let event = str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok());
-            let event = event.ok_or_else(|| unfit(format!("its line {} is no event", events + 1)))?;
-            seen.insert(event.id());
-            events += 1;
-            Ok(())
-        })?;
-        if events != entry.events {
-            return Err(unfit(format!("it has {events} events and should have {}", entry.events)));
-        }
-        if entry.sha256.is_some() && form.hashed && text.sha256() != entry.sha256 {
-            return Err(unfit("its checksum doesn't fit"));
-        }
+    /// Fails with [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] if it isn't what its entry says.
+    pub(super) fn reopen(path: &Path, entry: FileEntry, options: PartOptions) -> io::Result<Self> {
+        let WriteOptions { codec, checksum, memory } = options.write;
+        let mut seen = Seen::new(memory);
+        let mut lines = Lines::default();
+        let text = AppendFile::reopen(
+            part(path),
+            (codec, checksum),
+            entry.bytes,
+            kept(&entry),
+            |line| lines.count(line, |event| _ = seen.insert(event.id())),
+            |digests| check(&entry, digests),
+        )?;
+        lines.check(&entry)?;
         let malformed = entry.malformed.as_ref().map(|malformed| {
             let path = part(&malformed_path(path));
-            let growing = Growing::reopen(path, None, (Codec::None, true), malformed.bytes, |_| Ok(()))?;
-            if growing.sha256().as_ref() != Some(&malformed.sha256) {
-                return Err(unfit("the checksum of what was malformed doesn't fit"));
-            }
-            Ok(growing)
+            let written_as = (Codec::None, Checksum::Sha256);
+            AppendFile::reopen(
+                path,
+                written_as,
+                malformed.bytes,
+                [],
+                |_| Ok(()),
+                |digests| {
+                    if digests.sha256().as_ref() == Some(&malformed.sha256) {
+                        return Ok(());
+                    }
+                    Err(unfit("the checksum of its malformed items doesn't fit"))
+                },
+            )
         });
         let malformed = malformed.transpose()?;
         let committed = Some(entry.clone());
-        Ok(Self { is_new: false, committed, ..Self::new(entry, form, text, malformed, seen) })
+        Ok(Self { is_new: false, committed, ..Self::new(entry, options, text, malformed, seen) })
     }
 
-    fn new(entry: Entry, form: Form, text: Growing, malformed: Option<Growing>, seen: Seen) -> Self {
-        let mark = |growing: Option<&Growing>, hashed| {
-            growing.and_then(Growing::mark).unwrap_or_else(|| Mark::start(hashed))
-        };
-        let safe = Safe {
+    fn new(
+        entry: FileEntry,
+        options: PartOptions,
+        text: AppendFile,
+        malformed: Option<AppendFile>,
+        seen: Seen,
+    ) -> Self {
+        let safe = SafePoint {
             entry: entry.clone(),
-            text: mark(Some(&text), form.hashed),
-            malformed: mark(malformed.as_ref(), true),
+            text: text.savepoint().unwrap_or_else(|| text.start()),
+            malformed: malformed.as_ref().and_then(AppendFile::savepoint),
         };
-        let again = entry.ahead;
+        let resent = entry.ahead;
         Self {
             entry,
             committed: None,
-            is_said: false,
-            form,
+            options,
             text,
             malformed,
             seen,
             safe,
-            again,
+            resent,
             is_whole: true,
             is_new: true,
             lines: Vec::new(),
         }
     }
 
-    /// Adds a page, and the place behind it. Returns how many of its events have fields that the
-    /// service couldn't give.
+    /// Adds a page, and the cursor after it. Returns how many of its events have fields that the service couldn't
+    /// give.
     pub(super) fn add(
         &mut self,
         items: impl IntoIterator<Item = ListResult<Event>>,
         cursor: Option<Cursor>,
     ) -> io::Result<u64> {
-        self.mark();
+        self.save();
         self.is_whole = false;
         let mut partial = 0;
         let mut malformed = Vec::new();
@@ -144,21 +161,19 @@ impl Draft {
             match item {
                 Ok(event) => partial += u64::from(self.event(&event)?),
                 Err(Error::Item(item)) => malformed.push(*item),
-                Err(error) => {
-                    messages::warning(&one_line(&format!("an item can't be read: {error}")), Map::new());
-                }
+                // No page has any.
+                Err(error) => return Err(io::Error::other(format!("an item can't be read: {error}"))),
             }
         }
         self.write()?;
-        self.keep(malformed)?;
+        self.keep_malformed(malformed)?;
         self.entry.pages += 1;
-        (self.entry.cursor, self.entry.ahead, self.again) = (cursor, 0, 0);
+        (self.entry.cursor, self.entry.ahead, self.resent) = (cursor, 0, 0);
         self.is_whole = true;
         Ok(partial)
     }
 
-    /// Adds what was malformed in a page: all of it, or what there is of it is taken back.
-    fn keep(&mut self, malformed: Vec<MalformedItem>) -> io::Result<()> {
+    fn keep_malformed(&mut self, malformed: Vec<MalformedItem>) -> io::Result<()> {
         if malformed.is_empty() {
             return Ok(());
         }
@@ -166,7 +181,7 @@ impl Draft {
         let items = malformed.len() as u64;
         let mut text = String::new();
         for item in malformed {
-            text.push_str(&json!(kept(page, &item)).to_string());
+            text.push_str(&json!(malformed_record(page, &item)).to_string());
             text.push('\n');
             // As text they are many times as long.
             if text.len() >= CHUNK {
@@ -179,17 +194,16 @@ impl Draft {
         Ok(())
     }
 
-    /// Adds an event, unless it is there. Returns whether it is new and has fields that the service
-    /// couldn't give.
+    /// Adds an event, unless it is there. Returns whether it is new and has fields that the service couldn't give.
     fn event(&mut self, event: &Event) -> io::Result<bool> {
         if !self.seen.insert(event.id()) {
-            match self.again.checked_sub(1) {
-                Some(again) => self.again = again,
+            match self.resent.checked_sub(1) {
+                Some(resent) => self.resent = resent,
                 None => self.entry.duplicates += 1,
             }
             return Ok(false);
         }
-        self.lines.extend_from_slice(framed(event.raw()).as_bytes());
+        self.lines.extend_from_slice(single_line(event.raw()).as_bytes());
         self.lines.push(b'\n');
         self.entry.events += 1;
         self.entry.ahead += 1;
@@ -200,79 +214,78 @@ impl Draft {
         Ok(event.errors().map_or(true, |errors| !errors.is_empty()))
     }
 
-    /// Writes a part of a page. If the rest of it can't be written, this part counts, though the place is
-    /// still the one before the page.
+    /// Writes a part of a page. If the rest of it can't be written, this part counts, though the cursor is still
+    /// that of the page.
     fn write(&mut self) -> io::Result<()> {
         self.text.append(&self.lines)?;
         self.lines.clear();
-        self.mark();
+        self.save();
         Ok(())
     }
 
-    /// Ends the frames and brings all to disk, so that the entry says what is there.
+    /// Ends the frames and brings everything to disk, so that the entry says what is there.
     pub(super) fn seal(&mut self) -> io::Result<()> {
-        // A frame without its end is none: if that can't be written, all of it is taken back.
+        // A frame without its end is none: if the end can't be written, all of the frame is taken back.
         self.is_whole = false;
         self.text.finish_frame()?;
-        if self.entry.stage == Stage::Done {
+        if self.entry.is_complete() {
             self.text.fill_empty()?;
         }
         self.text.sync()?;
-        (self.entry.bytes, self.entry.sha256) = (self.text.bytes(), self.text.sha256());
-        if let Some(growing) = &mut self.malformed {
-            growing.sync()?;
-            let (bytes, sha256) = (growing.bytes(), growing.sha256().unwrap_or_default());
+        self.entry.bytes = self.text.bytes();
+        (self.entry.sha256, self.entry.crc32) = (self.text.digests().sha256(), self.text.digests().crc32());
+        if let Some(file) = &mut self.malformed {
+            file.sync()?;
+            let (bytes, sha256) = (file.bytes(), file.digests().sha256().unwrap_or_default());
             let items = self.entry.malformed_items();
-            self.entry.malformed = Some(Malformed { items, bytes, sha256 });
+            self.entry.malformed = Some(MalformedEntry { items, bytes, sha256 });
         }
-        self.mark();
+        self.save();
         self.is_whole = true;
         self.committed = Some(self.entry.clone());
         Ok(())
     }
 
-    /// Gives its handles back until more comes for it, since a process has few of them. What it has is
-    /// brought to disk.
-    pub(super) fn rest(&mut self) -> io::Result<()> {
+    /// Closes its files until more comes for them, since a process has few handles. Their content is brought to
+    /// disk.
+    pub(super) fn close(&mut self) -> io::Result<()> {
         self.is_whole = false;
         self.text.finish_frame()?;
-        self.mark();
+        self.save();
         self.is_whole = true;
-        self.text.rest()?;
-        self.malformed.as_mut().map_or(Ok(()), Growing::rest)
+        self.text.close()?;
+        self.malformed.as_mut().map_or(Ok(()), AppendFile::close)
     }
 
-    /// After a failure: takes back what wasn't written whole, a page or a frame.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    /// After a failure: takes back a page or a frame that wasn't written whole.
+    pub(super) fn roll_back(&mut self) -> io::Result<()> {
         if self.is_whole {
             return Ok(());
         }
         self.lines.clear();
-        self.text.go_back(&self.safe.text)?;
-        if self.safe.entry.malformed.is_none() {
-            self.drop_malformed()?;
-        } else if let Some(malformed) = &mut self.malformed {
-            malformed.go_back(&self.safe.malformed)?;
+        self.text.rollback_to(&self.safe.text)?;
+        match (&self.safe.malformed, &mut self.malformed) {
+            (Some(point), Some(malformed)) => malformed.rollback_to(point)?,
+            _ => self.drop_malformed()?,
         }
         self.entry = self.safe.entry.clone();
         self.is_whole = true;
         Ok(())
     }
 
-    /// The entry says that there is nothing; once the state file says so too, [`empty`](Self::empty)
-    /// makes it true.
+    /// Lets the entry say that there is nothing. Once the ledger says so too, [`empty`](Self::empty) makes it true.
     pub(super) fn forget(&mut self) {
         let range = self.entry.start.zip(self.entry.end);
-        self.entry = Entry::new(std::mem::take(&mut self.entry.name), range);
+        self.entry = FileEntry::new(std::mem::take(&mut self.entry.name), range);
         self.committed = Some(self.entry.clone());
     }
 
     pub(super) fn empty(&mut self) -> io::Result<()> {
         self.seen.clear();
-        self.again = 0;
-        self.text.go_back(&Mark::start(self.form.hashed))?;
+        self.resent = 0;
+        self.text.rollback_to(&self.text.start())?;
         self.drop_malformed()?;
-        self.mark();
+        self.save();
         Ok(())
     }
 
@@ -280,19 +293,29 @@ impl Draft {
         self.malformed.take().map_or(Ok(()), |malformed| remove(malformed.path()))
     }
 
-    /// Whether all of it is on disk.
+    /// Returns whether everything is on disk.
     pub(super) fn is_sealed(&self) -> bool {
         self.committed.as_ref() == Some(&self.entry)
     }
 
-    /// How many bytes of events there are, those that aren't committed too.
+    /// Returns whether the next commit gives it its name.
+    pub(super) fn is_committed_whole(&self) -> bool {
+        self.committed.as_ref().is_some_and(FileEntry::is_complete)
+    }
+
+    /// The number of bytes of events, those that aren't committed included.
     pub(super) fn bytes(&self) -> u64 {
         self.text.bytes()
     }
 
     #[cfg(test)]
-    pub(super) fn is_awake(&self) -> bool {
-        self.text.is_awake() || self.malformed.as_ref().is_some_and(Growing::is_awake)
+    pub(super) fn is_open(&self) -> bool {
+        self.text.is_open() || self.malformed.as_ref().is_some_and(AppendFile::is_open)
+    }
+
+    #[cfg(test)]
+    pub(super) fn break_file(&mut self) {
+        self.text.break_file();
     }
 
     #[cfg(test)]
@@ -300,25 +323,72 @@ impl Draft {
         self.text.path()
     }
 
-    fn mark(&mut self) {
-        let Some(text) = self.text.mark() else { return };
-        let malformed = self.malformed.as_ref().and_then(Growing::mark);
-        self.safe = Safe {
-            entry: self.entry.clone(),
-            text,
-            malformed: malformed.unwrap_or_else(|| Mark::start(true)),
-        };
+    fn save(&mut self) {
+        let Some(text) = self.text.savepoint() else { return };
+        let malformed = self.malformed.as_ref().and_then(AppendFile::savepoint);
+        self.safe = SafePoint { entry: self.entry.clone(), text, malformed };
     }
 
-    fn malformed(&mut self) -> io::Result<&mut Growing> {
-        let growing = if let Some(growing) = self.malformed.take() {
-            growing
+    fn malformed(&mut self) -> io::Result<&mut AppendFile> {
+        let file = if let Some(file) = self.malformed.take() {
+            file
         } else {
             self.is_new = true;
             let path = with_suffix(&self.text.path().with_extension(""), ".malformed.part");
-            Growing::begin(path, None, Codec::None, true)?
+            AppendFile::create(path, self.options.attributes, Codec::None, Checksum::Sha256)?
         };
-        Ok(self.malformed.insert(growing))
+        Ok(self.malformed.insert(file))
+    }
+}
+
+/// Checks that a file under its final name is what its entry says.
+pub(super) fn check_complete(path: &Path, entry: &FileEntry, codec: Codec) -> io::Result<()> {
+    has_length(path, entry.bytes)?;
+    let mut digests = Digests::new(kept(entry));
+    let mut lines = Lines::default();
+    read_hashed(
+        File::open(path)?,
+        codec,
+        entry.bytes,
+        |bytes| digests.update(bytes),
+        |line| lines.count(line, |_| ()),
+    )?;
+    check(entry, &digests)?;
+    lines.check(entry)
+}
+
+/// The checksums that an entry has.
+fn kept(entry: &FileEntry) -> impl Iterator<Item = Checksum> + use<> {
+    let sha256 = entry.sha256.as_ref().map(|_| Checksum::Sha256);
+    sha256.into_iter().chain(entry.crc32.map(|_| Checksum::Crc32))
+}
+
+fn check(entry: &FileEntry, digests: &Digests) -> io::Result<()> {
+    let fits = (entry.sha256.is_none() || entry.sha256 == digests.sha256())
+        && (entry.crc32.is_none() || entry.crc32 == digests.crc32());
+    if fits { Ok(()) } else { Err(unfit("its checksum doesn't fit")) }
+}
+
+/// The lines of a file that is read again.
+#[derive(Debug, Default)]
+struct Lines {
+    events: u64,
+}
+
+impl Lines {
+    fn count(&mut self, line: &[u8], show: impl FnOnce(&Event)) -> io::Result<()> {
+        let event = str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok());
+        let event = event.ok_or_else(|| unfit(format!("its line {} is no event", self.events + 1)))?;
+        show(&event);
+        self.events += 1;
+        Ok(())
+    }
+
+    fn check(&self, entry: &FileEntry) -> io::Result<()> {
+        if self.events == entry.events {
+            return Ok(());
+        }
+        Err(unfit(format!("it has {} events and should have {}", self.events, entry.events)))
     }
 }
 
@@ -326,14 +396,13 @@ pub(super) fn part(path: &Path) -> PathBuf {
     with_suffix(path, ".part")
 }
 
-/// Where what isn't an event is kept, beside the file of those that are.
+/// The path of a file's malformed items.
 pub(crate) fn malformed_path(path: &Path) -> PathBuf {
     with_suffix(path, ".malformed")
 }
 
-/// JSON text without line breaks. Its strings can't hold any, so that those it has are white space
-/// between tokens.
-pub(crate) fn framed(json: &str) -> Cow<'_, str> {
+/// JSON text without line breaks. Strings in JSON have none, so these are white space between tokens.
+pub(crate) fn single_line(json: &str) -> Cow<'_, str> {
     if memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
         Cow::Owned(json.replace(['\n', '\r'], " "))
     } else {
@@ -341,15 +410,15 @@ pub(crate) fn framed(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// What is kept of an item that isn't an event, from this page.
-pub(crate) fn kept(page: u64, item: &MalformedItem) -> Map<String, Value> {
-    let kept = [
+/// The record of a malformed item from this page.
+pub(crate) fn malformed_record(page: u64, item: &MalformedItem) -> Map<String, Value> {
+    let record = [
         ("page", page.into()),
         ("index", item.index().into()),
         ("error", item.to_string().into()),
         ("raw", item.raw().into()),
     ];
-    kept.map(|(key, value): (&str, Value)| (key.to_owned(), value)).into_iter().collect()
+    record.map(|(key, value): (&str, Value)| (key.to_owned(), value)).into_iter().collect()
 }
 
 fn unfit(why: impl Into<String>) -> io::Error {

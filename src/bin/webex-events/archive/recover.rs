@@ -1,160 +1,168 @@
-//! What an earlier run has left, made into a store again. `archive.rs` tells what there can be.
+//! Makes the files that an earlier run has left into an archive again. `archive.rs` lists what there can be.
 
-use std::{collections::HashSet, fs::File, io, path::Path};
+use std::{collections::HashSet, io, path::Path};
 
 use super::{
+    error::ArchiveError,
     fs as disk,
-    layout::Place,
-    ledger::{Entry, Stage, State},
-    part_file::{Draft, Form, malformed_path, part},
+    layout::{Layout, has_length},
+    ledger::{FileEntry, Ledger, Stage},
+    part_file::{PartFile, PartOptions, check_complete, malformed_path, part},
 };
-use crate::error::{Code, Failure};
 
-/// The files of a state, as they were found.
+/// The files of a ledger as they are now.
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
-    pub(super) closed: Vec<Entry>,
-    pub(super) drafts: Vec<Draft>,
-    /// Whether more is closed than the state file says.
-    pub(super) moved_on: bool,
+    pub(super) complete: Vec<FileEntry>,
+    pub(super) parts: Vec<PartFile>,
 }
 
-/// Brings files and state together. `file` is the open draft of a store that is one file.
+/// Brings files and ledger together.
 pub(super) fn recover(
-    place: &Place,
-    state: &State,
-    form: Form,
-    mut file: Option<File>,
-) -> Result<Recovered, Failure> {
+    layout: &Layout,
+    ledger: &Ledger,
+    options: PartOptions,
+) -> Result<Recovered, ArchiveError> {
     let mut recovered = Recovered::default();
-    refuse_foreign(place, &state.files)?;
-    for entry in &state.files {
-        let path = place.path(&entry.name);
+    let mut has_renamed = false;
+    refuse_unknown(layout, &ledger.files)?;
+    for entry in &ledger.files {
+        let mut entry = entry.clone();
+        if matches!(layout, Layout::File(_)) {
+            // There is one output, whatever it was called when the state was written.
+            entry.name = layout.file_name();
+        }
+        let path = layout.path(&entry.name);
         match entry.stage {
-            Stage::Closed
-                if disk::length(&path).is_ok_and(|length| length.is_some()) || !part(&path).exists() =>
-            {
-                has_length(&path, entry.bytes).map_err(|error| damaged(place, &path, &error))?;
-                recovered.closed.push(entry.clone());
-            }
             Stage::Open => {
-                let draft = if entry.pages == 0 && entry.bytes == 0 {
-                    Draft::begin(&path, file.take(), entry.clone(), form)
-                } else {
-                    Draft::reopen(&path, file.take(), entry.clone(), form)
-                };
-                let draft = draft.and_then(|mut draft| {
-                    // The handle of a single file is its lock.
-                    if matches!(place, Place::Folder(_)) {
-                        draft.rest()?;
-                    }
-                    Ok(draft)
-                });
-                recovered.drafts.push(draft.map_err(|error| damaged(place, &part(&path), &error))?);
+                let file = reopen(layout, &path, entry, options);
+                recovered.parts.push(file.map_err(|error| failure(layout, &part(&path), error))?);
             }
-            Stage::Done | Stage::Closed => {
-                publish(place, &path, entry, form, file.take())
-                    .map_err(|error| damaged(place, &path, &error))?;
-                recovered.closed.push(Entry { stage: Stage::Closed, cursor: None, ..entry.clone() });
-                recovered.moved_on = true;
+            Stage::Complete => {
+                has_renamed |= give_left_names(layout, &path, &entry, options)
+                    .map_err(|error| failure(layout, &path, error))?;
+                recovered.complete.push(FileEntry { cursor: None, ..entry });
             }
         }
     }
-    if let (Place::File(path), Some(_)) = (place, file) {
-        // It is closed, and the lock has made an empty draft.
-        disk::remove(&part(path)).map_err(|error| place.unwritable(&error))?;
+    if has_renamed {
+        disk::sync_folder(&layout.ledger_path()).map_err(|error| layout.unwritable(error))?;
     }
-    if recovered.moved_on {
-        disk::sync_folder(&place.state()).map_err(|error| place.unwritable(&error))?;
-    }
-    sweep(place, &state.files).map_err(|error| place.unwritable(&error))?;
+    sweep(layout, &ledger.files).map_err(|error| layout.unwritable(error))?;
     Ok(recovered)
 }
 
-/// Gives a file that is done its name, unless that was the last thing that was done.
-fn publish(place: &Place, path: &Path, entry: &Entry, form: Form, file: Option<File>) -> io::Result<()> {
-    let found = disk::length(&part(path))?;
-    let is_there = found.is_some_and(|length| length >= entry.bytes && (length > 0 || entry.bytes == 0));
-    if is_there {
-        // What stands behind its end goes, and the rest is looked at.
-        let malformed = malformed_path(path);
-        let renamed = entry.malformed.is_some() && disk::length(&part(&malformed))?.is_none();
-        let text = Entry { malformed: entry.malformed.clone().filter(|_| !renamed), ..entry.clone() };
-        Draft::reopen(path, file, text, form)?;
-    } else {
-        has_length(path, entry.bytes)?;
-        if matches!(place, Place::File(_)) {
-            // The lock has made an empty one.
-            drop(file);
-            disk::remove(&part(path))?;
+fn reopen(layout: &Layout, path: &Path, entry: FileEntry, options: PartOptions) -> io::Result<PartFile> {
+    if entry.pages == 0 && entry.bytes == 0 {
+        return PartFile::create(path, entry, options);
+    }
+    let mut file = PartFile::reopen(path, entry, options)?;
+    if matches!(layout, Layout::Folder(_)) {
+        file.close()?;
+    }
+    Ok(file)
+}
+
+/// Gives a complete file those names that it doesn't have: its own, and that of its malformed items. Returns whether
+/// there were any.
+fn give_left_names(
+    layout: &Layout,
+    path: &Path,
+    entry: &FileEntry,
+    options: PartOptions,
+) -> io::Result<bool> {
+    let malformed = malformed_path(path);
+    let is_malformed_left = entry.malformed.is_some() && disk::length(&part(&malformed))?.is_some();
+    let is_left = is_left(layout, path, entry, is_malformed_left, options)?;
+    if let Some(kept) = &entry.malformed {
+        if is_malformed_left {
+            layout.give_name(&malformed, kept.bytes)?;
+        } else {
+            has_length(&malformed, kept.bytes)?;
         }
     }
-    if let Some(malformed) = &entry.malformed
-        && disk::length(&part(&malformed_path(path)))?.is_none()
-    {
-        has_length(&malformed_path(path), malformed.bytes)?;
+    if is_left {
+        layout.give_name(path, entry.bytes)?;
     }
-    place.publish(entry)
+    if entry.malformed.is_none() {
+        layout.drop_old_malformed()?;
+    }
+    Ok(is_left || is_malformed_left)
 }
 
-fn has_length(path: &Path, bytes: u64) -> io::Result<()> {
-    match disk::length(path)? {
-        Some(length) if length == bytes => Ok(()),
-        Some(length) => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("it has {length} bytes and should have {bytes}"),
-        )),
-        None => Err(io::Error::new(io::ErrorKind::NotFound, "it is gone")),
+/// Returns whether a complete file still has its temporary name. Where a single file replaces an older one, both names
+/// are there, and the temporary one has the export.
+fn is_left(
+    layout: &Layout,
+    path: &Path,
+    entry: &FileEntry,
+    is_malformed_left: bool,
+    options: PartOptions,
+) -> io::Result<bool> {
+    let left = match disk::length(&part(path))? {
+        None => Err(None),
+        Some(length) if length < entry.bytes => Err(has_length(&part(path), entry.bytes).err()),
+        Some(_) => {
+            let malformed = entry.malformed.clone().filter(|_| is_malformed_left);
+            // Bytes after its end go, and the rest is checked.
+            PartFile::reopen(path, FileEntry { malformed, ..entry.clone() }, options).map(drop).map_err(Some)
+        }
+    };
+    let Err(error) = left else { return Ok(true) };
+    let named = match (layout, &error) {
+        (Layout::Folder(_), None) => has_length(path, entry.bytes),
+        // What has the name may be something else.
+        _ => check_complete(path, entry, options.write.codec),
+    };
+    match (named, error) {
+        (Ok(()), None) => Ok(false),
+        // An older version locked its temporary file, and could leave an empty one.
+        (Ok(()), Some(_)) => disk::remove(&part(path)).map(|()| false),
+        (Err(_), Some(error)) | (Err(error), None) => Err(error),
     }
 }
 
-/// Refuses a folder with files under final names that its ledger knows nothing of.
-pub(super) fn refuse_foreign(place: &Place, known: &[Entry]) -> Result<(), Failure> {
-    let foreign = foreign(place, known).map_err(|error| place.unwritable(&error))?;
-    foreign.first().map_or(Ok(()), |name| {
-        Err(Failure::new(
-            Code::Output,
-            format!(
-                "{} is none of the files that {} knows: move it away, or choose another folder with -o",
-                place.path(name).display(),
-                place.state().display()
-            ),
-        ))
+/// Refuses a folder with files under final names of which its ledger doesn't say that they are complete.
+pub(super) fn refuse_unknown(layout: &Layout, known: &[FileEntry]) -> Result<(), ArchiveError> {
+    let unknown = unknown_files(layout, known).map_err(|error| layout.unwritable(error))?;
+    unknown.first().map_or(Ok(()), |name| {
+        Err(ArchiveError::UnknownFile { path: layout.path(name), ledger: layout.ledger_path() })
     })
 }
 
-/// The files under final names that no entry knows.
-pub(crate) fn foreign(place: &Place, known: &[Entry]) -> io::Result<Vec<String>> {
+/// The files under final names without a complete entry.
+pub(crate) fn unknown_files(layout: &Layout, known: &[FileEntry]) -> io::Result<Vec<String>> {
     let known: HashSet<_> =
-        known.iter().filter(|entry| entry.is_whole()).map(|entry| entry.name.as_str()).collect();
+        known.iter().filter(|entry| entry.is_complete()).map(|entry| entry.name.as_str()).collect();
     let is_known = |name: &str| known.contains(name.strip_suffix(".malformed").unwrap_or(name));
-    let names = place.names()?.into_iter();
+    let names = layout.names()?.into_iter();
     Ok(names.filter(|name| name.strip_suffix(".part").is_none() && !is_known(name)).collect())
 }
 
-/// Removes drafts of which nothing was committed.
-fn sweep(place: &Place, known: &[Entry]) -> io::Result<()> {
-    let open = |name: &str| known.iter().find(|entry| entry.name == name && entry.stage == Stage::Open);
-    for name in place.names()? {
+/// Removes temporary files of which nothing was committed.
+pub(super) fn sweep(layout: &Layout, known: &[FileEntry]) -> io::Result<()> {
+    let open = |name: &str| known.iter().find(|entry| entry.name == name && !entry.is_complete());
+    for name in layout.names()? {
         let Some(text) = name.strip_suffix(".part") else { continue };
         let is_known = match text.strip_suffix(".malformed") {
             Some(text) => open(text).is_some_and(|entry| entry.malformed.is_some()),
             None => open(text).is_some(),
         };
         if !is_known {
-            disk::remove(&place.path(&name))?;
+            disk::remove(&layout.path(&name))?;
         }
     }
-    disk::remove(&disk::with_suffix(&place.state(), ".tmp"))
+    disk::remove(&disk::with_suffix(&layout.ledger_path(), ".tmp"))
 }
 
-fn damaged(place: &Place, path: &Path, error: &io::Error) -> Failure {
-    let cure = match place {
-        Place::File(_) => {
-            format!("remove {} and {} to start anew", place.state().display(), part(path).display())
+/// A file that isn't what it should be is damaged. If the system can't open it, nothing is known about it.
+fn failure(layout: &Layout, path: &Path, error: io::Error) -> ArchiveError {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            ArchiveError::DamagedFile { path, layout: layout.clone(), reason: "it is gone".to_owned() }
         }
-        Place::Folder(_) => "restore it from a copy, or export anew into another folder".to_owned(),
-    };
-    let cure = cure.replace(".part.part", ".part");
-    Failure::new(Code::Output, format!("{} is damaged: {error}; {cure}", path.display()))
+        _ if error.raw_os_error().is_some() => ArchiveError::Write { path, error },
+        _ => ArchiveError::DamagedFile { path, layout: layout.clone(), reason: error.to_string() },
+    }
 }

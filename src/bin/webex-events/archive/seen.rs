@@ -1,15 +1,15 @@
-//! Which ids a file has already.
+//! `Seen`: the ids that a file has already.
 
 use std::{
     collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
-/// A memory of ids, by two independent 64-bit hashes with keys of this process: two ids are taken for
-/// one with a chance of one in 2^128 a pair, and nobody can choose ids that are.
+/// Remembers ids by two independent 64-bit hashes with keys of this process. Two ids are taken for one with a
+/// probability of 2^-128 per pair, and nobody can choose ids for which that happens.
 ///
-/// With a limit it remembers at least so many of the last ids, and at most twice as many, in two
-/// generations: when the young one is full, the old one is forgotten.
+/// With a limit, it remembers at least this number of the last ids and at most twice as many, in two generations: when
+/// the young one is full, the old one is forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     keys: [RandomState; 2],
@@ -39,7 +39,7 @@ impl Seen {
         Self { limit, ..Self::default() }
     }
 
-    /// Whether `id` is new, which it is no longer.
+    /// Adds an id. Returns whether it is new.
     pub(crate) fn insert(&mut self, id: &str) -> bool {
         let [first, second] = self.keys.each_ref().map(|key| u128::from(key.hash_one(id)));
         let hash = first << 64 | second;

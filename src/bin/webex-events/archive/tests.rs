@@ -9,18 +9,19 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::error::Code;
 
-const FORM: Form = Form { codec: Codec::None, hashed: true, memory: None };
+mod one_file;
+mod version_1;
 
-fn about(kind: Kind) -> About {
-    About {
+const OPTIONS: WriteOptions = WriteOptions { codec: Codec::None, checksum: Checksum::Sha256, memory: None };
+
+fn meta(kind: ArchiveKind) -> ArchiveMeta {
+    ArchiveMeta {
         kind,
-        asked: BTreeMap::new(),
+        request: StoredRequest::default(),
         from: None,
         to: None,
-        slice_seconds: None,
-        slice_margin_millis: None,
+        slicing: None,
         compress: Codec::None,
         begun: "2026-01-05T09:00:00Z".parse().unwrap(),
     }
@@ -36,24 +37,29 @@ fn malformed() -> ListResult<Event> {
     Event::from_json("7")
 }
 
-fn try_open(place: &Place) -> Result<Store, Failure> {
-    let kind = if matches!(place, Place::File(_)) { Kind::File } else { Kind::Export };
-    Found::at(place.clone())?.open(about(kind), FORM)
+fn try_open(layout: &Layout) -> Result<Archive, ArchiveError> {
+    let kind = if matches!(layout, Layout::File(_)) { ArchiveKind::File } else { ArchiveKind::Export };
+    Destination::claim(layout.clone(), kind)?.open(meta(kind), OPTIONS)
 }
 
-fn open(place: &Place) -> Store {
-    try_open(place).unwrap()
+fn open(layout: &Layout) -> Archive {
+    try_open(layout).unwrap()
+}
+
+fn follow_with(layout: &Layout, options: WriteOptions) -> Archive {
+    let kind = ArchiveKind::Follow;
+    Destination::claim(layout.clone(), kind).unwrap().open(meta(kind), options).unwrap()
 }
 
 #[track_caller]
-fn refused(place: &Place, words: &[&str]) {
-    let before = snapshot(place.state().parent().unwrap());
-    let failure = try_open(place).unwrap_err();
-    assert_eq!(failure.code, Code::Output, "{}", failure.message);
+fn refused(layout: &Layout, words: &[&str]) {
+    let before = snapshot(layout.ledger_path().parent().unwrap());
+    let error = try_open(layout).unwrap_err();
+    let message = error.to_string();
     for word in words {
-        assert!(failure.message.contains(word), "{word:?} isn't in {:?}", failure.message);
+        assert!(message.contains(word), "{word:?} isn't in {message:?}");
     }
-    assert_eq!(snapshot(place.state().parent().unwrap()), before, "nothing is touched");
+    assert_eq!(snapshot(layout.ledger_path().parent().unwrap()), before, "nothing is touched");
 }
 
 fn snapshot(folder: &Path) -> Vec<(String, Vec<u8>)> {
@@ -75,171 +81,184 @@ fn ids(path: &Path) -> Vec<String> {
     text.lines().map(|line| Event::from_json(line).unwrap().id().to_owned()).collect()
 }
 
-fn a() -> Entry {
-    Entry::new("events_a.ndjson", None)
+fn a() -> FileEntry {
+    FileEntry::new("events_a.ndjson", None)
 }
 
-fn b() -> Entry {
-    Entry::new("events_b.ndjson", None)
+fn b() -> FileEntry {
+    FileEntry::new("events_b.ndjson", None)
 }
 
 /// A folder with one page of `a`, with a malformed item, committed.
-fn begun() -> (TempDir, Place, PathBuf) {
+fn begun() -> (TempDir, Layout, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::Folder(folder.path().to_owned());
-    let mut store = open(&place);
-    store.add(&a(), [event("1"), malformed()], None).unwrap();
-    store.commit().unwrap();
-    drop(store);
+    let layout = Layout::Folder(folder.path().to_owned());
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("1"), malformed()], None).unwrap();
+    archive.commit().unwrap();
+    drop(archive);
     let path = folder.path().join("events_a.ndjson");
-    (folder, place, path)
+    (folder, layout, path)
 }
 
 /// Whatever was left: going on with the second page ends with both, once.
 #[track_caller]
-fn goes_on(place: &Place, path: &Path) {
-    let mut store = open(place);
-    store.add(&a(), [event("1"), event("2")], None).unwrap();
-    store.finish(&a()).unwrap();
-    store.end().unwrap();
+fn continues(layout: &Layout, path: &Path) {
+    let mut archive = open(layout);
+    archive.add(&a(), [event("1"), event("2")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    archive.end().unwrap();
     assert_eq!(ids(path), ["1", "2"]);
     let folder = path.parent().unwrap();
     assert_eq!(fs::read_to_string(malformed_path(path)).unwrap().lines().count(), 1);
-    drop(store);
+    drop(archive);
     assert_eq!(names(folder), ["events_a.ndjson", "events_a.ndjson.malformed", "ledger.json"]);
-    let store = open(place);
-    assert_eq!((store.closed().len(), store.open().count(), store.is_dirty), (1, 0, false));
-    assert_eq!((store.totals().events, store.totals().malformed), (2, 1));
+    let archive = open(layout);
+    assert_eq!((archive.complete().len(), archive.open_files().count(), archive.is_dirty), (1, 0, false));
+    assert_eq!((archive.totals().events, archive.totals().malformed), (2, 1));
 }
 
 #[test]
 fn killed_before_the_first_commit() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::Folder(folder.path().join("new"));
-    let mut store = open(&place);
-    store.add(&a(), [event("0"), malformed()], None).unwrap();
-    drop(store);
-    let mut store = open(&place);
+    let layout = Layout::Folder(folder.path().join("new"));
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("0"), malformed()], None).unwrap();
+    drop(archive);
+    let mut archive = open(&layout);
     assert_eq!(names(&folder.path().join("new")), ["ledger.json", "ledger.lock"]);
-    store.add(&a(), [event("1"), malformed()], None).unwrap();
-    drop(store);
-    let mut store = open(&place);
-    store.add(&a(), [event("1"), malformed()], None).unwrap();
-    store.commit().unwrap();
-    drop(store);
-    goes_on(&place, &folder.path().join("new/events_a.ndjson"));
+    archive.add(&a(), [event("1"), malformed()], None).unwrap();
+    drop(archive);
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("1"), malformed()], None).unwrap();
+    archive.commit().unwrap();
+    drop(archive);
+    continues(&layout, &folder.path().join("new/events_a.ndjson"));
 }
 
 #[test]
-fn killed_while_a_draft_grows() {
-    let (_folder, place, path) = begun();
-    let mut store = open(&place);
-    store.add(&a(), [event("2"), malformed(), event("3")], None).unwrap();
-    store.add(&b(), [event("4"), malformed()], None).unwrap();
-    drop(store);
-    goes_on(&place, &path);
+fn killed_while_a_part_file_grows() {
+    let (_folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("2"), malformed(), event("3")], None).unwrap();
+    archive.add(&b(), [event("4"), malformed()], None).unwrap();
+    drop(archive);
+    continues(&layout, &path);
 }
 
 #[test]
 fn killed_in_the_middle_of_a_line() {
-    let (_folder, place, path) = begun();
+    let (_folder, layout, path) = begun();
     for path in [part_file::part(&path), part_file::part(&malformed_path(&path))] {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text + "{\"id\":").unwrap();
     }
-    goes_on(&place, &path);
+    continues(&layout, &path);
 }
 
 #[test]
-fn killed_while_the_state_is_written() {
-    let (folder, place, path) = begun();
+fn killed_while_the_ledger_is_written() {
+    let (folder, layout, path) = begun();
     fs::write(folder.path().join("ledger.json.tmp"), "{\n\"web").unwrap();
-    goes_on(&place, &path);
+    continues(&layout, &path);
 }
 
 #[test]
-fn killed_behind_the_commit_of_a_file_that_is_done() {
+fn killed_after_the_commit_of_a_complete_file() {
     for renamed in 0..=2 {
-        let (_folder, place, path) = begun();
-        let mut store = open(&place);
-        store.add(&a(), [event("2")], None).unwrap();
-        store.finish(&a()).unwrap();
-        store.commit().unwrap();
-        drop(store);
+        let (folder, layout, path) = begun();
+        let mut archive = open(&layout);
+        archive.add(&a(), [event("2")], None).unwrap();
+        archive.finish(&a()).unwrap();
+        archive.record(|_| true).unwrap();
+        drop(archive);
         assert!(part_file::part(&path).exists() && !path.exists());
         for path in [malformed_path(&path), path.clone()].iter().take(renamed) {
             fs::rename(part_file::part(path), path).unwrap();
         }
-        let mut store = open(&place);
-        assert_eq!((store.closed().len(), store.is_dirty), (1, true), "{renamed} renamed");
-        store.end().unwrap();
-        drop(store);
+        let mut archive = open(&layout);
+        assert_eq!((archive.complete().len(), archive.is_dirty), (1, false), "{renamed} renamed");
+        archive.end().unwrap();
+        drop(archive);
         assert_eq!(ids(&path), ["1", "2"]);
-        assert!(malformed_path(&path).exists() && !part_file::part(&path).exists());
-        assert_eq!(open(&place).closed().len(), 1);
+        assert_eq!(names(folder.path()), ["events_a.ndjson", "events_a.ndjson.malformed", "ledger.json"]);
+        assert_eq!(open(&layout).complete().len(), 1);
     }
 }
 
 #[test]
-fn killed_between_the_name_and_the_commit_that_says_so() {
-    let (_folder, place, path) = begun();
-    let mut store = open(&place);
-    store.finish(&a()).unwrap();
-    store.commit().unwrap();
-    store.give_names().unwrap();
-    assert!(path.exists());
-    drop(store);
-    let store = open(&place);
-    assert_eq!((store.closed().len(), store.totals().events), (1, 1));
+fn killed_after_the_name() {
+    let (_folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.finish(&a()).unwrap();
+    archive.commit().unwrap();
+    assert!(path.exists(), "one commit does both");
+    drop(archive);
+    let archive = open(&layout);
+    assert_eq!((archive.complete().len(), archive.totals().events), (1, 1));
+}
+
+/// The state and the name of a file were two commits.
+#[test]
+fn a_complete_file_costs_one_write_of_the_ledger() {
+    let (_folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.finish(&a()).unwrap();
+    archive.commit().unwrap();
+    let ledger = fs::read(layout.ledger_path()).unwrap();
+    fs::remove_file(layout.ledger_path()).unwrap();
+    archive.end().unwrap();
+    assert!(path.exists() && !layout.ledger_path().exists(), "nothing is written again");
+    assert!(String::from_utf8(ledger).unwrap().contains(r#""stage":"complete""#));
 }
 
 #[test]
-fn the_power_gone_before_a_name_was_on_disk() {
-    let (_folder, place, path) = begun();
-    let mut store = open(&place);
-    store.finish(&a()).unwrap();
-    store.end().unwrap();
-    drop(store);
+fn the_power_failed_before_a_name_was_on_disk() {
+    let (_folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.finish(&a()).unwrap();
+    archive.end().unwrap();
+    drop(archive);
     for path in [&path, &malformed_path(&path)] {
         fs::rename(path, part_file::part(path)).unwrap();
     }
-    let store = open(&place);
-    assert_eq!((store.closed().len(), store.totals().events), (1, 1));
+    let archive = open(&layout);
+    assert_eq!((archive.complete().len(), archive.totals().events), (1, 1));
     assert!(path.exists() && malformed_path(&path).exists());
 }
 
 #[test]
-fn killed_while_a_draft_is_begun_anew() {
-    let (_folder, place, path) = begun();
-    let mut store = open(&place);
-    store.start_over(&a()).unwrap();
+fn killed_while_a_file_is_started_over() {
+    let (_folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.start_over(&a()).unwrap();
     assert_eq!(fs::metadata(part_file::part(&path)).unwrap().len(), 0);
-    drop(store);
-    // Between the word and the deed.
+    drop(archive);
+    // Between the ledger and the truncation.
     fs::write(part_file::part(&path), "what was there before").unwrap();
     fs::write(part_file::part(&malformed_path(&path)), "this too").unwrap();
-    let mut store = open(&place);
-    store.add(&a(), [event("1"), malformed()], None).unwrap();
-    store.commit().unwrap();
-    drop(store);
-    goes_on(&place, &path);
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("1"), malformed()], None).unwrap();
+    archive.commit().unwrap();
+    drop(archive);
+    continues(&layout, &path);
 }
 
 #[test]
-fn a_draft_begun_anew_leaves_the_others_as_they_are() {
-    let (folder, place, path) = begun();
-    let mut store = open(&place);
-    store.add(&b(), [event("3")], None).unwrap();
-    store.add(&a(), [event("9")], None).unwrap();
-    store.start_over(&a()).unwrap();
-    drop(store);
-    let mut store = open(&place);
-    store.add(&b(), [event("3"), event("4")], None).unwrap();
-    store.add(&a(), [event("1")], None).unwrap();
+fn a_file_that_is_started_over_leaves_the_others_as_they_are() {
+    let (folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.add(&b(), [event("3")], None).unwrap();
+    archive.add(&a(), [event("9")], None).unwrap();
+    archive.start_over(&a()).unwrap();
+    drop(archive);
+    let mut archive = open(&layout);
+    archive.add(&b(), [event("3"), event("4")], None).unwrap();
+    archive.add(&a(), [event("1")], None).unwrap();
     for file in [a(), b()] {
-        store.finish(&file).unwrap();
+        archive.finish(&file).unwrap();
     }
-    store.end().unwrap();
+    archive.end().unwrap();
     assert_eq!(
         (ids(&path), ids(&folder.path().join("events_b.ndjson"))),
         (vec!["1".to_owned()], vec!["3".to_owned(), "4".to_owned()])
@@ -247,101 +266,96 @@ fn a_draft_begun_anew_leaves_the_others_as_they_are() {
 }
 
 #[test]
-fn a_file_that_is_done_does_not_wait_for_the_others() {
-    let (folder, place, path) = begun();
-    let mut store = open(&place);
-    store.add(&b(), [event("3")], None).unwrap();
-    store.add(&a(), [event("2")], None).unwrap();
-    store.finish(&a()).unwrap();
-    store.commit_done().unwrap();
-    assert!(store.add(&a(), [event("9")], None).is_err(), "it is done");
-    assert_eq!(store.totals().events, 3);
-    while !store.is_sealed() {
+fn a_complete_file_does_not_wait_for_the_others() {
+    let (folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.add(&b(), [event("3")], None).unwrap();
+    archive.add(&a(), [event("2")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    archive.commit_complete().unwrap();
+    assert!(archive.add(&a(), [event("9")], None).is_err(), "it is complete");
+    assert_eq!(archive.totals().events, 3);
+    while !archive.has_synced() {
         thread::yield_now();
     }
-    store.commit_done().unwrap();
-    assert!(!path.exists(), "first the word, then the deed");
-    store.finish(&Entry::new("events_c.ndjson", None)).unwrap();
-    store.commit_done().unwrap();
-    while !store.is_sealed() {
-        thread::yield_now();
-    }
-    store.commit_done().unwrap();
+    assert!(!path.exists(), "update the ledger before renaming");
+    archive.commit_complete().unwrap();
     assert_eq!(ids(&path), ["1", "2"]);
-    drop(store);
-    let store = open(&place);
-    assert_eq!((store.closed().len(), store.open().count()), (2, 0), "the other was never committed");
-    drop(store);
+    drop(archive);
+    let archive = open(&layout);
+    assert_eq!(
+        (archive.complete().len(), archive.open_files().count()),
+        (1, 0),
+        "the other was never committed"
+    );
+    drop(archive);
     assert!(!folder.path().join("events_b.ndjson.part").exists());
 
     // What belongs together is committed together.
-    let mut store = open(&place);
-    store.add(&b(), [event("3")], None).unwrap();
-    store.finish(&Entry::new("events_d.ndjson", None)).unwrap();
-    store.set_checkpoint(1.into());
-    store.commit_done().unwrap();
-    drop(store);
-    let store = open(&place);
+    let mut archive = open(&layout);
+    archive.add(&b(), [event("3")], None).unwrap();
+    archive.finish(&FileEntry::new("events_d.ndjson", None)).unwrap();
+    archive.set_checkpoint(1.into());
+    archive.commit_complete().unwrap();
+    drop(archive);
+    let archive = open(&layout);
     assert_eq!(
-        (store.open().map(|entry| entry.events).sum::<u64>(), store.checkpoint()),
+        (archive.open_files().map(|entry| entry.events).sum::<u64>(), archive.checkpoint()),
         (1, Some(&1.into()))
     );
 }
 
 #[test]
-fn killed_while_a_file_that_is_done_is_on_its_way_to_disk() {
-    let (_folder, place, path) = begun();
-    let mut store = open(&place);
-    store.add(&a(), [event("2")], None).unwrap();
-    store.finish(&a()).unwrap();
-    store.commit_done().unwrap();
-    // Something else moves the state on meanwhile.
-    store.write().unwrap();
-    drop(store);
-    let store = open(&place);
-    assert_eq!((store.open().count(), store.totals().events), (1, 1), "as of the commit before");
-    drop(store);
-    goes_on(&place, &path);
+fn killed_while_a_complete_file_is_on_its_way_to_disk() {
+    let (_folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("2")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    archive.commit_complete().unwrap();
+    // Another file is committed meanwhile.
+    archive.write().unwrap();
+    drop(archive);
+    let archive = open(&layout);
+    assert_eq!((archive.open_files().count(), archive.totals().events), (1, 1), "as of the commit before");
+    drop(archive);
+    continues(&layout, &path);
 }
 
 #[test]
 fn a_page_that_fails_is_not_committed_and_the_others_are() {
-    let (_folder, place, path) = begun();
-    let mut store = open(&place);
-    store.add(&a(), [event("2")], None).unwrap();
-    store.settle().unwrap();
-    drop(store);
-    let store = open(&place);
-    assert_eq!(store.totals().events, 2);
-    drop(store);
-    goes_on(&place, &path);
+    let (_folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("2")], None).unwrap();
+    archive.salvage().unwrap();
+    drop(archive);
+    let archive = open(&layout);
+    assert_eq!(archive.totals().events, 2);
+    drop(archive);
+    continues(&layout, &path);
 }
 
 #[test]
-fn a_follower_that_can_not_write_stays_at_the_place_of_its_last_commit() {
+fn a_follower_that_can_not_write_stays_at_its_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::Folder(folder.path().to_owned());
-    let form = Form { codec: Codec::Zstd, ..FORM };
-    let follow = || Found::at(place.clone()).unwrap().open(about(Kind::Follow), form).unwrap();
-    let mut store = follow();
-    store.add(&a(), [event("1")], None).unwrap();
-    store.set_checkpoint(1.into());
-    store.commit().unwrap();
-    store.add(&a(), [event("2")], None).unwrap();
-    store.add(&b(), [event("3")], None).unwrap();
-    store.finish(&a()).unwrap();
-    store.set_checkpoint(2.into());
+    let layout = Layout::Folder(folder.path().to_owned());
+    let options = WriteOptions { codec: Codec::Zstd, ..OPTIONS };
+    let follow = || follow_with(&layout, options);
+    let mut archive = follow();
+    archive.add(&a(), [event("1")], None).unwrap();
+    archive.set_checkpoint(1.into());
+    archive.commit().unwrap();
+    archive.add(&a(), [event("2")], None).unwrap();
+    archive.add(&b(), [event("3")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    archive.set_checkpoint(2.into());
     // A frame of one of them can't be ended.
-    let full = File::open(part_file::part(&place.path(&b().name))).unwrap();
-    let mut draft = Draft::begin(&place.path(&b().name), Some(full), b(), form).unwrap();
-    draft.add([event("3")], None).unwrap();
-    store.drafts.insert(b().name, draft);
-    assert!(store.commit().is_err());
-    store.settle().unwrap();
-    drop(store);
-    let store = follow();
-    assert_eq!((store.checkpoint(), store.totals().events), (Some(&1.into()), 1));
-    assert_eq!(store.open().map(|entry| entry.stage).collect::<Vec<_>>(), [Stage::Open]);
+    archive.parts.get_mut(&b().name).unwrap().break_file();
+    archive.commit().unwrap_err();
+    archive.salvage().unwrap();
+    drop(archive);
+    let archive = follow();
+    assert_eq!((archive.checkpoint(), archive.totals().events), (Some(&1.into()), 1));
+    assert_eq!(archive.open_files().map(|entry| entry.stage).collect::<Vec<_>>(), [Stage::Open]);
 }
 
 /// The handles of a process are few: what a follower has to catch up with may lie in thousands of hours.
@@ -349,34 +363,34 @@ fn a_follower_that_can_not_write_stays_at_the_place_of_its_last_commit() {
 fn many_files_at_once_need_few_handles() {
     for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::Folder(folder.path().to_owned());
-        let form = Form { codec, ..FORM };
-        let open = || Found::at(place.clone()).unwrap().open(about(Kind::Follow), form).unwrap();
+        let layout = Layout::Folder(folder.path().to_owned());
+        let options = WriteOptions { codec, ..OPTIONS };
+        let open = || follow_with(&layout, options);
         let files: Vec<_> =
-            (0..3 * AWAKE).map(|n| Entry::new(format!("events_{n:04}.ndjson"), None)).collect();
-        let mut store = open();
+            (0..3 * MAX_OPEN).map(|n| FileEntry::new(format!("events_{n:04}.ndjson"), None)).collect();
+        let mut archive = open();
         for round in 0..2 {
             for (n, file) in files.iter().enumerate() {
-                store.add(file, [event(&format!("{n}-{round}")), malformed()], None).unwrap();
-                assert!(store.drafts.values().filter(|draft| draft.is_awake()).count() <= AWAKE);
+                archive.add(file, [event(&format!("{n}-{round}")), malformed()], None).unwrap();
+                assert!(archive.parts.values().filter(|part| part.is_open()).count() <= MAX_OPEN);
             }
         }
-        store.commit().unwrap();
-        drop(store);
-        let mut store = open();
-        assert!(!store.drafts.values().any(Draft::is_awake), "{codec:?}");
+        archive.commit().unwrap();
+        drop(archive);
+        let mut archive = open();
+        assert!(!archive.parts.values().any(PartFile::is_open), "{codec:?}");
         for (n, file) in files.iter().enumerate() {
-            store.add(file, [event(&format!("{n}-2"))], None).unwrap();
-            store.finish(file).unwrap();
+            archive.add(file, [event(&format!("{n}-2"))], None).unwrap();
+            archive.finish(file).unwrap();
         }
-        store.commit().unwrap();
-        assert!(!store.drafts.values().any(Draft::is_awake), "{codec:?}");
-        store.end().unwrap();
+        archive.commit().unwrap();
+        assert!(!archive.parts.values().any(PartFile::is_open), "{codec:?}");
+        archive.end().unwrap();
         for (n, file) in files.iter().enumerate() {
             let mut lines = Vec::new();
             let path = folder.path().join(&file.name);
             let bytes = fs::metadata(&path).unwrap().len();
-            read(File::open(path).unwrap(), codec, bytes, None, |line| {
+            read(fs::File::open(path).unwrap(), codec, bytes, None, |line| {
                 lines.push(Event::from_json(str::from_utf8(line).unwrap()).unwrap().id().to_owned());
                 Ok(())
             })
@@ -388,187 +402,194 @@ fn many_files_at_once_need_few_handles() {
 
 #[test]
 fn damage_is_refused_and_left_as_it_is() {
-    let (_folder, place, path) = begun();
+    let (_folder, layout, path) = begun();
     let part = part_file::part(&path);
     let whole = fs::read(&part).unwrap();
     fs::write(&part, &whole[..whole.len() - 1]).unwrap();
-    refused(&place, &["events_a.ndjson.part is damaged", "bytes", "another folder"]);
+    refused(&layout, &["events_a.ndjson.part is damaged", "bytes"]);
     fs::write(&part, whole.iter().map(|byte| if *byte == b'1' { b'2' } else { *byte }).collect::<Vec<_>>())
         .unwrap();
-    refused(&place, &["events_a.ndjson.part is damaged", "checksum"]);
+    refused(&layout, &["events_a.ndjson.part is damaged", "checksum"]);
     fs::remove_file(&part).unwrap();
-    refused(&place, &["events_a.ndjson.part is damaged"]);
+    refused(&layout, &["events_a.ndjson.part is damaged"]);
     fs::write(&part, &whole).unwrap();
 
-    let state = fs::read(place.state()).unwrap();
-    fs::write(place.state(), &state[..state.len() / 2]).unwrap();
-    refused(&place, &["ledger.json is damaged: it is cut off", "restore it"]);
+    let state = fs::read(layout.ledger_path()).unwrap();
+    fs::write(layout.ledger_path(), &state[..state.len() / 2]).unwrap();
+    refused(&layout, &["ledger.json is damaged: it is cut off"]);
     fs::write(
-        place.state(),
+        layout.ledger_path(),
         String::from_utf8(state.clone()).unwrap().replace("\"events\":1", "\"events\":2"),
     )
     .unwrap();
-    refused(&place, &["ledger.json is damaged", "checksum"]);
-    fs::write(place.state(), "").unwrap();
-    refused(&place, &["ledger.json is damaged"]);
-    fs::write(place.state(), &state).unwrap();
-    goes_on(&place, &path);
+    refused(&layout, &["ledger.json is damaged", "checksum"]);
+    fs::write(layout.ledger_path(), "").unwrap();
+    refused(&layout, &["ledger.json is damaged"]);
+    fs::write(layout.ledger_path(), &state).unwrap();
+    continues(&layout, &path);
 
     let closed = fs::read(&path).unwrap();
     fs::write(&path, &closed[1..]).unwrap();
-    refused(&place, &["events_a.ndjson is damaged", "bytes"]);
+    refused(&layout, &["events_a.ndjson is damaged", "bytes"]);
     fs::remove_file(&path).unwrap();
-    refused(&place, &["events_a.ndjson is damaged: it is gone"]);
+    refused(&layout, &["events_a.ndjson is damaged: it is gone"]);
 }
 
 #[test]
-fn a_file_that_no_entry_knows_is_left_alone() {
-    let (folder, place, path) = begun();
+fn a_file_without_an_entry_is_left_alone() {
+    let (folder, layout, path) = begun();
     for name in ["events_x.ndjson", "events_a.ndjson", "events_x.ndjson.gz.malformed"] {
         fs::write(folder.path().join(name), "mine").unwrap();
-        refused(&place, &[name, "move it away"]);
+        refused(&layout, &[name, "is none of the files"]);
         fs::remove_file(folder.path().join(name)).unwrap();
     }
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     fs::write(folder.path().join("notes.part"), "mine").unwrap();
-    drop(open(&place));
+    drop(open(&layout));
     assert!(folder.path().join("notes.part").exists());
-    fs::remove_file(place.state()).unwrap();
+    fs::remove_file(layout.ledger_path()).unwrap();
     fs::write(&path, "of an export whose ledger is gone").unwrap();
-    refused(&place, &["events_a.ndjson"]);
+    refused(&layout, &["events_a.ndjson"]);
 }
 
 #[test]
-fn a_place_is_one_process_s() {
-    let (folder, place, _) = begun();
-    let store = open(&place);
-    let failure = Found::at(place.clone()).unwrap_err();
-    assert!(failure.code == Code::Stopped && failure.message.contains("another process"), "{failure:?}");
-    drop(store);
-    drop(Found::at(place).unwrap());
-    assert!(!folder.path().join("ledger.lock").exists());
-
-    let file = Place::File(folder.path().join("f"));
-    let store = open(&file);
-    assert!(Found::at(file.clone()).is_err());
-    drop(store);
-    assert!(!folder.path().join("f.part").exists());
+fn an_output_is_written_by_one_process() {
+    for layout in [Layout::Folder, Layout::File] {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = layout(folder.path().join("out"));
+        let archive = open(&layout);
+        assert!(matches!(try_open(&layout), Err(ArchiveError::Locked { .. })));
+        drop(archive);
+        drop(open(&layout));
+        assert!(names_below(folder.path()).iter().all(|name| !is_lock(name)), "nothing is left");
+    }
 }
 
-mod one_file {
-    use super::*;
+fn is_lock(name: &str) -> bool {
+    name.strip_suffix(".lock").is_some()
+}
 
-    fn file() -> Entry {
-        Entry::new("f", None)
-    }
+fn names_below(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            let mut names = vec![path.file_name().unwrap().to_str().unwrap().to_owned()];
+            names.extend(path.is_dir().then(|| names_below(&path)).into_iter().flatten());
+            names
+        })
+        .collect()
+}
 
-    fn begun() -> (TempDir, Place, PathBuf) {
+/// Two processes that made the same folder at the same time were both refused, or one with the wrong exit code.
+#[test]
+fn of_many_that_start_at_the_same_time_one_writes_and_the_others_are_locked_out() {
+    for layout in [Layout::Folder, Layout::File] {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f");
-        let place = Place::File(path.clone());
-        fs::write(&path, "old").unwrap();
-        fs::write(malformed_path(&path), "old").unwrap();
-        let mut store = open(&place);
-        store.add(&file(), [event("1")], None).unwrap();
-        store.commit().unwrap();
-        (folder, place, path)
-    }
-
-    #[track_caller]
-    fn goes_on(place: &Place, path: &Path) {
-        let mut store = open(place);
-        store.add(&file(), [event("1"), event("2")], None).unwrap();
-        store.finish(&file()).unwrap();
-        store.end().unwrap();
-        drop(store);
-        assert_eq!(ids(path), ["1", "2"]);
-        assert_eq!(names(path.parent().unwrap()), ["f"]);
-    }
-
-    #[test]
-    fn killed_before_the_first_commit_or_while_it_grows() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f");
-        let place = Place::File(path.clone());
-        let mut store = open(&place);
-        store.add(&file(), [event("1")], None).unwrap();
-        drop(store);
-        assert_eq!(names(folder.path()), ["f.part"]);
-        goes_on(&place, &path);
-
-        let (_folder, place, path) = begun();
-        let mut store = open(&place);
-        store.add(&file(), [event("2"), event("3")], None).unwrap();
-        drop(store);
-        goes_on(&place, &path);
-    }
-
-    #[test]
-    fn killed_around_the_renaming() {
-        for step in 0..3 {
-            let (folder, place, path) = begun();
-            let mut store = open(&place);
-            store.finish(&file()).unwrap();
-            store.commit().unwrap();
-            if step > 0 {
-                store.give_names().unwrap();
+        let layout = layout(folder.path().join("out"));
+        let barrier = std::sync::Barrier::new(8);
+        let has_written = std::sync::atomic::AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    match try_open(&layout) {
+                        Ok(mut archive) => {
+                            if archive.complete().is_empty() {
+                                archive.add(&a(), [event("1")], None).unwrap();
+                            }
+                            archive.finish(&a()).unwrap();
+                            archive.end().unwrap();
+                            has_written.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        }
+                        Err(error) => assert!(matches!(error, ArchiveError::Locked { .. }), "{error}"),
+                    }
+                });
             }
-            if step > 1 {
-                store.write().unwrap();
-            }
-            drop(store);
-            let mut store = open(&place);
-            assert_eq!((store.closed().len(), store.totals().events), (1, 1), "step {step}");
-            // Whoever has nothing left to read says so.
-            store.finish(&file()).unwrap();
-            store.end().unwrap();
-            drop(store);
-            assert_eq!((names(folder.path()), ids(&path)), (vec!["f".to_owned()], vec!["1".to_owned()]));
-        }
+        });
+        assert!(has_written.into_inner() > 0);
+        assert_eq!(ids(&layout.path(&a().name)), ["1"]);
+        assert!(names_below(folder.path()).iter().all(|name| !is_lock(name)));
     }
+}
 
-    #[test]
-    fn a_file_that_was_replaced_meanwhile_is_not_taken_for_the_export() {
-        let (_folder, place, path) = begun();
-        let mut store = open(&place);
-        store.finish(&file()).unwrap();
-        store.commit().unwrap();
-        drop(store);
-        fs::remove_file(part_file::part(&path)).unwrap();
-        fs::write(&path, "something else").unwrap();
-        let failure = try_open(&place).unwrap_err();
-        assert!(failure.message.contains("f is damaged"), "{}", failure.message);
-        assert_eq!(fs::read(&path).unwrap(), b"something else");
-    }
-
-    #[test]
-    fn a_list_without_events_is_an_empty_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f");
-        fs::write(part_file::part(&path), "left over").unwrap();
-        let place = Place::File(path.clone());
-        let mut store = open(&place);
-        store.add(&file(), [], None).unwrap();
-        store.finish(&file()).unwrap();
-        store.end().unwrap();
-        drop(store);
-        assert_eq!((names(folder.path()), fs::read(&path).unwrap().len()), (vec!["f".to_owned()], 0));
-    }
-
-    #[test]
-    fn one_that_is_left_before_its_first_page_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let part = folder.path().join("f.part");
-        let place = Place::File(folder.path().join("f"));
-        drop(open(&place));
+#[test]
+fn a_destination_that_is_not_opened_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for layout in [Layout::Folder, Layout::File] {
+        drop(Destination::claim(layout(folder.path().join("out")), ArchiveKind::Export).unwrap());
         assert!(names(folder.path()).is_empty());
-        fs::write(&part, "earlier").unwrap();
-        let mut store = open(&place);
-        store.end().unwrap();
-        drop(store);
-        assert_eq!(
-            (names(folder.path()), fs::read(&part).unwrap()),
-            (vec!["f.part".to_owned()], b"earlier".to_vec())
-        );
     }
+}
+
+#[test]
+fn paths_that_can_not_be_written_are_found_when_they_are_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let claim = |layout: Layout| Destination::claim(layout, ArchiveKind::Export).unwrap_err();
+    // A name that is short enough, but not with what comes after it.
+    let long = "f".repeat(245);
+    assert!(matches!(claim(Layout::File(folder.path().join(&long))), ArchiveError::Write { .. }));
+    for layout in [Layout::Folder, Layout::File] {
+        assert!(matches!(claim(layout(folder.path().join("none/f"))), ArchiveError::NoFolder { .. }));
+    }
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn an_archive_of_another_kind_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::Folder(folder.path().to_owned());
+    drop(follow_with(&layout, OPTIONS));
+    refused(&layout, &["ledger.json belongs to a follower, not to an export into a folder"]);
+}
+
+#[test]
+fn a_slice_that_failed_is_in_the_ledger_until_its_file_is_complete() {
+    let (_folder, layout, _) = begun();
+    let at = |hour: u32| format!("2026-01-05T{hour:02}:00:00Z").parse::<DateTime<Utc>>().unwrap();
+    let failed = |hour, is_beyond_retention| FailedSlice {
+        start: at(hour),
+        end: at(hour + 1),
+        kind: "service".to_owned(),
+        message: "400 Bad Request".to_owned(),
+        is_beyond_retention,
+    };
+    let mut archive = open(&layout);
+    for failed in [failed(2, false), failed(1, true)] {
+        archive.set_failed(failed);
+    }
+    archive.end().unwrap();
+    drop(archive);
+    let mut archive = open(&layout);
+    assert_eq!(archive.failed().cloned().collect::<Vec<_>>(), [failed(1, true), failed(2, false)]);
+    archive.finish(&FileEntry::new("events_2.ndjson", Some((at(2), at(3))))).unwrap();
+    archive.end().unwrap();
+    drop(archive);
+    assert_eq!(layout.read().unwrap().unwrap().failed, [failed(1, true)]);
+}
+
+#[test]
+fn an_export_without_content_is_forgotten_for_another_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::Folder(folder.path().to_owned());
+    drop(open(&layout));
+    let claim = || Destination::claim(layout.clone(), ArchiveKind::Export).unwrap();
+    let mut destination = claim();
+    assert!(destination.ledger().is_some() && destination.forget_empty());
+    let request = StoredRequest { from: Some("7d".to_owned()), ..StoredRequest::default() };
+    let meta = ArchiveMeta { request, ..meta(ArchiveKind::Export) };
+    let mut archive = destination.open(meta.clone(), OPTIONS).unwrap();
+    assert_eq!(layout.read().unwrap().unwrap().meta, meta);
+    archive.add(&a(), [event("1")], None).unwrap();
+    archive.commit().unwrap();
+    drop(archive);
+    assert!(!claim().forget_empty(), "it has content");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_ledger_of_a_folder_is_its_owner_s() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, layout, _) = begun();
+    let mode = fs::metadata(layout.ledger_path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum, builder::PossibleValue};
 
 use crate::{
     archive::Codec,
@@ -16,6 +16,21 @@ use crate::{
         values::{Rate, When, rate, span, when},
     },
 };
+
+impl ValueEnum for Codec {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Gzip, Self::Zstd]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let value = PossibleValue::new(self.name());
+        match self {
+            Self::None => None,
+            Self::Gzip => Some(value.help("RFC 1952")),
+            Self::Zstd => Some(value.help("RFC 8878")),
+        }
+    }
+}
 
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]

@@ -8,7 +8,7 @@ use crate::{
     commands::sandbox,
     error::Failure,
     metrics::Metrics,
-    run::{outcome::Outcome, output::Output, request::Range, summary},
+    run::{outcome::Outcome, output::Output, request::Range, roles, summary},
     service::{self, Connected},
     ui::shutdown::Stop,
 };
@@ -28,6 +28,7 @@ pub(crate) async fn run(export: Box<Export>, format: LogFormat, stop: Stop) -> R
     Range::at(Utc::now(), export.from, export.to)?;
     let started = Utc::now();
     let output = Output::of(&export.output, export.slice.is_some(), export.from.is_some())?;
+    roles::check(&output, &export.connection, export.summary.as_deref(), None)?;
     let mut job = Job { export, format, stop };
     let Outcome { report, result } = match output {
         Output::Stream(stream, name) => file::to_stream(&mut job, stream, name).await?,

@@ -17,6 +17,7 @@ use crate::{
         outcome::AGAIN,
         output::Output,
         request::{self, Range, seconds},
+        roles,
         walk::Halt,
     },
     service::{self, Connected},
@@ -39,6 +40,7 @@ pub(crate) async fn run(follow: Box<cli::Follow>, format: LogFormat, mut stop: S
     // What can't be in any case is said before anything is done.
     Range::at(Utc::now(), follow.from, None)?;
     let output = Output::of(&follow.output, false, true)?;
+    roles::check(&output, &follow.connection, None, follow.checkpoint.as_deref())?;
     let connected = service::service(&follow.connection)?;
     let metrics = Metrics::start(&follow.watch).await?;
     let (sink, checkpoint) = match output {

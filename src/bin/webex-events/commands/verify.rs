@@ -7,7 +7,7 @@ use serde_json::Map;
 use webex_events::ListEvents;
 
 use crate::{
-    archive::{Kind, Place, State},
+    archive::{ArchiveKind, Layout, Ledger},
     cli,
     commands::verify::{files::FolderCheck, ranges::TimeSpan, report::VerifyReport},
     error::{Code, Failure},
@@ -33,7 +33,7 @@ pub(crate) async fn run(options: cli::Verify, stop: Stop) -> Result<(), Failure>
             options.folder.display()
         )));
     }
-    let place = Place::Folder(options.folder.clone());
+    let place = Layout::Folder(options.folder.clone());
     let mut state = ledger(&place)?;
     let mut check = FolderCheck::default();
     check.update(&place, &state);
@@ -88,7 +88,7 @@ pub(crate) async fn run(options: cli::Verify, stop: Stop) -> Result<(), Failure>
     }
 }
 
-fn ledger(place: &Place) -> Result<State, Failure> {
+fn ledger(place: &Layout) -> Result<Ledger, Failure> {
     place.read()?.ok_or_else(|| {
         Failure::new(
             Code::Output,
@@ -98,22 +98,22 @@ fn ledger(place: &Place) -> Result<State, Failure> {
 }
 
 /// The range of the files, in words.
-fn range(state: &State) -> String {
-    match (state.about.kind, state.about.from, state.about.to) {
-        (Kind::Follow, Some(from), _) => format!("followed from {}", time(from)),
+fn range(state: &Ledger) -> String {
+    match (state.meta.kind, state.meta.from, state.meta.to) {
+        (ArchiveKind::Follow, Some(from), _) => format!("followed from {}", time(from)),
         (_, Some(from), Some(to)) => format!("complete from {} to {}", time(from), time(to)),
         _ => "complete".to_owned(),
     }
 }
 
 /// The parts of the range that have no complete file.
-fn gaps(state: &State) -> Result<Vec<TimeSpan>, Failure> {
-    let about = &state.about;
-    let (Kind::Export, Some(_)) = (about.kind, about.slice_seconds) else { return Ok(Vec::new()) };
+fn gaps(state: &Ledger) -> Result<Vec<TimeSpan>, Failure> {
+    let about = &state.meta;
+    let (ArchiveKind::Export, Some(_)) = (about.kind, about.slicing) else { return Ok(Vec::new()) };
     let slices = slices::of(about, ListEvents::new())?;
     let spans = slices.map(|slice| TimeSpan { start: slice.start(), end: slice.end() });
     let closed: std::collections::HashSet<_> =
-        state.files.iter().filter(|file| file.is_whole()).filter_map(files::span).collect();
+        state.files.iter().filter(|file| file.is_complete()).filter_map(files::span).collect();
     Ok(ranges::gaps(spans, |span| closed.contains(span)))
 }
 

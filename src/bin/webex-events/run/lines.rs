@@ -6,7 +6,7 @@ use std::{
     mem,
 };
 
-use crate::archive::framed;
+use crate::archive::single_line;
 
 /// Written at a time.
 const CHUNK: usize = 256 << 10;
@@ -28,7 +28,7 @@ impl Lines {
 
     /// Adds JSON text as a line.
     pub(crate) fn push(&mut self, json: &str) -> io::Result<()> {
-        self.buffer.extend_from_slice(framed(json).as_bytes());
+        self.buffer.extend_from_slice(single_line(json).as_bytes());
         self.buffer.push(b'\n');
         self.buffered += 1;
         if self.buffer.len() < CHUNK { Ok(()) } else { self.flush() }

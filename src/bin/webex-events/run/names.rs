@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::archive::{Codec, Entry};
+use crate::archive::{Codec, FileEntry};
 
 /// A file for the events created from `start`, included, up to `end`, excluded.
-pub(crate) fn entry(start: DateTime<Utc>, end: DateTime<Utc>, codec: Codec) -> Entry {
-    Entry::new(name(start, end, codec), Some((start, end)))
+pub(crate) fn entry(start: DateTime<Utc>, end: DateTime<Utc>, codec: Codec) -> FileEntry {
+    FileEntry::new(name(start, end, codec), Some((start, end)))
 }
 
 fn name(start: DateTime<Utc>, end: DateTime<Utc>, codec: Codec) -> String {

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Code, Failure};
+use crate::{
+    archive,
+    error::{Code, Failure},
+};
 
 /// A place to write to.
 #[derive(Debug)]
@@ -30,9 +33,14 @@ impl Output {
             let file = stdout().map_err(|error| unwritable("stdout", &error))?;
             return Ok(Self::Stream(file, "stdout".to_owned()));
         }
-        // A link stays, and the file that it points to is replaced. Otherwise it is called as it was named.
-        let real = if path.is_symlink() { path.canonicalize().ok() } else { None };
-        let real = real.unwrap_or_else(|| path.to_owned());
+        // A link stays, and the file that it points to is replaced or created. Other paths are shown as they were given.
+        let real = if path.is_symlink() {
+            path.canonicalize()
+                .or_else(|_| archive::fs::resolve(path))
+                .map_err(|error| unwritable(&name, &error))?
+        } else {
+            path.to_owned()
+        };
         match fs::metadata(&real).ok() {
             Some(old) if old.is_dir() && !has_slices && !has_range => Err(Failure::new(
                 Code::Output,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use webex_events::{Cursor, Event, Page, Result as ListResult, Slice, Slices};
 
-use crate::archive::{Entry, Stage, Store};
+use crate::archive::{Archive, FileEntry, Stage};
 
 /// So often in a run a slice may begin anew because its cursors don't last.
 const RESTARTS: u32 = 3;
@@ -30,10 +30,10 @@ struct Begun {
 
 impl Plan {
     /// These slices, of which `store` has some.
-    pub(crate) fn new(slices: Slices, store: &Store) -> Self {
-        let closed = store.closed().iter().filter_map(|entry| entry.start).collect();
+    pub(crate) fn new(slices: Slices, store: &Archive) -> Self {
+        let closed = store.complete().iter().filter_map(|entry| entry.start).collect();
         let mut plan = Self { slices, closed, begun: HashMap::new() };
-        for entry in store.open() {
+        for entry in store.open_files() {
             if let (Some(start), Some(cursor)) = (entry.start, &entry.cursor) {
                 let begun = Begun { cursor: Some(cursor.clone()), ..Begun::default() };
                 plan.begun.insert(start, begun);
@@ -92,7 +92,7 @@ impl Plan {
 }
 
 /// Whether the last page of a file is written, so that all that is left is to give it its name.
-pub(crate) fn is_read(entry: &Entry) -> bool {
+pub(crate) fn is_read(entry: &FileEntry) -> bool {
     entry.stage == Stage::Open && entry.pages > 0 && entry.cursor.is_none()
 }
 

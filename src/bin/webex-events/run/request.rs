@@ -1,6 +1,6 @@
 //! What was asked for: in words, which later runs must repeat, and as instants, which stay as they were.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, time::Duration};
 
 use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 use serde_json::Map;
@@ -8,7 +8,7 @@ use url::{Host, Url};
 use webex_events::ListEvents;
 
 use crate::{
-    archive::{Codec, Place},
+    archive::{ArchiveKind, ArchiveMeta, Codec, Difference, RequestField, Slicing, StoredRequest},
     cli::{
         Connection, Export, Filters,
         values::{When, words},
@@ -72,26 +72,55 @@ fn service(url: &str) -> String {
     if is_loopback { "of this machine".to_owned() } else { url.trim_end_matches('/').to_owned() }
 }
 
-/// Refuses to go on with what another command has begun.
-pub(crate) fn must_fit(place: &Place, was: &Asked, is: &Asked) -> Result<(), Failure> {
-    let names: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
-    let differences: Vec<_> = names
-        .into_iter()
-        .filter_map(|name| match (was.get(name), is.get(name)) {
-            (Some(was), Some(is)) if was != is => Some(format!("{name} was {was} and now is {is}")),
-            (Some(was), None) => Some(format!("{name} {was} is missing")),
-            (None, Some(is)) => Some(format!("{name} {is} is new")),
-            _ => None,
-        })
-        .collect();
+/// The request in the form that a ledger stores, without the instants that it means.
+pub(crate) fn meta(
+    kind: ArchiveKind,
+    asked: &Asked,
+    slicing: Option<Slicing>,
+    compress: Codec,
+) -> ArchiveMeta {
+    let request = StoredRequest::from_options(asked);
+    ArchiveMeta { kind, request, from: None, to: None, slicing, compress, begun: Utc::now() }
+}
+
+/// Refuses to continue an output with another request than it was begun with.
+pub(crate) fn must_fit(path: &Path, was: &ArchiveMeta, is: &ArchiveMeta) -> Result<(), Failure> {
+    let differences = was.differences(is);
     if differences.is_empty() {
         return Ok(());
     }
+    let differences: Vec<_> = differences.iter().map(difference).collect();
     Err(Failure::usage(format!(
-        "{} was begun by another command: {}; give the same one again, or choose another place with -o",
-        place.display(),
+        "{} was begun by another command: {}; give the same one again, or choose another output with -o",
+        path.display(),
         differences.join(", ")
     )))
+}
+
+/// A difference in the words of the command line.
+fn difference(difference: &Difference) -> String {
+    let option = match &difference.field {
+        RequestField::Filter(name) => match name.as_str() {
+            "actorId" => "--actor-id".to_owned(),
+            name => format!("--{name}"),
+        },
+        RequestField::From => "--from".to_owned(),
+        RequestField::To => "--to".to_owned(),
+        RequestField::Slice => "--slice".to_owned(),
+        RequestField::Take => "--take".to_owned(),
+        RequestField::Compress => "--compress".to_owned(),
+        RequestField::Service => "--base-url".to_owned(),
+        RequestField::Sandbox => "--sandbox".to_owned(),
+    };
+    let value = |value: &String| match (&difference.field, value.parse()) {
+        (RequestField::Slice, Ok(seconds)) => words(Duration::from_secs(seconds)),
+        _ => value.clone(),
+    };
+    match (difference.in_ledger.as_ref().map(value), difference.requested.as_ref().map(value)) {
+        (Some(was), Some(is)) => format!("{option} was {was} and now is {is}"),
+        (Some(was), None) => format!("{option} {was} is missing"),
+        (None, is) => format!("{option} {} is new", is.unwrap_or_default()),
+    }
 }
 
 /// What time it is by the service's clock, found out by asking for one event.
@@ -144,7 +173,7 @@ impl Range {
     /// What the words mean at this moment: relative times count back from it, in whole seconds.
     pub(crate) fn at(now: DateTime<Utc>, from: Option<When>, to: Option<When>) -> Result<Self, Failure> {
         let instant = |name, when: Option<When>| {
-            let Some(when) = when else { return Ok(None) };
+            let Some(when) = when else { return Ok::<_, Failure>(None) };
             let instant = when
                 .instant(seconds(now))
                 .ok_or_else(|| Failure::usage(format!("{name} lies before all time; choose a later one")))?;
@@ -185,8 +214,6 @@ pub(crate) fn hour(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::PathBuf, time::Duration};
-
     use super::*;
 
     #[test]
@@ -204,18 +231,23 @@ mod tests {
 
     #[test]
     fn each_difference_is_named() {
-        let place = Place::Folder(PathBuf::from("d"));
-        let asked = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Asked>()
+        let meta = |pairs: &[(&str, &str)], slice| {
+            let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let slicing = Some(Slicing { seconds: slice, is_aligned: true, margin_ms: 1 });
+            meta(ArchiveKind::Export, &pairs.collect(), slicing, Codec::None)
         };
-        let was = asked(&[("--from", "7d"), ("--resource", "rooms"), ("--slice", "6h")]);
-        must_fit(&place, &was, &was.clone()).unwrap();
-        let is = asked(&[("--from", "8d"), ("--slice", "6h"), ("--type", "created")]);
-        let failure = must_fit(&place, &was, &is).unwrap_err();
-        for part in ["--from was 7d and now is 8d", "--resource rooms is missing", "--type created is new"] {
+        let was = meta(&[("--from", "7d"), ("--resource", "rooms")], 3600);
+        must_fit(Path::new("d"), &was, &was.clone()).unwrap();
+        let is = meta(&[("--from", "8d"), ("--type", "created")], 7200);
+        let failure = must_fit(Path::new("d"), &was, &is).unwrap_err();
+        for part in [
+            "--from was 7d and now is 8d",
+            "--resource rooms is missing",
+            "--type created is new",
+            "--slice was 1h and now is 2h",
+        ] {
             assert!(failure.message.contains(part), "{}", failure.message);
         }
-        assert!(!failure.message.contains("--slice"));
     }
 
     #[test]
@@ -232,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_times_are_whole_seconds_and_fixed_ones_are_kept() {
+    fn relative_times_are_whole_seconds_and_fixed_ones_are_malformed_record() {
         let now = "2026-01-15T12:00:00.789Z".parse().unwrap();
         let fixed = "2026-01-15T11:00:00.123Z".parse().unwrap();
         let range =

@@ -7,7 +7,7 @@ use serde_json::{Map, json};
 use webex_events::{Error, Page};
 
 use crate::{
-    archive::{Entry, Place, Store, Totals, kept, malformed_path},
+    archive::{Archive, FileEntry, Layout, Totals, malformed_path, malformed_record},
     run::{
         lines::Lines,
         walk::Halt,
@@ -33,12 +33,12 @@ pub(crate) struct Stream {
 
 #[derive(Debug)]
 pub(crate) struct FileSink {
-    entry: Entry,
-    place: Place,
+    entry: FileEntry,
+    place: Layout,
     /// Until the end.
     writer: Option<Writer>,
     /// From the end on.
-    store: Option<Store>,
+    store: Option<Archive>,
     totals: Totals,
 }
 
@@ -47,8 +47,8 @@ impl Sink {
         Self::Stream(Box::new(Stream { lines: Lines::new(file), name, malformed: 0, partial: 0 }))
     }
 
-    pub(crate) fn file(store: Store, entry: Entry, every: Duration) -> Self {
-        let place = store.place().clone();
+    pub(crate) fn file(store: Archive, entry: FileEntry, every: Duration) -> Self {
+        let place = store.layout().clone();
         let totals = store.totals();
         let writer = Some(Writer::start(store, every));
         Self::File(Box::new(FileSink { entry, place, writer, store: None, totals }))
@@ -133,7 +133,7 @@ impl Sink {
     }
 
     /// The store of a file, once it has ended.
-    pub(crate) fn store(&self) -> Option<&Store> {
+    pub(crate) fn store(&self) -> Option<&Archive> {
         match self {
             Self::File(file) => file.store.as_ref(),
             Self::Stream(_) => None,
@@ -179,7 +179,7 @@ impl Stream {
                     self.partial += u64::from(event.errors().map_or(true, |errors| !errors.is_empty()));
                 }
                 Err(Error::Item(item)) => {
-                    let entry = kept(number, &item);
+                    let entry = malformed_record(number, &item);
                     messages::warning(&format!("an item that isn't an event: {}", json!(entry)), entry);
                     self.malformed += 1;
                 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use webex_events::Stats;
 
 use crate::{
-    archive::{Entry, Stage, Totals, fs},
+    archive::{FileEntry, Stage, Totals, fs},
     error::{Code, Failure},
     run::request::Range,
 };
@@ -26,7 +26,7 @@ pub(crate) struct Report {
     pub(crate) totals: Totals,
     /// Of this run.
     pub(crate) stats: Stats,
-    pub(crate) files: Vec<Entry>,
+    pub(crate) files: Vec<FileEntry>,
 }
 
 /// Writes the summary of a run that has ended this way, if one is wanted.
@@ -38,7 +38,7 @@ pub(crate) fn write(
 ) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
     let text = format!("{:#}\n", value(started, report, result));
-    fs::replace(path, text.as_bytes()).map_err(|error| {
+    fs::write_whole(path, text.as_bytes()).map_err(|error| {
         Failure::new(
             Code::Output,
             format!("{} can't be written: {error}; choose another place with --summary", path.display()),
@@ -78,10 +78,10 @@ fn value(started: DateTime<Utc>, report: &Report, result: &Result<(), Failure>) 
     })
 }
 
-fn file(entry: &Entry) -> Value {
+fn file(entry: &FileEntry) -> Value {
     json!({
         "name": entry.name,
-        "complete": entry.stage == Stage::Closed,
+        "complete": entry.stage == Stage::Complete,
         "start": entry.start.map(time),
         "end": entry.end.map(time),
         "events": entry.events,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinHandle};
 use webex_events::{Cursor, Event, Result as ListResult};
 
-use crate::archive::{Entry, Store, Totals};
+use crate::archive::{Archive, FileEntry, Totals};
 
 /// So many pages may wait to be written.
 const QUEUE: usize = 16;
@@ -27,11 +27,11 @@ const PAUSE: u32 = 4;
 pub(crate) enum Command {
     Page(Box<Piece>),
     /// A file has all that belongs into it.
-    Finish(Box<Entry>),
+    Finish(Box<FileEntry>),
     /// What a follower has got: items by file, files that get no more, and how far it has come.
     Round {
-        files: Vec<(Entry, Vec<ListResult<Event>>)>,
-        finished: Vec<Entry>,
+        files: Vec<(FileEntry, Vec<ListResult<Event>>)>,
+        finished: Vec<FileEntry>,
         checkpoint: Value,
     },
     /// The range begins at another instant than it was thought to. Before the first page.
@@ -43,7 +43,7 @@ pub(crate) enum Command {
 /// A page of a file, and the place behind it.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    pub(crate) file: Entry,
+    pub(crate) file: FileEntry,
     pub(crate) items: Vec<ListResult<Event>>,
     pub(crate) cursor: Option<Cursor>,
     /// Whether the file begins anew with it.
@@ -55,7 +55,7 @@ pub(crate) struct Piece {
 pub(crate) struct Writer {
     commands: mpsc::Sender<Command>,
     totals: Arc<Mutex<Totals>>,
-    thread: JoinHandle<(Store, io::Result<()>)>,
+    thread: JoinHandle<(Archive, io::Result<()>)>,
 }
 
 /// The thread has ended, since it couldn't write.
@@ -64,7 +64,7 @@ pub(crate) struct Broken;
 
 impl Writer {
     /// Begins to write into `store`, with a commit at least so often while there is something to commit.
-    pub(crate) fn start(store: Store, every: Duration) -> Self {
+    pub(crate) fn start(store: Archive, every: Duration) -> Self {
         let (sender, commands) = mpsc::channel(QUEUE);
         let totals = Arc::new(Mutex::new(store.totals()));
         let thread = tokio::task::spawn_blocking({
@@ -92,7 +92,7 @@ impl Writer {
     }
 
     /// Writes and commits what it was sent. Returns the store, unless the thread has broken down.
-    pub(crate) async fn end(self) -> (Option<Store>, io::Result<()>) {
+    pub(crate) async fn end(self) -> (Option<Archive>, io::Result<()>) {
         drop(self.commands);
         match self.thread.await {
             Ok((store, result)) => (Some(store), result),
@@ -102,12 +102,12 @@ impl Writer {
 }
 
 fn write(
-    mut store: Store,
+    mut store: Archive,
     mut commands: mpsc::Receiver<Command>,
     every: Duration,
     totals: &Mutex<Totals>,
-) -> (Store, io::Result<()>) {
-    let publish = |store: &Store| *totals.lock().unwrap_or_else(PoisonError::into_inner) = store.totals();
+) -> (Archive, io::Result<()>) {
+    let publish = |store: &Archive| *totals.lock().unwrap_or_else(PoisonError::into_inner) = store.totals();
     let mut work = || {
         let mut committed = Instant::now();
         let (mut ended, mut took) = (committed, Duration::ZERO);
@@ -124,8 +124,8 @@ fn write(
             if begun - committed >= every {
                 store.commit()?;
                 committed = Instant::now();
-            } else if (is_due || store.is_sealed()) && begun - ended >= took * PAUSE {
-                store.commit_done()?;
+            } else if (is_due || store.has_synced()) && begun - ended >= took * PAUSE {
+                store.commit_complete()?;
             } else {
                 continue;
             }
@@ -140,14 +140,14 @@ fn write(
     drop(commands);
     if result.is_err() {
         // There is an error to report already.
-        let _ = store.settle();
+        let _ = store.salvage();
     }
     publish(&store);
     (store, result)
 }
 
 /// Returns whether a commit is due.
-fn apply(store: &mut Store, command: Command) -> io::Result<bool> {
+fn apply(store: &mut Archive, command: Command) -> io::Result<bool> {
     match command {
         Command::Page(piece) => {
             let Piece { file, items, cursor, anew } = *piece;
@@ -178,34 +178,36 @@ fn apply(store: &mut Store, command: Command) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, fs};
+    use std::fs;
 
     use webex_events::Event;
 
     use super::*;
-    use crate::archive::{About, Codec, Form, Found, Kind, Place};
+    use crate::archive::{
+        ArchiveKind, ArchiveMeta, Checksum, Codec, Destination, Layout, StoredRequest, WriteOptions,
+    };
 
     #[tokio::test]
     async fn one_that_has_broken_down_says_so_when_time_passes() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("d");
-        let about = About {
-            kind: Kind::Follow,
-            asked: BTreeMap::new(),
+        let meta = ArchiveMeta {
+            kind: ArchiveKind::Follow,
+            request: StoredRequest::default(),
             from: None,
             to: None,
-            slice_seconds: None,
-            slice_margin_millis: None,
+            slicing: None,
             compress: Codec::None,
             begun: "2026-01-05T09:00:00Z".parse().unwrap(),
         };
-        let form = Form { codec: Codec::None, hashed: true, memory: None };
-        let store = Found::at(Place::Folder(folder.clone())).unwrap().open(about, form).unwrap();
+        let options = WriteOptions { codec: Codec::None, checksum: Checksum::Sha256, memory: None };
+        let found = Destination::claim(Layout::Folder(folder.clone()), ArchiveKind::Follow).unwrap();
+        let store = found.open(meta, options).unwrap();
         let writer = Writer::start(store, Duration::ZERO);
         writer.tick().unwrap();
         fs::remove_dir_all(&folder).unwrap();
         let event = r#"{"id":"1","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z"}"#;
-        let (file, items) = (Entry::new("events.ndjson", None), vec![Event::from_json(event)]);
+        let (file, items) = (FileEntry::new("events.ndjson", None), vec![Event::from_json(event)]);
         let piece = Piece { file, items, cursor: None, anew: false };
         writer.send(Command::Page(Box::new(piece))).await.unwrap();
         // Its queue closes when its thread ends.

@@ -6,7 +6,10 @@ use chrono::Utc;
 use serde_json::Map;
 
 use crate::{
-    archive::{About, Entry, Form, Found, Kind, Place, Store},
+    archive::{
+        Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Destination, FileEntry, Layout,
+        WriteOptions,
+    },
     cli::values::When,
     commands::export::{Job, Service},
     error::Failure,
@@ -35,32 +38,34 @@ pub(super) async fn to_stream(job: &mut Job, file: File, name: String) -> Result
 }
 
 pub(super) async fn to_file(job: &mut Job, path: PathBuf) -> Result<Outcome, Failure> {
-    let found = Found::at(Place::File(path))?;
     let asked = request::asked(&job.export);
-    if let Some(state) = found.state() {
-        must_fit(found.place(), &state.about.asked, &asked)?;
+    let codec = job.export.commits.compress.unwrap_or_default();
+    let meta = request::meta(ArchiveKind::File, &asked, None, codec);
+    let found = Destination::claim(Layout::File(path), ArchiveKind::File)?;
+    if let Some(state) = found.ledger() {
+        must_fit(found.layout().root(), &state.meta, &meta)?;
     }
-    let begun = found.state().map_or_else(Utc::now, |state| state.about.begun);
+    if found.warning() == Some(ArchiveWarning::OwnerNotKept) {
+        messages::warning(
+            &format!(
+                "owner or group of {} can't be kept: the new file belongs to you, and fewer can read it",
+                found.layout().display()
+            ),
+            Map::new(),
+        );
+    }
+    let begun = found.ledger().map_or_else(Utc::now, |state| state.meta.begun);
     let service = Service::start(&job.export, begun).await?;
-    let range = match found.state() {
-        Some(state) => Range { from: state.about.from, to: state.about.to },
+    let range = match found.ledger() {
+        Some(state) => Range { from: state.meta.from, to: state.meta.to },
         None => range(job, &service).await?,
     };
-    let codec = job.export.commits.compress.unwrap_or_default();
-    let about = About {
-        kind: Kind::File,
-        asked: asked.clone(),
-        from: range.from,
-        to: range.to,
-        slice_seconds: None,
-        slice_margin_millis: None,
-        compress: codec,
-        begun,
-    };
-    let form = Form { codec, hashed: job.export.summary.is_some(), memory: Some(MEMORY) };
-    let store = found.open(about, form)?;
-    let earlier = store.closed().first().or(store.open().next()).cloned();
-    let entry = Entry::new(store.place().file_name(), None);
+    let meta = ArchiveMeta { from: range.from, to: range.to, begun, ..meta };
+    // The summary has it.
+    let checksum = if job.export.summary.is_some() { Checksum::Sha256 } else { Checksum::Crc32 };
+    let store = found.open(meta, WriteOptions { codec, checksum, memory: Some(MEMORY) })?;
+    let earlier = store.complete().first().or(store.open_files().next()).cloned();
+    let entry = FileEntry::new(store.layout().file_name(), None);
     let sink = Sink::file(store, entry, job.export.commits.commit_every);
     job.stop.be_patient();
     Ok(walk(job, &service, asked, range, sink, earlier).await)
@@ -88,7 +93,7 @@ async fn walk(
     asked: Asked,
     range: Range,
     mut sink: Sink,
-    earlier: Option<Entry>,
+    earlier: Option<FileEntry>,
 ) -> Outcome {
     let export = &job.export;
     let taken = earlier.as_ref().map_or(0, |entry| entry.events - entry.ahead.min(entry.events));
@@ -137,10 +142,10 @@ async fn walk(
         }
         Err(halt) => outcome::failure(halt, &tally, sink.can_start_over()),
     };
-    let files = sink.store().map(Store::files).unwrap_or_default();
+    let files = sink.store().map(Archive::files).unwrap_or_default();
     let report = Report {
         asked,
-        range: sink.store().map_or(range, |store| Range { from: store.about().from, to: store.about().to }),
+        range: sink.store().map_or(range, |store| Range { from: store.meta().from, to: store.meta().to }),
         output: tally.name,
         is_complete: is_done && tally.is_complete,
         totals: tally.totals,

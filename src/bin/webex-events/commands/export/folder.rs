@@ -7,7 +7,10 @@ use serde_json::Map;
 use webex_events::{Error, LinkErrorKind, SliceItem, SliceStream, Stats};
 
 use crate::{
-    archive::{About, Codec, Entry, Form, Found, Kind, Place, Stage, Store},
+    archive::{
+        Archive, ArchiveKind, ArchiveMeta, Checksum, Codec, Destination, FileEntry, Layout, Stage,
+        WriteOptions,
+    },
     cli::values::words,
     commands::export::{Job, Service},
     error::Failure,
@@ -41,33 +44,26 @@ pub(super) async fn to_folder(job: &mut Job, path: PathBuf) -> Result<Outcome, F
     let length = export.slice.unwrap_or(SLICE);
     let mut asked = request::asked(export);
     asked.insert("--slice".to_owned(), words(length));
-    let found = Found::at(Place::Folder(path))?;
-    if let Some(state) = found.state() {
-        must_fit(found.place(), &state.about.asked, &asked)?;
+    let codec = export.commits.compress.unwrap_or_default();
+    let meta = request::meta(ArchiveKind::Export, &asked, Some(slices::slicing(length)), codec);
+    let mut found = Destination::claim(Layout::Folder(path), ArchiveKind::Export)?;
+    if let Some(state) = found.ledger()
+        && let Err(failure) = must_fit(found.layout().root(), &state.meta, &meta)
+        && !found.forget_empty()
+    {
+        return Err(failure);
     }
-    let begun = found.state().map_or_else(|| seconds(Utc::now()), |state| state.about.begun);
+    let begun = found.ledger().map_or_else(|| seconds(Utc::now()), |state| state.meta.begun);
     let service = Service::start(export, begun).await?;
-    let range = match found.state() {
-        Some(state) => Range { from: state.about.from, to: state.about.to },
+    let range = match found.ledger() {
+        Some(state) => Range { from: state.meta.from, to: state.meta.to },
         None => range(job, &service).await?,
     };
-    let codec = job.export.commits.compress.unwrap_or_default();
-    let about = About {
-        kind: Kind::Export,
-        asked: asked.clone(),
-        from: range.from,
-        to: range.to,
-        slice_seconds: Some(length.as_secs()),
-        slice_margin_millis: match found.state() {
-            Some(state) => state.about.slice_margin_millis,
-            None => Some(slices::MARGIN_MILLIS),
-        },
-        compress: codec,
-        begun,
-    };
-    // A range that can't be sliced is refused before there is a folder.
-    let slices = slices::of(&about, job.export.filters.query())?;
-    let store = found.open(about, Form { codec, hashed: true, memory: None })?;
+    let slicing = found.ledger().map_or(meta.slicing, |ledger| ledger.meta.slicing);
+    let meta = ArchiveMeta { from: range.from, to: range.to, slicing, begun, ..meta };
+    // A range that can't be sliced is refused before anything is written.
+    let slices = slices::of(&meta, job.export.filters.query())?;
+    let store = found.open(meta, WriteOptions { codec, checksum: Checksum::Sha256, memory: None })?;
     let plan = Plan::new(slices, &store);
     job.stop.be_patient();
     Ok(read(job, &service, asked, range, store, plan).await)
@@ -102,13 +98,13 @@ async fn read(
     service: &Service,
     asked: Asked,
     range: Range,
-    store: Store,
+    store: Archive,
     plan: Plan,
 ) -> Outcome {
     let (slices, closed) = plan.count();
-    let was_complete = slices == closed && store.open().next().is_none();
-    let place = store.place().clone();
-    let read: Vec<_> = store.open().filter(|entry| plan::is_read(entry)).cloned().collect();
+    let was_complete = slices == closed && store.open_files().next().is_none();
+    let place = store.layout().clone();
+    let read: Vec<_> = store.open_files().filter(|entry| plan::is_read(entry)).cloned().collect();
     let writer = Writer::start(store, job.export.commits.commit_every);
     let mut reading = Reading {
         codec: job.export.commits.compress.unwrap_or_default(),
@@ -129,11 +125,11 @@ async fn read(
     let Reading { writer, progress, .. } = reading;
     let (store, written) = writer.end().await;
     let ended = written.map_err(Halt::Output).and(ended);
-    let files = store.as_ref().map(Store::files).unwrap_or_default();
-    let closed = files.iter().filter(|file| file.stage == Stage::Closed).count();
+    let files = store.as_ref().map(Archive::files).unwrap_or_default();
+    let closed = files.iter().filter(|file| file.stage == Stage::Complete).count();
     let name = place.display();
     let tally = Tally {
-        totals: store.as_ref().map(Store::totals).unwrap_or_default(),
+        totals: store.as_ref().map(Archive::totals).unwrap_or_default(),
         stats,
         took: progress.elapsed(),
         is_complete: ended.is_ok(),
@@ -168,7 +164,7 @@ struct Reading {
 
 impl Reading {
     /// Gives files their names whose last page an earlier run has written.
-    async fn finish_read(&mut self, read: Vec<Entry>) -> Result<(), Halt> {
+    async fn finish_read(&mut self, read: Vec<FileEntry>) -> Result<(), Halt> {
         for entry in read {
             self.writer.send(Command::Finish(Box::new(entry))).await?;
         }

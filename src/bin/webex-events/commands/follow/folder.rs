@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use chrono::Utc;
 use webex_events::Checkpoint;
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     sink::{Folder, Sink},
 };
 use crate::{
-    archive::{About, Form, Found, Kind, Place},
+    archive::{ArchiveKind, ArchiveMeta, Checksum, Destination, Layout, Slicing, WriteOptions},
     cli,
     error::{Code, Failure},
     run::{
@@ -31,42 +30,34 @@ pub(super) async fn open(
     if follow.checkpoint.is_some() {
         return Err(Failure::usage("--checkpoint is for stdout: a folder keeps its place in ledger.json"));
     }
-    let found = Found::at(Place::Folder(path))?;
-    let mut asked = request::of_all(&follow.filters, follow.commits.compress, &follow.connection);
-    asked.insert("follow".to_owned(), "by the hour".to_owned());
-    if let Some(state) = found.state() {
-        must_fit(found.place(), &state.about.asked, &asked)?;
+    let found = Destination::claim(Layout::Folder(path), ArchiveKind::Follow)?;
+    let asked = request::of_all(&follow.filters, follow.commits.compress, &follow.connection);
+    let codec = follow.commits.compress.unwrap_or_default();
+    let slicing = Slicing { seconds: 3600, is_aligned: true, margin_ms: 0 };
+    let meta = request::meta(ArchiveKind::Follow, &asked, Some(slicing), codec);
+    if let Some(state) = found.ledger() {
+        must_fit(found.layout().root(), &state.meta, &meta)?;
     }
-    let from = match found.state().and_then(|state| state.about.from) {
+    let from = match found.ledger().and_then(|state| state.meta.from) {
         Some(from) => from,
         None => beginning(follow, connected, stop).await?,
     };
-    let codec = follow.commits.compress.unwrap_or_default();
-    let about = About {
-        kind: Kind::Follow,
-        asked,
-        from: Some(from),
-        to: None,
-        slice_seconds: Some(3600),
-        slice_margin_millis: None,
-        compress: codec,
-        begun: Utc::now(),
-    };
-    let store = found.open(about, Form { codec, hashed: true, memory: None })?;
+    let meta = ArchiveMeta { from: Some(from), ..meta };
+    let store = found.open(meta, WriteOptions { codec, checksum: Checksum::Sha256, memory: None })?;
     let checkpoint = match store.checkpoint() {
         Some(checkpoint) => serde_json::from_value(checkpoint.clone()).map_err(|error| {
             Failure::new(
                 Code::Output,
                 format!(
                     "the checkpoint in {} can't be read: {error}; follow into another folder, with --from",
-                    store.place().state().display()
+                    store.layout().ledger_path().display()
                 ),
             )
         })?,
         None => Checkpoint::at(from),
     };
-    let name = store.place().display();
-    let open = store.open().cloned().collect();
+    let name = store.layout().display();
+    let open = store.open_files().cloned().collect();
     let writer = Writer::start(store, follow.commits.commit_every);
     Ok((Sink::Folder(Box::new(Folder::new(name, codec, writer, open))), checkpoint))
 }

@@ -8,7 +8,7 @@ use webex_events::{Checkpoint, Event};
 
 use super::{Item, stdout::Stdout};
 use crate::{
-    archive::{Codec, Entry},
+    archive::{Codec, FileEntry},
     run::{
         names,
         request::hour,
@@ -29,7 +29,7 @@ pub(super) struct Folder {
     name: String,
     codec: Codec,
     writer: Option<Writer>,
-    open: BTreeMap<DateTime<Utc>, Entry>,
+    open: BTreeMap<DateTime<Utc>, FileEntry>,
 }
 
 impl Sink {
@@ -93,7 +93,7 @@ impl Sink {
 
 impl Folder {
     /// `open` are the files that an earlier run has begun.
-    pub(super) fn new(name: String, codec: Codec, writer: Writer, open: Vec<Entry>) -> Self {
+    pub(super) fn new(name: String, codec: Codec, writer: Writer, open: Vec<FileEntry>) -> Self {
         let open = open.into_iter().filter_map(|entry| Some((entry.start?, entry))).collect();
         Self { name, codec, writer: Some(writer), open }
     }

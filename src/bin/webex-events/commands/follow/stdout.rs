@@ -6,13 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::Utc;
 use serde_json::{Map, json};
 use webex_events::{Checkpoint, Error};
 
 use super::{Item, beginning, sink::Sink};
 use crate::{
-    archive::{About, Codec, Kind, Place, State, kept},
+    archive::{ArchiveKind, ArchiveMeta, Codec, FileLock, Ledger, malformed_record},
     cli,
     error::{Code, Failure},
     run::{
@@ -34,7 +33,8 @@ pub(super) struct Stdout {
 #[derive(Debug)]
 struct Kept {
     path: PathBuf,
-    about: About,
+    meta: ArchiveMeta,
+    _lock: FileLock,
 }
 
 /// Writes to `file` from the place on that an earlier run has kept.
@@ -48,15 +48,17 @@ pub(super) async fn open(
         return Err(Failure::usage("--compress needs a folder, and stdout is none"));
     }
     let asked = request::of_all(&follow.filters, None, &follow.connection);
+    let lock = follow.checkpoint.as_deref().map(FileLock::beside).transpose()?;
     let old = match &follow.checkpoint {
-        Some(path) => State::at(path, "restore it, or begin anew with another --checkpoint and --from")?,
+        Some(path) => Ledger::read(path)?,
         None => None,
     };
     if let (Some(state), Some(path)) = (&old, &follow.checkpoint) {
-        must_fit(&Place::File(path.clone()), &state.about.asked, &asked)?;
+        state.expect_kind(ArchiveKind::Follow, path)?;
+        must_fit(path, &state.meta, &request::meta(ArchiveKind::Follow, &asked, None, Codec::None))?;
     }
     let from = match &old {
-        Some(state) => state.about.from.unwrap_or_default(),
+        Some(state) => state.meta.from.unwrap_or_default(),
         None => beginning(follow, connected, stop).await?,
     };
     let checkpoint = match old.and_then(|state| state.checkpoint) {
@@ -64,17 +66,9 @@ pub(super) async fn open(
             .map_err(|error| Failure::new(Code::Output, format!("the checkpoint can't be read: {error}")))?,
         None => Checkpoint::at(from),
     };
-    let about = About {
-        kind: Kind::Follow,
-        asked,
-        from: Some(from),
-        to: None,
-        slice_seconds: None,
-        slice_margin_millis: None,
-        compress: Codec::None,
-        begun: Utc::now(),
-    };
-    let place = follow.checkpoint.clone().map(|path| Kept { path, about });
+    let meta = request::meta(ArchiveKind::Follow, &asked, None, Codec::None);
+    let meta = ArchiveMeta { from: Some(from), ..meta };
+    let place = follow.checkpoint.clone().zip(lock).map(|(path, lock)| Kept { path, meta, _lock: lock });
     let stdout = Stdout { lines: Lines::new(file), place, rounds: 0 };
     stdout.keep(&checkpoint).map_err(|error| {
         let path = follow.checkpoint.as_deref().unwrap_or(Path::new("")).display().to_string();
@@ -91,7 +85,7 @@ impl Stdout {
             match item {
                 Ok(event) => self.lines.push(event.raw())?,
                 Err(Error::Item(item)) => {
-                    let entry = kept(self.rounds, &item);
+                    let entry = malformed_record(self.rounds, &item);
                     messages::warning(&format!("an item that isn't an event: {}", json!(entry)), entry);
                 }
                 Err(error) => messages::warning(&format!("an item can't be read: {error}"), Map::new()),
@@ -106,7 +100,8 @@ impl Stdout {
     }
 
     fn keep(&self, checkpoint: &Checkpoint) -> io::Result<()> {
-        let Some(Kept { path, about }) = &self.place else { return Ok(()) };
-        State { about: about.clone(), checkpoint: Some(json!(checkpoint)), files: Vec::new() }.write(path)
+        let Some(Kept { path, meta, .. }) = &self.place else { return Ok(()) };
+        let (meta, checkpoint) = (meta.clone(), Some(json!(checkpoint)));
+        Ledger { meta, checkpoint, failed: Vec::new(), files: Vec::new() }.write(path)
     }
 }

@@ -1,19 +1,12 @@
 //! Files against their ledger.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs::File, io, path::Path};
 
 use sha2::{Digest, Sha256};
 use webex_events::Event;
 
 use super::{index::IdIndex, ranges::TimeSpan};
-use crate::archive::{
-    Codec, Entry, Malformed, Place, Stage, State, foreign, fs::with_suffix, hex, malformed_path, read,
-};
+use crate::archive::{Codec, FileEntry, Layout, Ledger, MalformedEntry, Stage, hex, read, unknown_files};
 
 /// The state of all files of a folder.
 #[derive(Debug, Default)]
@@ -29,7 +22,7 @@ pub(super) struct FolderCheck {
 /// The state of one file.
 #[derive(Debug)]
 pub(super) struct FileCheck {
-    pub(super) entry: Entry,
+    pub(super) entry: FileEntry,
     /// What [`IdIndex`] knows it by.
     pub(super) number: u32,
     events: u64,
@@ -44,7 +37,7 @@ impl FileCheck {
 
 impl FolderCheck {
     /// Reads the files of the ledger, except those that were found sound and haven't changed in it since.
-    pub(super) fn update(&mut self, place: &Place, state: &State) {
+    pub(super) fn update(&mut self, place: &Layout, state: &Ledger) {
         let mut before = std::mem::take(&mut self.files);
         let mut to_read = Vec::new();
         for entry in &state.files {
@@ -66,10 +59,10 @@ impl FolderCheck {
         }
         for entry in to_read {
             self.read += 1;
-            let file = check(place, entry, state.about.compress, self.read, &mut self.ids);
+            let file = check(place, entry, state.meta.compress, self.read, &mut self.ids);
             self.files.insert(entry.name.clone(), file);
         }
-        self.other = match foreign(place, &state.files) {
+        self.other = match unknown_files(place, &state.files) {
             Ok(names) => {
                 let problem = |name: String| {
                     format!("{}: no entry of the ledger knows it", place.path(&name).display())
@@ -99,39 +92,25 @@ impl FolderCheck {
 }
 
 /// Whether there has to be a file.
-fn is_there(entry: &Entry) -> bool {
+fn is_there(entry: &FileEntry) -> bool {
     entry.bytes > 0 || entry.stage != Stage::Open
 }
 
-fn check(place: &Place, entry: &Entry, codec: Codec, number: u32, ids: &mut IdIndex) -> FileCheck {
+fn check(place: &Layout, entry: &FileEntry, codec: Codec, number: u32, ids: &mut IdIndex) -> FileCheck {
     let mut check = FileCheck { entry: entry.clone(), number, events: 0, problems: Vec::new() };
     if is_there(entry) {
-        let path = content_path(place, entry);
+        let path = place.content_path(entry);
         let (events, faults) = check_events(&path, entry, codec, |id| ids.add(id, number));
         check.events = events;
         check.problems.extend(faults.text().map(|text| format!("{}: {text}", path.display())));
     }
     if let Some(malformed) = &entry.malformed {
-        let path = named(&malformed_path(&place.path(&entry.name)), entry.stage);
-        if let Err(error) = check_malformed(&path, malformed, entry.is_whole()) {
+        let path = place.malformed_content_path(entry);
+        if let Err(error) = check_malformed(&path, malformed, entry.is_complete()) {
             check.problems.push(format!("{}: {error}", path.display()));
         }
     }
     check
-}
-
-/// Where a file is: under its own name, or the temporary one until it has that.
-pub(super) fn content_path(place: &Place, entry: &Entry) -> PathBuf {
-    named(&place.path(&entry.name), entry.stage)
-}
-
-fn named(path: &Path, stage: Stage) -> PathBuf {
-    let part = with_suffix(path, ".part");
-    match stage {
-        Stage::Open => part,
-        Stage::Done if part.exists() => part,
-        Stage::Done | Stage::Closed => path.to_owned(),
-    }
 }
 
 /// Opens a file of at least `bytes`, or of exactly as many if it is whole.
@@ -151,7 +130,7 @@ fn invalid(text: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text.into())
 }
 
-fn check_malformed(path: &Path, malformed: &Malformed, is_whole: bool) -> io::Result<()> {
+fn check_malformed(path: &Path, malformed: &MalformedEntry, is_whole: bool) -> io::Result<()> {
     let mut hasher = Sha256::new();
     let mut items = 0;
     let file = open(path, malformed.bytes, is_whole)?;
@@ -168,7 +147,7 @@ fn check_malformed(path: &Path, malformed: &Malformed, is_whole: bool) -> io::Re
 /// Reads a file of events. Returns their number, and everything that is wrong.
 fn check_events(
     path: &Path,
-    entry: &Entry,
+    entry: &FileEntry,
     codec: Codec,
     mut is_new: impl FnMut(&str) -> bool,
 ) -> (u64, LineFaults) {
@@ -176,7 +155,7 @@ fn check_events(
     let (mut events, mut line_number) = (0, 0);
     let mut faults = LineFaults::default();
     let span = span(entry);
-    let whole = open(path, entry.bytes, entry.is_whole()).and_then(|file| {
+    let whole = open(path, entry.bytes, entry.is_complete()).and_then(|file| {
         read(file, codec, entry.bytes, Some(&mut hasher), |line| {
             line_number += 1;
             let Some(event) = event(line) else {
@@ -207,7 +186,7 @@ fn check_events(
 }
 
 /// The range that a file is for.
-pub(super) fn span(entry: &Entry) -> Option<TimeSpan> {
+pub(super) fn span(entry: &FileEntry) -> Option<TimeSpan> {
     Some(TimeSpan { start: entry.start?, end: entry.end? })
 }
 
@@ -217,12 +196,12 @@ fn event(line: &[u8]) -> Option<Event> {
 
 /// Shows each event of a file that was checked.
 pub(super) fn each_event(
-    place: &Place,
-    entry: &Entry,
+    place: &Layout,
+    entry: &FileEntry,
     codec: Codec,
     mut show: impl FnMut(&Event),
 ) -> io::Result<()> {
-    let file = File::open(content_path(place, entry))?;
+    let file = File::open(place.content_path(entry))?;
     read(file, codec, entry.bytes, None, |line| {
         event(line).iter().for_each(&mut show);
         Ok(())
@@ -259,30 +238,29 @@ impl LineFaults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::{About, Kind};
+    use crate::archive::{ArchiveKind, ArchiveMeta, StoredRequest};
 
-    fn entry(stage: Stage, text: &str, events: u64) -> Entry {
-        Entry { stage, events, bytes: text.len() as u64, ..Entry::new("events_a.ndjson", None) }
+    fn entry(stage: Stage, text: &str, events: u64) -> FileEntry {
+        FileEntry { stage, events, bytes: text.len() as u64, ..FileEntry::new("events_a.ndjson", None) }
     }
 
-    fn state(files: Vec<Entry>) -> State {
-        let about = About {
-            kind: Kind::Export,
-            asked: BTreeMap::new(),
+    fn state(files: Vec<FileEntry>) -> Ledger {
+        let meta = ArchiveMeta {
+            kind: ArchiveKind::Export,
+            request: StoredRequest::default(),
             from: None,
             to: None,
-            slice_seconds: None,
-            slice_margin_millis: None,
+            slicing: None,
             compress: Codec::None,
             begun: chrono::Utc::now(),
         };
-        State { about, checkpoint: None, files }
+        Ledger { meta, checkpoint: None, failed: Vec::new(), files }
     }
 
     #[test]
     fn a_file_that_moved_on_is_sound_by_the_ledger_of_now() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::Folder(folder.path().to_owned());
+        let place = Layout::Folder(folder.path().to_owned());
         let line = |id: &str| {
             format!(
                 "{{\"id\":\"{id}\",\"resource\":\"rooms\",\"type\":\"created\",\
@@ -305,7 +283,7 @@ mod tests {
         check.update(&place, &before);
         assert!(check.problems().any(|problem| problem.contains("it is gone")));
         assert!(check.problems().any(|problem| problem.contains("no entry of the ledger")));
-        check.update(&place, &state(vec![entry(Stage::Closed, &text, 2)]));
+        check.update(&place, &state(vec![entry(Stage::Complete, &text, 2)]));
         let problems: Vec<_> = check.problems().collect();
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!((check.events(), check.count()), (2, 1));

@@ -15,13 +15,13 @@ use super::{
     time, warning,
 };
 use crate::{
-    archive::{About, Entry, Kind, Place, State},
+    archive::{ArchiveKind, ArchiveMeta, FileEntry, Layout, Ledger},
     cli,
     commands::sandbox,
     error::{Code, Failure},
     run::{
         next::next,
-        request::{self, Asked, Range},
+        request::{self, Range},
     },
     service,
     ui::shutdown::Stop,
@@ -43,13 +43,13 @@ pub(super) struct Compared {
 pub(super) async fn compare(
     options: &cli::Verify,
     mut stop: Stop,
-    place: &Place,
-    state: &State,
+    place: &Layout,
+    state: &Ledger,
     check: &mut FolderCheck,
 ) -> Result<Compared, Failure> {
     let (client, _sandbox) = client(options, place, state).await?;
     let bounds = Range::at(Utc::now(), options.from, options.to)?;
-    let mut comparison = Comparison::new(state, bounds, place, check);
+    let mut comparison = Comparison::new(state, bounds, place, check)?;
     let mut ranges = comparison.all();
     // First each run of adjacent files as one range, because a list that has the same seams as the export
     // would lack the same events. Then the files of the runs that can't be listed, each by itself.
@@ -64,7 +64,7 @@ pub(super) async fn compare(
 struct Target<'a> {
     span: TimeSpan,
     /// None for an hour in which a follower had no events.
-    entry: Option<&'a Entry>,
+    entry: Option<&'a FileEntry>,
     /// The file, or the range.
     name: String,
     result: Listing,
@@ -90,8 +90,13 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn new(state: &'a State, bounds: Range, place: &Place, check: &'a mut FolderCheck) -> Self {
-        let about = &state.about;
+    fn new(
+        state: &'a Ledger,
+        bounds: Range,
+        place: &Layout,
+        check: &'a mut FolderCheck,
+    ) -> Result<Self, Failure> {
+        let about = &state.meta;
         // A follower that began within an hour left out what came before.
         let from = bounds.from.into_iter().chain(about.from).max();
         let mut targets = Vec::new();
@@ -102,13 +107,14 @@ impl<'a> Comparison<'a> {
                 continue;
             }
             let name = match entry {
-                Some(entry) => files::content_path(place, entry).display().to_string(),
+                Some(entry) => place.content_path(entry).display().to_string(),
                 None => format!("{} to {}", time(span.start), time(span.end)),
             };
             targets.push(Target { span, entry, name, result: Listing::Pending });
         }
         let spans = targets.iter().map(|target| target.span).collect();
-        Self { targets, spans, query: filters(about), earliest: about.from, missing: BTreeMap::new(), check }
+        let query = filters(about)?;
+        Ok(Self { targets, spans, query, earliest: about.from, missing: BTreeMap::new(), check })
     }
 
     fn all(&self) -> Vec<std::ops::Range<usize>> {
@@ -191,7 +197,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Reports everything that differs, and what couldn't be compared.
-    fn conclude(mut self, place: &Place, state: &State) -> Compared {
+    fn conclude(mut self, place: &Layout, state: &Ledger) -> Compared {
         let mut compared = Compared::default();
         let missing = std::mem::take(&mut self.missing);
         for (id, (created, index)) in &missing {
@@ -232,14 +238,14 @@ impl<'a> Comparison<'a> {
     }
 
     /// The ids in a file that the service didn't list, sorted.
-    fn gone(&self, place: &Place, state: &State, target: &Target<'_>) -> std::io::Result<Vec<String>> {
+    fn gone(&self, place: &Layout, state: &Ledger, target: &Target<'_>) -> std::io::Result<Vec<String>> {
         let Some(entry) = target.entry else { return Ok(Vec::new()) };
         let listed = self.check.file(&entry.name).map_or(0, |file| self.check.ids.listed_of(file.number));
         if listed == entry.events {
             return Ok(Vec::new());
         }
         let mut gone = Vec::new();
-        files::each_event(place, entry, state.about.compress, |event| {
+        files::each_event(place, entry, state.meta.compress, |event| {
             if target.span.contains(event.created()) && !self.check.ids.is_listed(event.id()) {
                 gone.push(event.id().to_owned());
             }
@@ -258,11 +264,11 @@ fn stops_everything(error: &Error, pages: u64) -> bool {
 
 /// The ranges that files are for: the complete slices of an export, and the hours that a follower is done with,
 /// even those without a file.
-fn spans(state: &State) -> Vec<(TimeSpan, Option<&Entry>)> {
-    let whole = state.files.iter().filter(|entry| entry.is_whole());
+fn spans(state: &Ledger) -> Vec<(TimeSpan, Option<&FileEntry>)> {
+    let whole = state.files.iter().filter(|entry| entry.is_complete());
     let mut files: Vec<_> = whole.filter_map(|entry| Some((files::span(entry)?, Some(entry)))).collect();
     files.sort_by_key(|(span, _)| span.start);
-    if state.about.kind == Kind::Export {
+    if state.meta.kind == ArchiveKind::Export {
         return files;
     }
     let by_start: HashMap<_, _> = files.into_iter().map(|(span, entry)| (span.start, entry)).collect();
@@ -270,7 +276,7 @@ fn spans(state: &State) -> Vec<(TimeSpan, Option<&Entry>)> {
         let checkpoint = serde_json::from_value::<Checkpoint>(state.checkpoint.clone()?).ok()?;
         request::hour(checkpoint.settled())
     };
-    let (Some(mut start), Some(end)) = (state.about.from.and_then(request::hour), settled()) else {
+    let (Some(mut start), Some(end)) = (state.meta.from.and_then(request::hour), settled()) else {
         return Vec::new();
     };
     let mut hours = Vec::new();
@@ -282,36 +288,27 @@ fn spans(state: &State) -> Vec<(TimeSpan, Option<&Entry>)> {
 }
 
 /// The filters of the export or the follower.
-fn filters(about: &About) -> ListEvents {
-    let mut query = ListEvents::new();
-    if let Some(resource) = about.asked.get("--resource") {
-        query = query.resource(resource.as_str());
-    }
-    if let Some(event_type) = about.asked.get("--type") {
-        query = query.event_type(event_type.as_str());
-    }
-    if let Some(id) = about.asked.get("--actor-id") {
-        query = query.actor_id(id);
-    }
-    query
+fn filters(about: &ArchiveMeta) -> Result<ListEvents, Failure> {
+    about.request.query().map_err(|error| {
+        Failure::new(Code::Output, format!("the request in the ledger can't be read: {error}"))
+    })
 }
 
 /// A client of the service that the files are from.
 async fn client(
     options: &cli::Verify,
-    place: &Place,
-    state: &State,
+    place: &Layout,
+    state: &Ledger,
 ) -> Result<(Client, Option<Sandbox>), Failure> {
-    let was = &state.about.asked;
-    if let Some(events) = was.get("--sandbox").and_then(|events| events.parse().ok()) {
-        let sandbox = sandbox::plain(events, state.about.begun).await?;
+    let was = &state.meta.request;
+    if let Some(events) = was.sandbox.and_then(|events| u32::try_from(events).ok()) {
+        let sandbox = sandbox::plain(events, state.meta.begun).await?;
         let client = service::sandbox(&sandbox, &options.connection)?.client;
         return Ok((client, Some(sandbox)));
     }
-    let service = |asked: &Asked| asked.get("--base-url").cloned();
     let is = request::of_connection(&options.connection);
-    if service(was) != service(&is) {
-        let name = service(was).unwrap_or_else(|| "the default".to_owned());
+    if was.service.as_ref() != is.get("--base-url") {
+        let name = was.service.clone().unwrap_or_else(|| "the default".to_owned());
         return Err(Failure::usage(format!(
             "{} was exported from another service ({name}): give its --base-url",
             place.display()

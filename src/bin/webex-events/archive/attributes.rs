@@ -1,0 +1,168 @@
+//! Mode, owner and group of the files that are created beside an output.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::Path,
+};
+
+/// Who may use a file. The default is what the system gives a new file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    mode: Option<u32>,
+    owner: Option<(u32, u32)>,
+}
+
+/// The result of setting attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    Fully,
+    /// The owner or the group couldn't be set. The mode gives nobody more than the original.
+    Narrowed,
+}
+
+impl Attributes {
+    /// Readable and writable by the owner only.
+    pub(crate) fn private() -> Self {
+        Self { mode: Some(0o600), owner: None }
+    }
+
+    /// Those of the file at `path`; the default if there is none.
+    #[cfg(unix)]
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt;
+        match fs::metadata(path) {
+            Ok(file) => Ok(Self { mode: Some(file.mode() & 0o777), owner: Some((file.uid(), file.gid())) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+    pub(crate) fn of(_: &Path) -> io::Result<Self> {
+        Ok(Self::default())
+    }
+
+    /// Opens a file for reading and writing; creates it with these attributes if it is missing.
+    pub(crate) fn open(self, path: &Path) -> io::Result<File> {
+        match self.create_new(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                OpenOptions::new().read(true).write(true).open(path)
+            }
+            result => result,
+        }
+    }
+
+    /// Creates an empty file with these attributes. What a file there has is gone.
+    pub(crate) fn create(self, path: &Path) -> io::Result<File> {
+        match self.create_new(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = OpenOptions::new().read(true).write(true).open(path)?;
+                // Before it has any content that others must not read.
+                file.set_len(0)?;
+                self.apply(&file)?;
+                Ok(file)
+            }
+            result => result,
+        }
+    }
+
+    fn create_new(self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        if let Some(mode) = self.mode {
+            use std::os::unix::fs::OpenOptionsExt;
+            // The owner's bits alone, until owner and group are right.
+            options.mode(mode & 0o600);
+        }
+        let file = options.open(path)?;
+        self.apply(&file)?;
+        Ok(file)
+    }
+
+    /// Gives an open file these attributes, or narrower ones where owner and group can't be set.
+    #[cfg(unix)]
+    pub(super) fn apply(self, file: &File) -> io::Result<Applied> {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+        let Some(mut mode) = self.mode else { return Ok(Applied::Fully) };
+        let mut applied = Applied::Fully;
+        if let Some((uid, gid)) = self.owner {
+            let now = file.metadata()?;
+            if (now.uid(), now.gid()) != (uid, gid) && fchown(file, Some(uid), Some(gid)).is_err() {
+                applied = Applied::Narrowed;
+                if now.gid() != gid && fchown(file, None, Some(gid)).is_err() {
+                    mode = without_group(mode);
+                }
+            }
+        }
+        // Some file systems have no modes, so that there is nothing to keep.
+        if file.set_permissions(fs::Permissions::from_mode(mode)).is_err() {
+            applied = Applied::Narrowed;
+        }
+        Ok(applied)
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+    pub(super) fn apply(self, _: &File) -> io::Result<Applied> {
+        Ok(Applied::Fully)
+    }
+}
+
+/// The mode of a file that has another group than it should have. The group's bits go. Those that should be
+/// in the group are others now, so others keep only what the group had too.
+#[cfg(unix)]
+fn without_group(mode: u32) -> u32 {
+    mode & 0o700 | mode & mode >> 3 & 0o007
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_file_gets_the_mode_of_another_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        fs::write(&old, "").unwrap();
+        for wanted in [0o600, 0o640, 0o666, 0o604] {
+            fs::set_permissions(&old, fs::Permissions::from_mode(wanted)).unwrap();
+            Attributes::of(&old).unwrap().create(&new).unwrap();
+            assert_eq!(mode(&new), wanted, "{wanted:o}");
+            fs::remove_file(&new).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_left_over_loses_its_content_and_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "left over").unwrap();
+        Attributes::private().create(&path).unwrap();
+        assert_eq!((mode(&path), fs::read(&path).unwrap().len()), (0o600, 0));
+    }
+
+    #[test]
+    fn a_missing_file_has_the_attributes_of_any_new_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Attributes::of(&folder.path().join("none")).unwrap(), Attributes::default());
+    }
+
+    #[test]
+    fn without_its_group_nobody_may_do_more_than_before() {
+        for (mode, narrowed) in
+            [(0o640, 0o600), (0o644, 0o604), (0o664, 0o604), (0o604, 0o600), (0o600, 0o600)]
+        {
+            assert_eq!(without_group(mode), narrowed, "{mode:o}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `Destination`: an output that this process alone writes to, before anything is written.
+
+use std::{
+    fs::{create_dir, remove_dir},
+    io,
+    path::Path,
+};
+
+use super::{
+    Archive, ArchiveError,
+    attributes::{Applied, Attributes},
+    fs as disk,
+    layout::Layout,
+    ledger::Ledger,
+    lock::{FileLock, is_held},
+    meta::{ArchiveKind, ArchiveMeta},
+    part_file::{PartOptions, WriteOptions, part},
+};
+
+/// How often to make a folder that another process removes: it has found no reason to keep it.
+const ATTEMPTS: u32 = 10;
+
+/// An output that is locked by this process, and what an earlier run has left there.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    layout: Layout,
+    kind: ArchiveKind,
+    /// Until it is opened.
+    lock: Option<FileLock>,
+    ledger: Option<Ledger>,
+    has_made_folder: bool,
+    attributes: Attributes,
+    warning: Option<ArchiveWarning>,
+}
+
+/// Something that the user should know, and that stops nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ArchiveWarning {
+    /// Owner or group of the file that is replaced can't be kept. The new file is readable by fewer.
+    OwnerNotKept,
+}
+
+impl Destination {
+    /// Locks the output for this process and reads its ledger, which must be of this kind. Makes a folder if there is
+    /// none, and nothing else. Paths that can't be written are found here.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Locked`] if another process writes there, also one of an older version.
+    pub(crate) fn claim(layout: Layout, kind: ArchiveKind) -> Result<Self, ArchiveError> {
+        layout.check_names()?;
+        let attributes = layout.attributes().map_err(|error| layout.unwritable(error))?;
+        let mut destination = Self {
+            layout,
+            kind,
+            lock: None,
+            ledger: None,
+            has_made_folder: false,
+            attributes,
+            warning: None,
+        };
+        destination.lock()?;
+        destination.ledger = destination.layout.read()?;
+        if let Some(ledger) = &destination.ledger {
+            ledger.expect_kind(kind, &destination.layout.ledger_path())?;
+        }
+        Ok(destination)
+    }
+
+    fn lock(&mut self) -> Result<(), ArchiveError> {
+        let layout = &self.layout;
+        let mut result = Ok(None);
+        for _ in 0..ATTEMPTS {
+            if let Layout::Folder(path) = layout {
+                self.has_made_folder |= make_folder(path).map_err(|error| layout.unwritable(error))?;
+            }
+            result = FileLock::acquire(&layout.lock_path(), self.attributes);
+            // Another process that started at the same time has removed the folder.
+            if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+                break;
+            }
+        }
+        let locked = || ArchiveError::Locked { path: layout.root().to_owned() };
+        self.lock = result.map_err(|error| layout.unwritable(error))?;
+        let Some(lock) = &self.lock else { return Err(locked()) };
+        if lock.apply(self.attributes).map_err(|error| layout.unwritable(error))? == Applied::Narrowed {
+            self.warning = Some(ArchiveWarning::OwnerNotKept);
+        }
+        if let Layout::File(path) = layout
+            && is_held(&part(path)).map_err(|error| layout.unwritable(error))?
+        {
+            // Older versions lock the temporary file itself.
+            return Err(locked());
+        }
+        Ok(())
+    }
+
+    /// What an earlier run has left.
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn warning(&self) -> Option<ArchiveWarning> {
+        self.warning
+    }
+
+    /// Forgets an export of which nothing is committed, so that another request may begin. Returns whether it did.
+    pub(crate) fn forget_empty(&mut self) -> bool {
+        let is_empty = self.ledger.as_ref().is_some_and(|ledger| !ledger.has_content());
+        let is_empty = is_empty && self.kind != ArchiveKind::Follow;
+        if is_empty {
+            self.ledger = None;
+        }
+        is_empty
+    }
+
+    /// Continues the earlier run, if there was one; otherwise begins what `meta` says.
+    pub(crate) fn open(mut self, meta: ArchiveMeta, options: WriteOptions) -> Result<Archive, ArchiveError> {
+        let lock =
+            self.lock.take().ok_or_else(|| ArchiveError::Locked { path: self.layout.root().to_owned() })?;
+        let options = PartOptions { write: options, attributes: self.attributes };
+        let archive = Archive::open(self.layout.clone(), lock, meta, self.ledger.take(), options)?;
+        self.has_made_folder = false;
+        Ok(archive)
+    }
+}
+
+impl Drop for Destination {
+    /// Leaves everything as it was, if nothing was begun.
+    fn drop(&mut self) {
+        drop(self.lock.take());
+        if let (Layout::Folder(path), true) = (&self.layout, self.has_made_folder) {
+            // It fails if another process is there now.
+            let _ = remove_dir(path);
+        }
+    }
+}
+
+/// Makes a folder, unless it is there. Returns whether it did.
+fn make_folder(path: &Path) -> io::Result<bool> {
+    match create_dir(path).and_then(|()| disk::sync_folder(path)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,106 @@
+use serde_json::json;
+
+use super::*;
+
+fn ledger() -> Ledger {
+    let at = |text: &str| text.parse().unwrap();
+    let range = (at("2026-01-01T00:00:00Z"), at("2026-01-01T06:00:00Z"));
+    let mut complete = FileEntry::new("a", Some(range));
+    (complete.stage, complete.events, complete.bytes) = (Stage::Complete, 7, 70);
+    (complete.sha256, complete.crc32) = (Some("00".to_owned()), Some(7));
+    complete.malformed = Some(MalformedEntry { items: 1, bytes: 9, sha256: "11".to_owned() });
+    Ledger {
+        meta: ArchiveMeta {
+            kind: ArchiveKind::Export,
+            request: StoredRequest { from: Some("7d".to_owned()), ..StoredRequest::default() },
+            from: Some(range.0),
+            to: None,
+            slicing: Some(Slicing { seconds: 21_600, is_aligned: true, margin_ms: 60_000 }),
+            compress: Codec::Zstd,
+            begun: range.1,
+        },
+        checkpoint: Some(json!({"mark": 1})),
+        failed: vec![FailedSlice {
+            start: range.0,
+            end: range.1,
+            kind: "service".to_owned(),
+            message: "gone".to_owned(),
+            is_beyond_retention: true,
+        }],
+        files: vec![complete, FileEntry::new("b", None)],
+    }
+}
+
+fn written(ledger: &Ledger) -> String {
+    let lines: Vec<_> = ledger.files.iter().map(|entry| entry.line().unwrap()).collect();
+    text(&ledger.meta, ledger.checkpoint.as_ref(), &ledger.failed, &lines).unwrap()
+}
+
+#[test]
+fn a_ledger_is_read_as_it_was_written() {
+    let ledger = ledger();
+    let text = written(&ledger);
+    assert_eq!(read(text.as_bytes()), Ok(ledger.clone()));
+    assert!(serde_json::from_str::<Value>(&text).is_ok());
+    assert_eq!(text.lines().filter(|line| line.starts_with("{\"name\"")).count(), 2, "{text}");
+    let empty = Ledger { files: Vec::new(), failed: Vec::new(), checkpoint: None, ..ledger };
+    assert_eq!(read(written(&empty).as_bytes()), Ok(empty));
+}
+
+#[test]
+fn a_ledger_that_was_cut_anywhere_is_refused() {
+    let text = written(&ledger());
+    for length in 0..text.len() {
+        assert!(read(&text.as_bytes()[..length]).is_err(), "{length}");
+    }
+    assert_eq!(read(b""), Err(LedgerDamage::Cut));
+}
+
+#[test]
+fn a_ledger_that_was_changed_anywhere_is_refused() {
+    let text = written(&ledger()).into_bytes();
+    for at in 0..text.len() {
+        let mut changed = text.clone();
+        changed[at] ^= 1;
+        assert!(read(&changed).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn a_ledger_of_a_later_version_says_so() {
+    let text = written(&ledger()).replacen(":2,", ":7,", 1);
+    assert_eq!(read(text.as_bytes()), Err(LedgerDamage::Version(7)));
+}
+
+#[test]
+fn a_ledger_with_a_good_checksum_and_other_content_is_refused() {
+    let body = "{\n\"webex-events\":2,\n";
+    let text = format!("{body}\"sha256\":\"{}\"\n}}\n", hex(&Sha256::digest(body)));
+    assert_eq!(read(text.as_bytes()), Err(LedgerDamage::Content));
+}
+
+#[test]
+fn an_export_into_a_file_has_one_file() {
+    let mut two = ledger();
+    two.meta.kind = ArchiveKind::File;
+    assert_eq!(read(written(&two).as_bytes()), Err(LedgerDamage::Content));
+}
+
+#[test]
+fn only_its_owner_can_read_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c");
+    ledger().write(&path).unwrap();
+    assert_eq!(Ledger::read(&path).unwrap(), Some(ledger()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_ledger_of_another_kind_is_refused() {
+    let error = ledger().expect_kind(ArchiveKind::Follow, Path::new("c")).unwrap_err();
+    assert_eq!(error.to_string(), "c belongs to an export into a folder, not to a follower");
+}

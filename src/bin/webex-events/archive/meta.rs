@@ -1,0 +1,272 @@
+//! `ArchiveMeta`: what was requested, and what that meant when the first run began.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use webex_events::ListEvents;
+
+use super::codec::Codec;
+
+/// The part of a ledger that stays the same over all runs of an export.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ArchiveMeta {
+    pub(crate) kind: ArchiveKind,
+    pub(crate) request: StoredRequest,
+    /// The instants that the request meant when the first run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) slicing: Option<Slicing>,
+    pub(crate) compress: Codec,
+    /// When the first run began. A sandbox has its last event then.
+    pub(crate) begun: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ArchiveKind {
+    /// One list in one file.
+    File,
+    /// One file for each slice of a range.
+    Export,
+    /// One file for each hour, without an end; or a follower's checkpoint, without files.
+    Follow,
+}
+
+impl fmt::Display for ArchiveKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "an export into a file",
+            Self::Export => "an export into a folder",
+            Self::Follow => "a follower",
+        })
+    }
+}
+
+/// How a range is cut into slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Slicing {
+    pub(crate) seconds: u64,
+    /// True if slices start at multiples of their length, counted from 1970. Otherwise they are counted from the
+    /// start of the range.
+    pub(crate) is_aligned: bool,
+    /// How much more than its own range each slice requests at both ends.
+    pub(crate) margin_ms: u64,
+}
+
+impl Slicing {
+    pub(crate) fn length(self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+/// A request as the ledger stores it. A later run must make the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredRequest {
+    /// The filters in the form that [`ListEvents`] has in JSON, without its range and page size.
+    pub(crate) query: Map<String, Value>,
+    /// As given: an instant, or an age such as `7d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<String>,
+    /// The largest number of events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) take: Option<u64>,
+    /// The URL of another service than the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<String>,
+    /// The number of events of the sandbox that is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sandbox: Option<u64>,
+}
+
+/// A part of a request that differs between two runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) field: RequestField,
+    pub(crate) in_ledger: Option<String>,
+    pub(crate) requested: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RequestField {
+    /// A filter, by its name in the query.
+    Filter(String),
+    From,
+    To,
+    /// The length of a slice, in seconds.
+    Slice,
+    Take,
+    Compress,
+    Service,
+    Sandbox,
+}
+
+/// The parts of a query that aren't filters.
+const NO_FILTERS: [&str; 3] = ["from", "to", "max"];
+
+impl StoredRequest {
+    /// A request for what this query lists, whatever its range and page size.
+    pub(crate) fn of(query: &ListEvents) -> Self {
+        let query = match serde_json::to_value(query) {
+            Ok(Value::Object(query)) => query,
+            _ => Map::new(),
+        };
+        let is_filter = |name: &str, value: &Value| {
+            let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+            !NO_FILTERS.contains(&name) && !is_empty
+        };
+        let query = query.into_iter().filter(|(name, value)| is_filter(name, value)).collect();
+        Self { query, ..Self::default() }
+    }
+
+    /// The query, without a range.
+    pub(crate) fn query(&self) -> serde_json::Result<ListEvents> {
+        serde_json::from_value(Value::Object(self.query.clone()))
+    }
+
+    /// A request as version 1 of the format stored it: by the names of options. Their form of `--slice` and
+    /// `--compress` isn't needed, since the ledger has both by themselves.
+    pub(crate) fn from_options(options: &BTreeMap<String, String>) -> Self {
+        let mut query = ListEvents::new();
+        if let Some(resource) = options.get("--resource") {
+            query = query.resource(resource.as_str());
+        }
+        if let Some(event_type) = options.get("--type") {
+            query = query.event_type(event_type.as_str());
+        }
+        if let Some(id) = options.get("--actor-id") {
+            query = query.actor_id(id);
+        }
+        Self {
+            from: options.get("--from").cloned(),
+            to: options.get("--to").cloned(),
+            take: options.get("--take").and_then(|take| take.parse().ok()),
+            service: options.get("--base-url").cloned(),
+            sandbox: options.get("--sandbox").and_then(|events| events.parse().ok()),
+            ..Self::of(&query)
+        }
+    }
+
+    fn fields(&self) -> BTreeMap<RequestField, String> {
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        let own = [
+            (RequestField::From, self.from.clone()),
+            (RequestField::To, self.to.clone()),
+            (RequestField::Take, number(self.take)),
+            (RequestField::Service, self.service.clone()),
+            (RequestField::Sandbox, number(self.sandbox)),
+        ];
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let filters =
+            self.query.iter().map(|(name, value)| (RequestField::Filter(name.clone()), Some(text(value))));
+        filters.chain(own).filter_map(|(field, value)| Some((field, value?))).collect()
+    }
+}
+
+impl ArchiveMeta {
+    /// How a later request differs from this one. What it means as instants isn't compared: that is fixed by the
+    /// first run.
+    pub(crate) fn differences(&self, later: &Self) -> Vec<Difference> {
+        let (was, is) = (self.fields(), later.fields());
+        let fields: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
+        let differences = fields.into_iter().map(|field| Difference {
+            field: field.clone(),
+            in_ledger: was.get(field).cloned(),
+            requested: is.get(field).cloned(),
+        });
+        differences.filter(|difference| difference.in_ledger != difference.requested).collect()
+    }
+
+    fn fields(&self) -> BTreeMap<RequestField, String> {
+        let mut fields = self.request.fields();
+        // A follower's hours are no choice of anybody's.
+        if let (ArchiveKind::Export, Some(slicing)) = (self.kind, self.slicing) {
+            fields.insert(RequestField::Slice, slicing.seconds.to_string());
+        }
+        if self.compress != Codec::None {
+            fields.insert(RequestField::Compress, self.compress.name().to_owned());
+        }
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(request: StoredRequest) -> ArchiveMeta {
+        ArchiveMeta {
+            kind: ArchiveKind::Export,
+            request,
+            from: None,
+            to: None,
+            slicing: Some(Slicing { seconds: 3600, is_aligned: true, margin_ms: 1 }),
+            compress: Codec::None,
+            begun: "2026-01-05T09:00:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_request_is_stored_without_range_and_page_size() {
+        let query = ListEvents::new().resource("rooms").actor_id("a").param("x", "y");
+        let now = "2026-01-05T09:00:00Z".parse().unwrap();
+        let stored = StoredRequest::of(&query.clone().from(now).to(now).page_size(7));
+        assert_eq!((&stored.query().unwrap(), &stored), (&query, &StoredRequest::of(&query)));
+    }
+
+    #[test]
+    fn options_of_version_1_are_the_same_request() {
+        let options = [
+            ("--resource", "rooms"),
+            ("--type", "created"),
+            ("--from", "7d"),
+            ("--slice", "6h"),
+            ("--sandbox", "100"),
+            ("--base-url", "https://example.com"),
+            ("follow", "by the hour"),
+        ];
+        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let expected = StoredRequest {
+            from: Some("7d".to_owned()),
+            sandbox: Some(100),
+            service: Some("https://example.com".to_owned()),
+            ..StoredRequest::of(&ListEvents::new().resource("rooms").event_type("created"))
+        };
+        assert_eq!(StoredRequest::from_options(&options), expected);
+    }
+
+    #[test]
+    fn each_difference_is_named_by_its_field() {
+        let request = |resource: &str, from: Option<&str>| StoredRequest {
+            from: from.map(str::to_owned),
+            ..StoredRequest::of(&ListEvents::new().resource(resource))
+        };
+        let was = meta(request("rooms", Some("7d")));
+        assert!(was.differences(&was).is_empty());
+        let is = ArchiveMeta {
+            slicing: Some(Slicing { seconds: 60, is_aligned: true, margin_ms: 1 }),
+            compress: Codec::Zstd,
+            to: Some(was.begun),
+            ..meta(request("files", None))
+        };
+        let found = was.differences(&is);
+        let text = |text: &str| Some(text.to_owned());
+        let difference = |field, in_ledger, requested| Difference { field, in_ledger, requested };
+        assert_eq!(
+            found,
+            [
+                difference(RequestField::Filter("resource".to_owned()), text("rooms"), text("files")),
+                difference(RequestField::From, text("7d"), None),
+                difference(RequestField::Slice, text("3600"), text("60")),
+                difference(RequestField::Compress, None, text("zstd")),
+            ]
+        );
+    }
+}
