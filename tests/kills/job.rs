@@ -49,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) codec: &'static str,
     /// What the service is made of, to start it anew.
     pub(crate) builder: SandboxBuilder,
+    /// The name of the one file, if there is one.
+    pub(crate) file: String,
     home: TempDir,
     arguments: Vec<String>,
     pace: Pace,
@@ -70,6 +72,7 @@ impl Job {
             range,
             before: None,
             codec,
+            file: "f".to_owned(),
             home: folder(),
             arguments: Vec::new(),
             pace: Pace::default(),
@@ -111,12 +114,16 @@ impl Job {
 
     /// What is given with `-o`.
     pub(crate) fn out(&self) -> PathBuf {
-        if self.kind == Kind::File { self.place().join("f") } else { self.place() }
+        if self.kind == Kind::File { self.place().join(&self.file) } else { self.place() }
     }
 
     /// The state file.
     pub(crate) fn state(&self) -> PathBuf {
-        if self.kind == Kind::File { self.place().join("f.cursor") } else { self.place().join("ledger.json") }
+        if self.kind == Kind::File {
+            self.place().join(format!("{}.cursor", self.file))
+        } else {
+            self.place().join("ledger.json")
+        }
     }
 
     /// The options for tokens that renew themselves.
@@ -177,7 +184,7 @@ impl Job {
     /// What lies on disk.
     #[track_caller]
     pub(crate) fn remains(&self) -> Remains {
-        Remains::read(&self.state(), self.kind == Kind::File)
+        Remains::read(&self.state(), (self.kind == Kind::File).then_some(self.file.as_str()))
     }
 
     /// Looks at what a life has left: what was committed must be there, and good. Returns it.
@@ -193,6 +200,24 @@ impl Job {
         }
         self.committed = committed;
         remains
+    }
+
+    /// Renames the files of an export that was stopped in the middle, as a person may. It continues under the new name.
+    pub(crate) fn rename(&mut self) {
+        let names = names(&self.place());
+        let is_there = |suffix: &str| names.contains(&format!("{}{suffix}", self.file));
+        if self.kind != Kind::File || !is_there(".part") || !is_there(".cursor") {
+            return;
+        }
+        let new = format!("{}{}", ["f", "F", "other", "part"][self.rng.usize(0..4)], self.lives);
+        for name in &names {
+            let suffix = name.strip_prefix(&self.file).unwrap();
+            fs::rename(self.place().join(name), self.place().join(format!("{new}{suffix}"))).unwrap();
+        }
+        self.committed.rename(&self.file, &new);
+        self.file = new;
+        let out = self.out().to_str().unwrap().to_owned();
+        self.set("-o", &out);
     }
 
     /// Something that happens while the program runs, or while it doesn't.

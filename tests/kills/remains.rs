@@ -52,6 +52,15 @@ impl Committed {
         self.0.is_empty()
     }
 
+    /// Files are called by another name from now on.
+    pub(crate) fn rename(&mut self, old: &str, new: &str) {
+        let renamed = std::mem::take(&mut self.0).into_iter().map(|(name, bytes)| {
+            let suffix = name.strip_prefix(old).unwrap_or(&name);
+            (format!("{new}{suffix}"), bytes)
+        });
+        self.0 = renamed.collect();
+    }
+
     /// That nothing is gone that was there before.
     #[track_caller]
     pub(crate) fn has_all_of(&self, before: &Self) {
@@ -65,7 +74,7 @@ impl Committed {
 impl Remains {
     /// Reads what the state file says. One that isn't whole and true fails.
     #[track_caller]
-    pub(crate) fn read(state: &Path, is_file: bool) -> Self {
+    pub(crate) fn read(state: &Path, file: Option<&str>) -> Self {
         let folder = state.parent().unwrap().to_owned();
         let entries = state.exists().then(|| {
             let text = fs::read_to_string(state).unwrap();
@@ -74,8 +83,12 @@ impl Remains {
             let state: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(state["webex-events"], 2, "the version");
             let mut entries: Vec<_> = state["files"].as_array().unwrap().iter().map(Entry::of).collect();
-            if is_file {
+            if let Some(file) = file {
                 assert!(entries.len() <= 1);
+                // The files may have been renamed since.
+                for entry in &mut entries {
+                    file.clone_into(&mut entry.name);
+                }
             }
             entries.sort_by(|a, b| a.name.cmp(&b.name));
             entries

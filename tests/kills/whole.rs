@@ -59,10 +59,11 @@ pub(crate) fn check(job: &Job) {
 #[track_caller]
 fn check_file(job: &Job) {
     let expected = job.expected();
-    let mut left = vec!["f".to_owned()];
+    let mut left = vec![job.file.clone()];
     if !expected.malformed.is_empty() {
-        left.push("f.malformed".to_owned());
-        assert_eq!(sorted(raws(job, "f.malformed")), sorted(expected.malformed.clone()));
+        let malformed = format!("{}.malformed", job.file);
+        left.push(malformed.clone());
+        assert_eq!(sorted(raws(job, &malformed)), sorted(expected.malformed.clone()));
     }
     assert_eq!(names(&job.place()), left);
     let text = unpacked(job.codec, &fs::read(job.out()).unwrap());
@@ -74,7 +75,7 @@ fn check_file(job: &Job) {
 #[track_caller]
 fn check_folder(job: &Job) {
     let expected = job.expected();
-    let remains = Remains::read(&job.state(), false);
+    let remains = Remains::read(&job.state(), None);
     let mut left = vec!["ledger.json".to_owned()];
     let (mut events, mut malformed) = (0, Vec::new());
     for entry in remains.entries() {

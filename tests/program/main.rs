@@ -8,6 +8,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod archive;
 mod commands;
 mod doctor;
 mod folder;

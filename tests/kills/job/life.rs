@@ -171,6 +171,9 @@ impl Job {
                         self.verify(false);
                     }
                     tally.killed(&remains);
+                    if self.rng.u8(0..4) == 0 {
+                        self.rename();
+                    }
                 }
                 Fate::Ended(0) => break,
                 Fate::Ended(code) => {
