@@ -11,8 +11,10 @@
 mod archive;
 mod commands;
 mod doctor;
+mod failed_slices;
 mod folder;
 mod follow;
+mod follow_stdout;
 mod help;
 mod input;
 mod malformed;

@@ -165,6 +165,7 @@ fn another_command_is_refused_and_changes_nothing() {
         (&["--from", "60d", "--resource", "rooms"], "--resource rooms is new"),
         (&["--from", "60d", "--to", "1d"], "--to 1d is new"),
         (&["--from", "60d", "--compress", "gzip"], "--compress gzip is new"),
+        (&["--from", "60d", "--take", "7"], "--take 7 is new"),
     ] {
         let mut command = service.export(["-o", &name]);
         command.args(arguments);
@@ -177,6 +178,16 @@ fn another_command_is_refused_and_changes_nothing() {
     assert_eq!(service.counts().requests, requests);
     // The same instant in other words is the same command.
     run(service.export(["-o", &name, "--from", "1440h"])).success();
+}
+
+#[test]
+fn a_range_that_ends_in_the_future_is_refused_and_leaves_nothing() {
+    let service = service();
+    let (folder, _, name) = file();
+    let future = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let ended = run(service.export(["-o", &name, "--to", &future]));
+    assert!(ended.code == 2 && ended.stderr.contains("in the future"), "{}", ended.stderr);
+    assert!(names(&folder).is_empty());
 }
 
 #[test]

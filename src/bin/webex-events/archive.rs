@@ -224,7 +224,6 @@ impl Archive {
     }
 
     /// The slices that couldn't be read when they were last tried.
-    #[cfg_attr(not(test), expect(dead_code, reason = "slices that fail end an export so far"))]
     pub(crate) fn failed(&self) -> impl Iterator<Item = &FailedSlice> {
         self.failed.values()
     }
@@ -267,7 +266,6 @@ impl Archive {
     }
 
     /// Records that a slice can't be read, until its file is complete.
-    #[cfg_attr(not(test), expect(dead_code, reason = "slices that fail end an export so far"))]
     pub(crate) fn set_failed(&mut self, failed: FailedSlice) {
         self.failed.insert(failed.start, failed);
         self.is_dirty = true;

@@ -14,6 +14,7 @@ use crate::{
         values::{Rate, rate, span},
     },
     error::Failure,
+    ui::messages::Format,
 };
 
 mod credentials;
@@ -62,6 +63,15 @@ pub(crate) enum LogFormat {
     Text,
     /// A JSON object a line
     Json,
+}
+
+impl From<LogFormat> for Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

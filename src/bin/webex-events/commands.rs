@@ -1,5 +1,7 @@
 //! One file per command.
 
+use crate::{service::Renewal, ui::shutdown::Shutdown};
+
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod export;
@@ -8,3 +10,10 @@ pub(crate) mod get;
 pub(crate) mod plan;
 pub(crate) mod sandbox;
 pub(crate) mod verify;
+
+/// What a command shares with the rest of the process.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) shutdown: Shutdown,
+    pub(crate) renewal: Renewal,
+}

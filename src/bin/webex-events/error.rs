@@ -1,13 +1,14 @@
-//! How the program ends when it doesn't succeed: an exit code, and one line that says what is wrong
-//! and what to do.
+//! The ways in which the program fails: an exit code, and one line that says what failed, why, and what to do.
+//!
+//! All advice is written here.
 
-use std::{error::Error as StdError, fmt::Display, path::Path, process::ExitCode};
+use std::{error::Error as StdError, fmt::Display, io, path::Path, process::ExitCode};
 
 use webex_events::Error;
 
 use crate::archive::{ArchiveError, Layout};
 
-/// The exit codes but 0, by the names of `sysexits.h` where it has one.
+/// The exit codes except 0, by the names of `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     Usage = 2,
@@ -26,7 +27,19 @@ impl From<Code> for ExitCode {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+impl Code {
+    /// The worst of several failures: the one that needs a person soonest.
+    pub(crate) fn worst(codes: impl IntoIterator<Item = Self>) -> Option<Self> {
+        const ORDER: [Code; 5] =
+            [Code::Settings, Code::Refused, Code::Output, Code::Unavailable, Code::Stopped];
+        codes.into_iter().min_by_key(|code| ORDER.iter().position(|other| other == code).unwrap_or(0))
+    }
+}
+
+/// Advice for a run that a later one can continue.
+pub(crate) const AGAIN: &str = "give the same command again to go on";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
     pub(crate) message: String,
@@ -45,19 +58,36 @@ impl Failure {
         Self::new(Code::Settings, message)
     }
 
-    /// What the library reports, with how far it came, if it came that far.
-    pub(crate) fn of(error: &Error, came: Option<Came<'_>>) -> Self {
-        let mut message = chain(error);
-        if !matches!(error, Error::Query(_) | Error::Config(_)) {
-            message = format!("{} error: {message}", kind(error));
-        }
-        if let Some(came) = &came {
-            message = format!("{message}; {}", came.far);
-        }
-        if let Some(advice) = advice(error) {
-            message = format!("{message}; {advice}");
-        }
-        Self { code: code(error, came.is_some_and(|came| came.with_events)), message }
+    /// Something that can't be written, with what else is known.
+    pub(crate) fn unwritable(name: &str, error: &io::Error, advice: &str) -> Self {
+        Self::new(Code::Output, format!("{name} can't be written: {error}; {advice}"))
+    }
+
+    /// Standard output that can't be written.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        Self::new(Code::Output, format!("stdout can't be written: {error}"))
+    }
+
+    /// An error of the library that doesn't end the run.
+    pub(crate) fn within_run(error: &Error) -> Self {
+        Self { code: code(error, true), message: message(error, None) }
+    }
+
+    /// An error of the library that ended a run which had come as far as `progress` says.
+    pub(crate) fn after(error: &Error, progress: &str, has_events: bool) -> Self {
+        Self { code: code(error, has_events), message: message(error, Some(progress)) }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { code: code(error, false), message: message(error, None) }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
     }
 }
 
@@ -111,26 +141,30 @@ impl From<ArchiveError> for Failure {
     }
 }
 
-/// How far an export came.
-pub(crate) struct Came<'a> {
-    /// In words.
-    pub(crate) far: &'a str,
-    /// Whether events were written.
-    pub(crate) with_events: bool,
+fn message(error: &Error, progress: Option<&str>) -> String {
+    let mut message = chain(error);
+    if !matches!(error, Error::Query(_) | Error::Config(_)) {
+        message = format!("{} error: {message}", kind(error));
+    }
+    for part in progress.map(str::to_owned).into_iter().chain(advice(error)) {
+        message = format!("{message}; {part}");
+    }
+    message
 }
 
-fn code(error: &Error, with_events: bool) -> Code {
+fn code(error: &Error, has_events: bool) -> Code {
     match error {
         Error::Query(_) => Code::Usage,
         Error::Config(_) => Code::Settings,
         Error::Store { .. } => Code::Output,
         _ if error.is_auth() || error.is_forbidden() => Code::Refused,
-        _ if with_events && error.is_transient() => Code::Stopped,
+        _ if has_events && error.is_transient() => Code::Stopped,
         _ => Code::Unavailable,
     }
 }
 
-fn kind(error: &Error) -> &'static str {
+/// The kind of an error, in a word or two.
+pub(crate) fn kind(error: &Error) -> &'static str {
     match error {
         Error::Api(_) => "service",
         Error::Transport(_) => "transport",
@@ -142,7 +176,6 @@ fn kind(error: &Error) -> &'static str {
         _ => "other",
     }
 }
-
 fn advice(error: &Error) -> Option<String> {
     let advice = match error {
         _ if error.is_auth() && error.is_renewal() => {

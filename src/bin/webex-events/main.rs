@@ -7,9 +7,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     cli::{Cli, Command, Unparsed},
-    commands::{completions, doctor, export, follow, get, plan, sandbox, verify},
+    commands::{Context, completions, doctor, export, follow, get, plan, sandbox, verify},
     error::{Code, Failure},
-    ui::{logging, messages, shutdown::Stop},
+    service::Renewal,
+    ui::{logging, messages, shutdown::Shutdown},
 };
 
 mod archive;
@@ -40,31 +41,32 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    messages::set(cli.log_format, cli.quiet);
+    messages::set(cli.log_format.into(), cli.quiet);
     if let Command::Completions { shell } = cli.command {
         return completions::run(shell);
     }
     if let Command::Plan(plan) = &cli.command {
         return plan::run(plan);
     }
-    logging::start(cli.log_format);
+    logging::start();
     let runtime = runtime().map_err(|error| {
         Failure::new(Code::Unavailable, format!("the system has no room for the program: {error}"))
     })?;
     let result = runtime.block_on(async {
-        let stop = Stop::listen().map_err(|error| {
+        let shutdown = Shutdown::listen().map_err(|error| {
             Failure::new(Code::Unavailable, format!("signals can't be listened to: {error}"))
         })?;
+        let mut context = Context { shutdown, renewal: Renewal::default() };
         let result = match cli.command {
-            Command::Export(export) => export::run(export, cli.log_format, stop).await,
-            Command::Doctor(doctor) => doctor::run(*doctor, cli.log_format, stop).await,
-            Command::Get(get) => get::run(*get, stop).await,
-            Command::Sandbox(sandbox) => sandbox::run(*sandbox, stop).await,
-            Command::Follow(follow) => follow::run(follow, cli.log_format, stop).await,
-            Command::Verify(verify) => verify::run(*verify, stop).await,
+            Command::Export(export) => export::run(&export, &mut context).await,
+            Command::Doctor(doctor) => doctor::run(*doctor, &mut context).await,
+            Command::Get(get) => get::run(*get, &mut context).await,
+            Command::Sandbox(sandbox) => sandbox::run(*sandbox, &mut context).await,
+            Command::Follow(follow) => follow::run(&follow, &mut context).await,
+            Command::Verify(verify) => verify::run(*verify, &mut context).await,
             Command::Plan(_) | Command::Completions { .. } => Ok(()),
         };
-        service::renewed().await;
+        context.renewal.finish().await;
         result
     });
     // What still goes on, such as looking up a name, is of no use any more.

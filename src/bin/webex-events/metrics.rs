@@ -14,7 +14,7 @@ use serde_json::Map;
 use tokio::{net::TcpListener, task::AbortHandle};
 use webex_events::Stats;
 
-use crate::{cli::Watch, error::Failure, metrics::server::LIMITS, service::Connected, ui::messages};
+use crate::{cli::Watch, error::Failure, metrics::server::LIMITS, ui::messages};
 
 mod server;
 mod text;
@@ -33,14 +33,6 @@ pub(crate) struct Reading {
     pub(crate) open_slices: usize,
     /// When the access token expires, if that is known.
     pub(crate) token_expiry: Option<DateTime<Utc>>,
-}
-
-impl Reading {
-    /// What a stream and its client tell of themselves.
-    pub(crate) fn of(connected: &Connected, stats: Stats) -> Self {
-        let (answers, token_expiry) = (connected.client.answers(), connected.origin.expires_at());
-        Self { stats, answers, token_expiry, ..Self::default() }
-    }
 }
 
 /// Where the readings of a run are served, if they are. It ends with its last clone.

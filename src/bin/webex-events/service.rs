@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
-    sync::OnceLock,
     time::Duration,
 };
 
@@ -22,12 +21,22 @@ mod origin;
 
 /// More than any token or bundle of certificates has.
 const LONGEST_FILE: u64 = 16 << 20;
-/// How long the program stays for tokens that are on their way when everything else is done.
+/// The program waits at most this long for a renewal in flight when everything else is done.
 const RENEWAL: Duration = Duration::from_secs(10);
 const WEBEX: &str = "https://webexapis.com/v1";
 
-/// What renews the tokens, if anything does.
-static RENEWING: OnceLock<OAuth> = OnceLock::new();
+/// The renewal of tokens that may be in flight when everything else is done.
+#[derive(Debug, Default)]
+pub(crate) struct Renewal(Option<OAuth>);
+
+impl Renewal {
+    /// Waits for a renewal in flight, so that its tokens aren't lost with this process.
+    pub(crate) async fn finish(self) {
+        if let Some(oauth) = self.0 {
+            let _ = tokio::time::timeout(RENEWAL, oauth.renewed()).await;
+        }
+    }
+}
 
 /// The way to the service.
 #[derive(Clone, Debug)]
@@ -37,15 +46,15 @@ pub(crate) struct Connected {
     pub(crate) origin: Origin,
 }
 
-/// To the service.
-pub(crate) fn service(connection: &Connection) -> Result<Connected, Failure> {
+/// Connects to the service that the command line names.
+pub(crate) fn connect(connection: &Connection, renewal: &mut Renewal) -> Result<Connected, Failure> {
     let origin = Origin::of(connection)?;
     let mut builder = common(connection)?;
     builder = match &origin {
         Origin::Variable(token) => builder.token(token.clone()),
         Origin::File(path) => builder.token_source(TokenFile::open(path)?),
         Origin::Store { oauth, .. } => {
-            let _ = RENEWING.set(oauth.clone());
+            renewal.0 = Some(oauth.clone());
             builder.token_source(oauth.clone())
         }
         Origin::Sandbox => builder,
@@ -56,22 +65,15 @@ pub(crate) fn service(connection: &Connection) -> Result<Connected, Failure> {
     if let Some(proxy) = &connection.proxy {
         builder = builder.proxy(proxy);
     }
-    let client = builder.build().map_err(|error| Failure::of(&error, None))?;
+    let client = builder.build()?;
     let base_url = connection.base_url.clone().unwrap_or_else(|| WEBEX.to_owned());
     Ok(Connected { client, base_url, origin })
 }
 
-/// Lets a renewal end that is under way, so that its tokens aren't lost with this process.
-pub(crate) async fn renewed() {
-    if let Some(oauth) = RENEWING.get() {
-        let _ = tokio::time::timeout(RENEWAL, oauth.renewed()).await;
-    }
-}
-
-/// To a sandbox.
+/// Connects to a sandbox.
 pub(crate) fn sandbox(sandbox: &Sandbox, connection: &Connection) -> Result<Connected, Failure> {
     let builder = common(connection)?.base_url(sandbox.base_url()).token(sandbox.token());
-    let client = builder.build().map_err(|error| Failure::of(&error, None))?;
+    let client = builder.build()?;
     Ok(Connected { client, base_url: sandbox.base_url().to_owned(), origin: Origin::Sandbox })
 }
 

@@ -39,6 +39,9 @@ which says what is complete, with counts and SHA-256. Stopped in any way, the sa
 with the range that it had, however relative the words. One that asks for anything else is refused, \
 as is a second process. `verify` checks the folder.
 
+A slice that can't be read doesn't stop the others: stderr, ledger.json and --summary name it, the exit \
+code is that of the worst failure, and the same command tries only those slices again.
+
 Slices start at multiples of their length, counted from 1970 in UTC; the first and the last may be \
 shorter. Each is listed with a margin of 60 s at both ends, at most a tenth of its length, so that an \
 event that was stored later than it was created is in the file that it belongs to. An event that lies \
@@ -87,7 +90,8 @@ place, which moves on with the files in one step: stopped in any way, the same c
 each event is in the files once.
 
 -o - writes to stdout, and with --checkpoint FILE keeps its place there, behind what was written: \
-after a kill some events come again, and none is lost.
+after a kill some events come again, and none is lost. A run that continues begins with an empty line, \
+unless the run before it completed its last line. It ends when the reader closes the pipe.
 
 Errors that can pass don't end it: it waits for 30 s, and twice as long each time up to 5 min. A \
 refusal does (77), such as a token that was revoked, or a place that lies further back than lists reach.";

@@ -26,9 +26,14 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ago(span) => f.write_str(&words(*span)),
-            Self::At(instant) => f.write_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            Self::At(instant) => f.write_str(&time(*instant)),
         }
     }
+}
+
+/// An instant as it can be given on the command line.
+pub(crate) fn time(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// A span as it can be given on the command line.

@@ -4,14 +4,15 @@ use chrono::Utc;
 use std::{env, num::NonZeroU32};
 
 use crate::{
-    cli::{Doctor, LogFormat},
+    cli::Doctor,
     commands::{
+        Context,
         doctor::report::{Report, Verdict},
         sandbox,
     },
     error::Failure,
-    service,
-    ui::{logging, shutdown::Stop},
+    service::{self, Renewal},
+    ui::{logging, messages},
 };
 
 mod access;
@@ -22,25 +23,25 @@ mod report;
 /// What the simulated service has: enough to answer with.
 const EVENTS: u32 = 100;
 
-pub(crate) async fn run(doctor: Doctor, format: LogFormat, mut stop: Stop) -> Result<(), Failure> {
+pub(crate) async fn run(doctor: Doctor, context: &mut Context) -> Result<(), Failure> {
     // What a check finds has its own line.
     if env::var_os("RUST_LOG").is_none() {
         logging::stop();
     }
     tokio::select! {
         biased;
-        code = stop.wait() => Err(Failure::new(code, "stopped before everything was tried")),
-        result = examine(doctor, Report::new(format)) => result,
+        code = context.shutdown.wait() => Err(Failure::new(code, "stopped before everything was tried")),
+        result = examine(doctor, Report::new(messages::format()), &mut context.renewal) => result,
     }
 }
 
-async fn examine(mut doctor: Doctor, mut report: Report) -> Result<(), Failure> {
+async fn examine(mut doctor: Doctor, mut report: Report, renewal: &mut Renewal) -> Result<(), Failure> {
     // What takes a second attempt is worth a line of its own.
     doctor.connection.attempts = NonZeroU32::MIN;
     let sandbox = if doctor.sandbox { Some(sandbox::plain(EVENTS, Utc::now()).await?) } else { None };
     let connected = match &sandbox {
         Some(sandbox) => service::sandbox(sandbox, &doctor.connection),
-        None => service::service(&doctor.connection),
+        None => service::connect(&doctor.connection, renewal),
     };
     match connected {
         Ok(connected) => {

@@ -1,42 +1,219 @@
 //! `export`: a list of events, written as NDJSON.
 
+use std::{fs::File, path::PathBuf, time::Duration};
+
 use chrono::{DateTime, Utc};
+use serde_json::Map;
 use webex_events::sandbox::Sandbox;
 
 use crate::{
-    cli::{Export, LogFormat},
-    commands::sandbox,
-    error::Failure,
+    archive::{
+        Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Destination, FileEntry, Layout,
+        WriteOptions,
+    },
+    cli::{Export, values::When},
+    commands::{Context, sandbox},
+    error::{Code, Failure},
     metrics::Metrics,
-    run::{outcome::Outcome, output::Output, request::Range, roles, summary},
+    run::{
+        driver::{self, Driven, Driver},
+        output::Output,
+        plan::Plan,
+        range::{self, Range, seconds},
+        request::{self, must_fit},
+        roles,
+        sink::{ArchiveSink, Sink, StreamSink},
+        slices,
+        source::{ListRequest, ListSource, SliceSource},
+        stop_reason::StopReason,
+        summary::RunSummary,
+    },
     service::{self, Connected},
-    ui::shutdown::Stop,
+    ui::{eta::Covered, messages},
 };
 
-mod file;
-mod folder;
+const SLICE: Duration = Duration::from_secs(6 * 3600);
+/// At least so many of the last ids of a file are remembered, so that no event is written twice.
+const MEMORY: usize = 200_000;
 
-/// What it takes to run an export.
-struct Job {
-    export: Box<Export>,
-    format: LogFormat,
-    stop: Stop,
-}
+/// A run that has ended, and whether it failed.
+type Outcome = Result<(RunSummary, Result<(), Failure>), Failure>;
 
-pub(crate) async fn run(export: Box<Export>, format: LogFormat, stop: Stop) -> Result<(), Failure> {
+pub(crate) async fn run(export: &Export, context: &mut Context) -> Result<(), Failure> {
     // What can't be in any case is said before anything is done.
     Range::at(Utc::now(), export.from, export.to)?;
     let started = Utc::now();
     let output = Output::of(&export.output, export.slice.is_some(), export.from.is_some())?;
     roles::check(&output, &export.connection, export.summary.as_deref(), None)?;
-    let mut job = Job { export, format, stop };
-    let Outcome { report, result } = match output {
-        Output::Stream(stream, name) => file::to_stream(&mut job, stream, name).await?,
-        Output::File(path) => file::to_file(&mut job, path).await?,
-        Output::Folder(path) => folder::to_folder(&mut job, path).await?,
+    let (summary, result) = match output {
+        Output::Stream(stream, name) => to_stream(export, context, stream, name).await?,
+        Output::File(path) => to_file(export, context, path).await?,
+        Output::Folder(path) => to_folder(export, context, path).await?,
     };
-    let written = summary::write(job.export.summary.as_deref(), started, &report, &result);
+    let written = summary.write(export.summary.as_deref(), started, &result);
     result.and(written)
+}
+
+async fn to_stream(export: &Export, context: &mut Context, file: File, name: String) -> Outcome {
+    if export.commits.compress.is_some() {
+        return Err(Failure::usage(format!("--compress needs a file or folder, and {name} is neither")));
+    }
+    let service = Service::start(export, context, Utc::now()).await?;
+    let range = list_range(export, context, &service).await?;
+    let sink = Sink::Stream(Box::new(StreamSink::new(file, name)));
+    Ok(read_list(export, context, &service, range, sink, None).await)
+}
+
+async fn to_file(export: &Export, context: &mut Context, path: PathBuf) -> Outcome {
+    let meta = request::of_export(export, ArchiveKind::File, None);
+    let found = Destination::claim(Layout::File(path), ArchiveKind::File)?;
+    if let Some(ledger) = found.ledger() {
+        must_fit(found.layout().root(), &ledger.meta, &meta)?;
+    }
+    if found.warning() == Some(ArchiveWarning::OwnerNotKept) {
+        messages::warning(
+            &format!(
+                "owner or group of {} can't be kept: the new file belongs to you, and fewer can read it",
+                found.layout().display()
+            ),
+            Map::new(),
+        );
+    }
+    let begun = found.ledger().map_or_else(Utc::now, |ledger| ledger.meta.begun);
+    let service = Service::start(export, context, begun).await?;
+    let range = if let Some(ledger) = found.ledger() {
+        Range::of_meta(&ledger.meta)
+    } else {
+        let range = list_range(export, context, &service).await?;
+        match export.to {
+            Some(_) => range.must_be_past(service.time(export, context).await?)?,
+            None => range,
+        }
+    };
+    let codec = meta.compress;
+    let meta = ArchiveMeta { from: range.from, to: range.to, begun, ..meta };
+    // The summary has it.
+    let checksum = if export.summary.is_some() { Checksum::Sha256 } else { Checksum::Crc32 };
+    let archive = found.open(meta, WriteOptions { codec, checksum, memory: Some(MEMORY) })?;
+    let earlier = archive.complete().first().or(archive.open_files().next()).cloned();
+    let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, export.commits.commit_every)));
+    context.shutdown.allow_slow();
+    Ok(read_list(export, context, &service, range, sink, earlier).await)
+}
+
+/// The range of one list. A relative end goes by the service's clock.
+async fn list_range(export: &Export, context: &mut Context, service: &Service) -> Result<Range, Failure> {
+    if export.from.is_none() && !service.is_sandbox {
+        messages::note("note: without --from the service chooses where the list begins", Map::new());
+    }
+    let now = match export.to {
+        Some(When::Ago(_)) => service.time(export, context).await?,
+        _ => Utc::now(),
+    };
+    Range::at(now, export.from, export.to)
+}
+
+/// Reads one list to its end, from where an earlier run has got to.
+async fn read_list(
+    export: &Export,
+    context: &mut Context,
+    service: &Service,
+    range: Range,
+    sink: Sink,
+    earlier: Option<FileEntry>,
+) -> (RunSummary, Result<(), Failure>) {
+    let taken = earlier.as_ref().map_or(0, |entry| entry.events - entry.ahead.min(entry.events));
+    let taken = usize::try_from(taken).unwrap_or(usize::MAX);
+    let is_read = earlier.as_ref().is_some_and(|entry| entry.pages > 0 && entry.cursor.is_none());
+    let is_enough = export.take.is_some_and(|take| taken >= take && earlier.is_some());
+    let request = ListRequest {
+        client: service.connected.client.clone(),
+        filters: export.filters.query(),
+        range,
+        is_relative: matches!(export.from, Some(When::Ago(_))) && earlier.is_none(),
+        take: export.take,
+        taken,
+        prefetch: export.prefetch.into(),
+        is_file: matches!(sink, Sink::Archive(_)),
+    };
+    let source = if is_read || is_enough {
+        ListSource::read(request)
+    } else {
+        ListSource::new(request, earlier.and_then(|entry| entry.cursor).as_ref())
+    };
+    let driver = Driver::new(source, sink, &mut context.shutdown, &service.metrics, &service.connected);
+    let Driven { source, sink, ended, mut summary } = driver.run().await;
+    summary.range = sink.archive().map_or(range, |archive| Range::of_meta(archive.meta()));
+    summary.options = request::options(&request::of_export(export, ArchiveKind::File, None));
+    summary.is_complete &= is_read || (source.is_whole() && !is_enough);
+    let result = summary.conclude(ended);
+    (summary, result)
+}
+
+async fn to_folder(export: &Export, context: &mut Context, path: PathBuf) -> Outcome {
+    if export.from.is_none() {
+        return Err(Failure::usage("an export into a folder needs --from"));
+    }
+    if export.take.is_some() {
+        return Err(Failure::usage("--take is for one file: an export into a folder is of a whole range"));
+    }
+    let slicing = slices::slicing(export.slice.unwrap_or(SLICE));
+    let meta = request::of_export(export, ArchiveKind::Export, Some(slicing));
+    let mut found = Destination::claim(Layout::Folder(path), ArchiveKind::Export)?;
+    if let Some(ledger) = found.ledger()
+        && let Err(failure) = must_fit(found.layout().root(), &ledger.meta, &meta)
+        && !found.forget_empty()
+    {
+        return Err(failure);
+    }
+    let begun = found.ledger().map_or_else(|| seconds(Utc::now()), |ledger| ledger.meta.begun);
+    let service = Service::start(export, context, begun).await?;
+    let range = if let Some(ledger) = found.ledger() {
+        Range::of_meta(&ledger.meta)
+    } else {
+        let now = service.time(export, context).await?;
+        let range = Range::at(now, export.from, export.to)?;
+        Range { to: Some(range.to.unwrap_or(range::past(now))), ..range }.must_be_past(now)?
+    };
+    let slicing = found.ledger().map_or(meta.slicing, |ledger| ledger.meta.slicing);
+    let meta = ArchiveMeta { from: range.from, to: range.to, slicing, begun, ..meta };
+    // A range that can't be sliced is refused before anything is written.
+    let slices = slices::of(&meta, export.filters.query())?;
+    let options = WriteOptions { codec: meta.compress, checksum: Checksum::Sha256, memory: None };
+    let archive = found.open(meta, options)?;
+    let plan = Plan::new(slices, &archive);
+    context.shutdown.allow_slow();
+    Ok(read_slices(export, context, &service, archive, plan).await)
+}
+
+/// Reads and writes all slices that are left.
+async fn read_slices(
+    export: &Export,
+    context: &mut Context,
+    service: &Service,
+    archive: Archive,
+    plan: Plan,
+) -> (RunSummary, Result<(), Failure>) {
+    let (slices, done) = plan.count();
+    let was_complete = slices == done && archive.open_files().next().is_none();
+    let (range, options) = (Range::of_meta(archive.meta()), request::options(archive.meta()));
+    let lost: Vec<_> = archive.failed().filter(|slice| slice.is_beyond_retention).cloned().collect();
+    let covered = Covered::new(slices, done, range.from.zip(range.to));
+    let client = service.connected.client.clone();
+    let source = SliceSource::new(client, export.concurrency, plan, covered);
+    let codec = export.commits.compress.unwrap_or_default();
+    let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, export.commits.commit_every)));
+    let driver = Driver::new(source, sink, &mut context.shutdown, &service.metrics, &service.connected);
+    let Driven { ended, mut summary, .. } = driver.run().await;
+    for slice in lost {
+        driver::warn_of_slice(&slice);
+        summary.failed.push((slice, Code::Refused));
+    }
+    summary.is_complete &= summary.failed.is_empty();
+    let complete = summary.files.iter().filter(|file| file.is_complete()).count();
+    summary = RunSummary { options, range, was_complete, slices: Some((complete, slices)), ..summary };
+    let result = summary.conclude(ended);
+    (summary, result)
 }
 
 /// The service that an export is from.
@@ -48,17 +225,23 @@ struct Service {
 }
 
 impl Service {
-    /// A sandbox has its last event at this instant.
-    async fn start(export: &Export, until: DateTime<Utc>) -> Result<Self, Failure> {
+    /// A sandbox has its last event at the instant `until`.
+    async fn start(export: &Export, context: &mut Context, until: DateTime<Utc>) -> Result<Self, Failure> {
         let sandbox = match export.sandbox {
             Some(events) => Some(sandbox::plain(events, until).await?),
             None => None,
         };
         let connected = match &sandbox {
             Some(sandbox) => service::sandbox(sandbox, &export.connection)?,
-            None => service::service(&export.connection)?,
+            None => service::connect(&export.connection, &mut context.renewal)?,
         };
         let metrics = Metrics::start(&export.watch).await?;
         Ok(Self { connected, metrics, is_sandbox: sandbox.is_some(), _sandbox: sandbox })
+    }
+
+    async fn time(&self, export: &Export, context: &mut Context) -> Result<DateTime<Utc>, Failure> {
+        let filters = export.filters.query();
+        let time = range::service_time(&self.connected.client, &filters, &mut context.shutdown);
+        time.await.map_err(StopReason::at_start)
     }
 }

@@ -1,8 +1,8 @@
 //! `plan`: what an export into a folder would ask for. Nothing is sent.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use webex_events::{ListEvents, Slice};
 
@@ -10,12 +10,12 @@ use crate::{
     archive::Codec,
     cli::{
         self,
-        values::{Rate, When, words},
+        values::{Rate, When, time, words},
     },
-    error::{Code, Failure},
+    error::Failure,
     run::{
         names,
-        request::{Range, seconds},
+        range::{Range, seconds},
     },
     ui::{messages, progress::counted},
 };
@@ -23,12 +23,7 @@ use crate::{
 pub(crate) fn run(asked: &cli::Plan) -> Result<(), Failure> {
     let plan = Plan::of(asked, Utc::now())?;
     let text = if asked.json { plan.json() } else { plan.text() };
-    match messages::data(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Code::Output, format!("stdout can't be written: {error}")))
-        }
-        _ => Ok(()),
-    }
+    messages::data(text.as_bytes())
 }
 
 struct Plan<'a> {
@@ -41,7 +36,7 @@ impl<'a> Plan<'a> {
     fn of(asked: &'a cli::Plan, now: DateTime<Utc>) -> Result<Self, Failure> {
         let range = Range::at(now, Some(asked.from), asked.to.or(Some(When::At(seconds(now)))))?;
         let query = range.of(ListEvents::new());
-        let slices: Vec<_> = query.slices(asked.slice).map_err(|error| Failure::of(&error, None))?.collect();
+        let slices: Vec<_> = query.slices(asked.slice)?.collect();
         let requests = slices.iter().map(|slice| requests(slice, asked)).sum();
         Ok(Self { asked, slices, requests })
     }
@@ -102,10 +97,6 @@ fn requests(slice: &Slice, asked: &cli::Plan) -> u64 {
     let events = u128::from(millis) * u128::from(events.get()) / 86_400_000;
     let pages = events.div_ceil(u128::from(asked.page_size));
     u64::try_from(pages).unwrap_or(u64::MAX).max(1)
-}
-
-fn time(instant: DateTime<Utc>) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 #[cfg(test)]

@@ -11,14 +11,15 @@ use crate::{
         self,
         values::{self, Rate},
     },
+    commands::Context,
     error::{Code, Failure, chain},
-    ui::{messages, shutdown::Stop},
+    ui::messages,
 };
 
 /// How far the events of a sandbox reach back, unless it says.
 const MONTH: Days = Days::new(30);
 
-pub(crate) async fn run(asked: cli::Sandbox, mut stop: Stop) -> Result<(), Failure> {
+pub(crate) async fn run(asked: cli::Sandbox, context: &mut Context) -> Result<(), Failure> {
     if !asked.addr.ip().is_loopback() {
         return Err(Failure::usage(format!(
             "--addr {} can be seen from outside: choose a loopback address such as 127.0.0.1:0",
@@ -28,14 +29,14 @@ pub(crate) async fn run(asked: cli::Sandbox, mut stop: Stop) -> Result<(), Failu
     let sandbox = start(&asked).await?;
     // Whoever started it may not want to read this.
     let _ = messages::data(greeting(&sandbox, asked.access.oauth).as_bytes());
-    let code = stop.wait().await;
+    let code = context.shutdown.wait().await;
     Err(Failure::new(code, format!("the sandbox has served {} requests", sandbox.counts().requests)))
 }
 
 /// A sandbox with so many events up to this instant, and nothing else of note: always the same ones.
 pub(crate) async fn plain(events: u32, until: DateTime<Utc>) -> Result<Sandbox, Failure> {
     let builder = Sandbox::builder().events(size(events)).period(until - MONTH, until);
-    builder.start().await.map_err(|error| Failure::of(&error, None))
+    Ok(builder.start().await?)
 }
 
 async fn start(asked: &cli::Sandbox) -> Result<Sandbox, Failure> {

@@ -1,18 +1,20 @@
 //! `verify`: compares the files in a folder with its ledger, and with the service.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Map;
 use webex_events::ListEvents;
 
 use crate::{
     archive::{ArchiveKind, Layout, Ledger},
-    cli,
-    commands::verify::{files::FolderCheck, ranges::TimeSpan, report::VerifyReport},
+    cli::{self, values::time},
+    commands::{
+        Context,
+        verify::{files::FolderCheck, ranges::TimeSpan, report::VerifyReport},
+    },
     error::{Code, Failure},
     run::slices,
-    ui::{messages, shutdown::Stop},
+    ui::messages,
 };
 
 mod files;
@@ -26,7 +28,7 @@ const REREADS: u32 = 20;
 /// The pause before that, if the ledger is the same: a file gets its name a moment before the ledger says so.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(options: cli::Verify, stop: Stop) -> Result<(), Failure> {
+pub(crate) async fn run(options: cli::Verify, context: &mut Context) -> Result<(), Failure> {
     if options.folder.is_file() {
         return Err(Failure::usage(format!(
             "{} is a file: name a folder that an export or a follower has written",
@@ -62,6 +64,11 @@ pub(crate) async fn run(options: cli::Verify, stop: Stop) -> Result<(), Failure>
         let text = format!("not exported yet: {} to {}", time(gap.start), time(gap.end));
         messages::note(&text, Map::new());
     }
+    for slice in &state.failed {
+        let reason = if slice.is_beyond_retention { "beyond retention" } else { &slice.message };
+        let text = format!("not exported: {} to {}: {reason}", time(slice.start), time(slice.end));
+        messages::note(&text, Map::new());
+    }
     let mut report = VerifyReport {
         folder: place.display(),
         files: check.count(),
@@ -73,19 +80,13 @@ pub(crate) async fn run(options: cli::Verify, stop: Stop) -> Result<(), Failure>
         ..VerifyReport::default()
     };
     if options.against_service {
-        let compared = service::compare(&options, stop, &place, &state, &mut check).await?;
+        let compared = service::compare(&options, context, &place, &state, &mut check).await?;
         report.problems += compared.problems;
         report.not_listed = compared.not_listed;
         report.is_compared = true;
     }
     let line = report.conclude()?;
-    match messages::data(line.as_bytes()) {
-        // Whoever read along has had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => {
-            result.map_err(|error| Failure::new(Code::Output, format!("stdout can't be written: {error}")))
-        }
-    }
+    messages::data(line.as_bytes())
 }
 
 fn ledger(place: &Layout) -> Result<Ledger, Failure> {
@@ -125,8 +126,4 @@ fn problem(what: &str) {
 /// Names something that couldn't be found out.
 fn warning(what: &str) {
     messages::warning(what, Map::new());
-}
-
-fn time(instant: DateTime<Utc>) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -1,4 +1,4 @@
-//! Where an export goes, by what is there.
+//! The output that `-o` names, by what is there.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Failure},
 };
 
-/// A place to write to.
+/// An output.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Stdout, a device or a pipe, which is written as events come, and its name.
@@ -23,7 +23,7 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// What `path` is. With slices it can only be a folder. Makes nothing.
+    /// The output at `path`. With slices it can only be a folder. Makes nothing.
     pub(crate) fn of(path: &Path, has_slices: bool, has_range: bool) -> Result<Self, Failure> {
         let name = path.display().to_string();
         if is_stdout(path) {
@@ -67,7 +67,7 @@ impl Output {
 }
 
 fn unwritable(name: &str, error: &io::Error) -> Failure {
-    Failure::new(Code::Output, format!("{name} can't be written: {error}; choose another place with -o"))
+    Failure::unwritable(name, error, "choose another place with -o")
 }
 
 /// `-`, or a name that the system has for what is open already.

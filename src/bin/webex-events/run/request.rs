@@ -1,68 +1,50 @@
-//! What was asked for: in words, which later runs must repeat, and as instants, which stay as they were.
+//! The request of a run, which a later run of the same output must repeat.
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, time::Duration};
 
-use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
-use serde_json::Map;
+use chrono::Utc;
 use url::{Host, Url};
-use webex_events::ListEvents;
 
 use crate::{
     archive::{ArchiveKind, ArchiveMeta, Codec, Difference, RequestField, Slicing, StoredRequest},
-    cli::{
-        Connection, Export, Filters,
-        values::{When, words},
-    },
-    error::{Code, Failure},
-    run::next::next,
-    service::Connected,
-    ui::{messages, shutdown::Stop},
+    cli::{Connection, Export, Follow, values::words},
+    error::Failure,
 };
 
-/// Clocks that are further apart than this are worth a word.
-const APART: TimeDelta = TimeDelta::minutes(1);
+/// A request in the words of the command line, by the names of options.
+pub(crate) type Options = BTreeMap<String, String>;
 
-/// The arguments that decide what comes out, by name.
-pub(crate) type Asked = BTreeMap<String, String>;
-
-/// What an export is asked for.
-pub(crate) fn asked(export: &Export) -> Asked {
-    let mut asked = of_all(&export.filters, export.commits.compress, &export.connection);
-    let mut add = |name: &str, value: Option<String>| {
-        asked.extend(value.map(|value| (name.to_owned(), value)));
+/// The request of an export, without the instants that it means. `slicing` is that of a folder.
+pub(crate) fn of_export(export: &Export, kind: ArchiveKind, slicing: Option<Slicing>) -> ArchiveMeta {
+    let request = StoredRequest {
+        from: export.from.map(|from| from.to_string()),
+        to: export.to.map(|to| to.to_string()),
+        take: export.take.and_then(|take| u64::try_from(take).ok()),
+        service: if export.sandbox.is_some() { None } else { service(&export.connection) },
+        sandbox: export.sandbox.map(u64::from),
+        ..StoredRequest::of(&export.filters.query())
     };
-    add("--from", export.from.map(|from| from.to_string()));
-    add("--to", export.to.map(|to| to.to_string()));
-    add("--slice", export.slice.map(words));
-    if let Some(events) = export.sandbox {
-        add("--sandbox", Some(events.to_string()));
-        asked.remove("--base-url");
-    }
-    asked
+    meta(kind, request, slicing, export.commits.compress.unwrap_or_default())
 }
 
-/// What every command that writes is asked for.
-pub(crate) fn of_all(filters: &Filters, compress: Option<Codec>, connection: &Connection) -> Asked {
-    let mut asked = Asked::new();
-    let mut add = |name: &str, value: Option<String>| {
-        asked.extend(value.map(|value| (name.to_owned(), value)));
-    };
-    add("--resource", filters.resource.as_ref().map(ToString::to_string));
-    add("--type", filters.event_type.as_ref().map(ToString::to_string));
-    add("--actor-id", filters.actor_id.clone());
-    add("--compress", compress.map(|codec| codec.name().to_owned()));
-    asked.extend(of_connection(connection));
-    asked
+/// The request of a follower. `slicing` is that of a folder.
+pub(crate) fn of_follower(follow: &Follow, slicing: Option<Slicing>) -> ArchiveMeta {
+    let service = service(&follow.connection);
+    let request = StoredRequest { service, ..StoredRequest::of(&follow.filters.query()) };
+    meta(ArchiveKind::Follow, request, slicing, follow.commits.compress.unwrap_or_default())
 }
 
-/// Which service is asked.
-pub(crate) fn of_connection(connection: &Connection) -> Asked {
-    let service = connection.base_url.as_deref().map(service);
-    service.map(|service| ("--base-url".to_owned(), service)).into_iter().collect()
+fn meta(kind: ArchiveKind, request: StoredRequest, slicing: Option<Slicing>, compress: Codec) -> ArchiveMeta {
+    ArchiveMeta { kind, request, from: None, to: None, slicing, compress, begun: Utc::now() }
 }
 
-/// A service by its name. One on this machine, such as a tunnel, may be at another port each time.
-fn service(url: &str) -> String {
+/// The service that is asked, if it isn't the default. One on this machine, such as a tunnel, may be at another
+/// port each time.
+pub(crate) fn service(connection: &Connection) -> Option<String> {
+    connection.base_url.as_deref().map(service_name)
+}
+
+fn service_name(url: &str) -> String {
     let is_loopback = Url::parse(url).is_ok_and(|url| match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
@@ -72,24 +54,12 @@ fn service(url: &str) -> String {
     if is_loopback { "of this machine".to_owned() } else { url.trim_end_matches('/').to_owned() }
 }
 
-/// The request in the form that a ledger stores, without the instants that it means.
-pub(crate) fn meta(
-    kind: ArchiveKind,
-    asked: &Asked,
-    slicing: Option<Slicing>,
-    compress: Codec,
-) -> ArchiveMeta {
-    let request = StoredRequest::from_options(asked);
-    ArchiveMeta { kind, request, from: None, to: None, slicing, compress, begun: Utc::now() }
-}
-
 /// Refuses to continue an output with another request than it was begun with.
 pub(crate) fn must_fit(path: &Path, was: &ArchiveMeta, is: &ArchiveMeta) -> Result<(), Failure> {
-    let differences = was.differences(is);
+    let differences: Vec<_> = was.differences(is).iter().map(difference).collect();
     if differences.is_empty() {
         return Ok(());
     }
-    let differences: Vec<_> = differences.iter().map(difference).collect();
     Err(Failure::usage(format!(
         "{} was begun by another command: {}; give the same one again, or choose another output with -o",
         path.display(),
@@ -97,13 +67,32 @@ pub(crate) fn must_fit(path: &Path, was: &ArchiveMeta, is: &ArchiveMeta) -> Resu
     )))
 }
 
-/// A difference in the words of the command line.
+/// The options of a request.
+pub(crate) fn options(meta: &ArchiveMeta) -> Options {
+    let nothing = ArchiveMeta {
+        request: StoredRequest::default(),
+        slicing: None,
+        compress: Codec::None,
+        ..meta.clone()
+    };
+    let differences = nothing.differences(meta).into_iter();
+    differences.filter_map(|part| Some((option(&part.field), value(&part.field, &part.requested?)))).collect()
+}
+
 fn difference(difference: &Difference) -> String {
-    let option = match &difference.field {
-        RequestField::Filter(name) => match name.as_str() {
-            "actorId" => "--actor-id".to_owned(),
-            name => format!("--{name}"),
-        },
+    let option = option(&difference.field);
+    let value = |text: &Option<String>| text.as_deref().map(|text| value(&difference.field, text));
+    match (value(&difference.in_ledger), value(&difference.requested)) {
+        (Some(was), Some(is)) => format!("{option} was {was} and now is {is}"),
+        (Some(was), None) => format!("{option} {was} is missing"),
+        (None, is) => format!("{option} {} is new", is.unwrap_or_default()),
+    }
+}
+
+fn option(field: &RequestField) -> String {
+    match field {
+        RequestField::Filter(name) if name == "actorId" => "--actor-id".to_owned(),
+        RequestField::Filter(name) => format!("--{name}"),
         RequestField::From => "--from".to_owned(),
         RequestField::To => "--to".to_owned(),
         RequestField::Slice => "--slice".to_owned(),
@@ -111,109 +100,20 @@ fn difference(difference: &Difference) -> String {
         RequestField::Compress => "--compress".to_owned(),
         RequestField::Service => "--base-url".to_owned(),
         RequestField::Sandbox => "--sandbox".to_owned(),
-    };
-    let value = |value: &String| match (&difference.field, value.parse()) {
+    }
+}
+
+fn value(field: &RequestField, text: &str) -> String {
+    match (field, text.parse()) {
         (RequestField::Slice, Ok(seconds)) => words(Duration::from_secs(seconds)),
-        _ => value.clone(),
-    };
-    match (difference.in_ledger.as_ref().map(value), difference.requested.as_ref().map(value)) {
-        (Some(was), Some(is)) => format!("{option} was {was} and now is {is}"),
-        (Some(was), None) => format!("{option} {was} is missing"),
-        (None, is) => format!("{option} {} is new", is.unwrap_or_default()),
+        _ => text.to_owned(),
     }
-}
-
-/// What time it is by the service's clock, found out by asking for one event.
-pub(crate) async fn service_now(
-    connected: &Connected,
-    filters: &ListEvents,
-    stop: &mut Stop,
-) -> Result<DateTime<Utc>, Failure> {
-    let mut page = connected.client.list(filters.clone()).take(1).pages();
-    tokio::select! {
-        biased;
-        code = stop.wait() => return Err(Failure::new(code, "stopped before anything came")),
-        page = next(&mut page) => {
-            if let Some(Err(error)) = page {
-                return Err(Failure::of(&error, None));
-            }
-        }
-    }
-    let now = connected.client.service_time().ok_or_else(|| {
-        Failure::new(
-            Code::Unavailable,
-            "the service doesn't say what time it is, and without that no relative time can be told",
-        )
-    })?;
-    let ahead = Utc::now() - now;
-    if ahead.abs() > APART {
-        let (seconds, side) =
-            (ahead.abs().num_seconds(), if ahead > TimeDelta::zero() { "ahead of" } else { "behind" });
-        // One of them is wrong. If it is the service's, an empty list of the wrong days would look complete.
-        messages::warning(
-            &format!(
-                "this machine's clock is {seconds} s {side} the service's, by which it is {}: \
-                 relative times go by the service's",
-                now.to_rfc3339_opts(SecondsFormat::Secs, true)
-            ),
-            Map::new(),
-        );
-    }
-    Ok(now)
-}
-
-/// A time range, as far as it is bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
-    pub(crate) from: Option<DateTime<Utc>>,
-    pub(crate) to: Option<DateTime<Utc>>,
-}
-
-impl Range {
-    /// What the words mean at this moment: relative times count back from it, in whole seconds.
-    pub(crate) fn at(now: DateTime<Utc>, from: Option<When>, to: Option<When>) -> Result<Self, Failure> {
-        let instant = |name, when: Option<When>| {
-            let Some(when) = when else { return Ok::<_, Failure>(None) };
-            let instant = when
-                .instant(seconds(now))
-                .ok_or_else(|| Failure::usage(format!("{name} lies before all time; choose a later one")))?;
-            Ok(Some(instant))
-        };
-        let (from, to) = (instant("--from", from)?, instant("--to", to)?);
-        if let (Some(from), Some(to)) = (from, to)
-            && from >= to
-        {
-            return Err(Failure::usage(format!(
-                "--from {from} isn't before --to {to}; choose an earlier --from"
-            )));
-        }
-        Ok(Self { from, to })
-    }
-
-    pub(crate) fn of(self, mut query: ListEvents) -> ListEvents {
-        if let Some(from) = self.from {
-            query = query.from(from);
-        }
-        if let Some(to) = self.to {
-            query = query.to(to);
-        }
-        query
-    }
-}
-
-/// Rounded down, so that names of files are short and nothing is left out.
-pub(crate) fn seconds(instant: DateTime<Utc>) -> DateTime<Utc> {
-    instant.duration_trunc(TimeDelta::seconds(1)).unwrap_or(instant)
-}
-
-/// The beginning of the hour.
-pub(crate) fn hour(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let seconds = instant.timestamp();
-    DateTime::from_timestamp(seconds - seconds.rem_euclid(3600), 0)
 }
 
 #[cfg(test)]
 mod tests {
+    use webex_events::ListEvents;
+
     use super::*;
 
     #[test]
@@ -225,20 +125,21 @@ mod tests {
             ("https://api-usgov.webex.com/v1/", "https://api-usgov.webex.com/v1"),
             ("nonsense", "nonsense"),
         ] {
-            assert_eq!(service(url), name);
+            assert_eq!(service_name(url), name);
         }
+    }
+
+    fn export(query: &ListEvents, from: &str, seconds: u64) -> ArchiveMeta {
+        let request = StoredRequest { from: Some(from.to_owned()), ..StoredRequest::of(query) };
+        let slicing = Some(Slicing { seconds, is_aligned: true, margin_ms: 1 });
+        meta(ArchiveKind::Export, request, slicing, Codec::None)
     }
 
     #[test]
     fn each_difference_is_named() {
-        let meta = |pairs: &[(&str, &str)], slice| {
-            let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            let slicing = Some(Slicing { seconds: slice, is_aligned: true, margin_ms: 1 });
-            meta(ArchiveKind::Export, &pairs.collect(), slicing, Codec::None)
-        };
-        let was = meta(&[("--from", "7d"), ("--resource", "rooms")], 3600);
-        must_fit(Path::new("d"), &was, &was.clone()).unwrap();
-        let is = meta(&[("--from", "8d"), ("--type", "created")], 7200);
+        let was = export(&ListEvents::new().resource("rooms"), "7d", 3600);
+        must_fit(Path::new("d"), &was, &was).unwrap();
+        let is = export(&ListEvents::new().event_type("created"), "8d", 7200);
         let failure = must_fit(Path::new("d"), &was, &is).unwrap_err();
         for part in [
             "--from was 7d and now is 8d",
@@ -251,25 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn every_instant_has_an_hour() {
-        for (instant, expected) in [
-            ("2026-01-15T12:59:59.999Z", "2026-01-15T12:00:00Z"),
-            ("2026-01-15T12:00:00Z", "2026-01-15T12:00:00Z"),
-            ("1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z"),
-            ("0001-01-01T00:00:00.5Z", "0001-01-01T00:00:00Z"),
-            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:00:00Z"),
-        ] {
-            assert_eq!(hour(instant.parse().unwrap()), expected.parse().ok(), "{instant}");
-        }
-    }
-
-    #[test]
-    fn relative_times_are_whole_seconds_and_fixed_ones_are_malformed_record() {
-        let now = "2026-01-15T12:00:00.789Z".parse().unwrap();
-        let fixed = "2026-01-15T11:00:00.123Z".parse().unwrap();
-        let range =
-            Range::at(now, Some(When::Ago(Duration::from_secs(86_400))), Some(When::At(fixed))).unwrap();
-        assert_eq!(range, Range { from: "2026-01-14T12:00:00Z".parse().ok(), to: Some(fixed) });
-        assert!(Range::at(now, Some(When::At(fixed)), Some(When::At(fixed))).is_err());
+    fn a_request_is_told_in_options() {
+        let options = options(&export(&ListEvents::new().actor_id("me"), "7d", 3600));
+        let expected = [("--actor-id", "me"), ("--from", "7d"), ("--slice", "1h")];
+        assert_eq!(options, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 }

@@ -7,7 +7,7 @@ use webex_events::{ListEvents, Slices};
 use crate::{
     archive::{ArchiveMeta, Slicing},
     error::Failure,
-    run::request::Range,
+    run::range::Range,
 };
 
 /// The margin of a new export.
@@ -21,9 +21,9 @@ pub(crate) fn slicing(length: Duration) -> Slicing {
 /// The slices of the export that `meta` describes. They stay as they were when it was begun, so that each file keeps
 /// its range until the export is complete.
 pub(crate) fn of(meta: &ArchiveMeta, filters: ListEvents) -> Result<Slices, Failure> {
-    let range = Range { from: meta.from, to: meta.to };
+    let range = Range::of_meta(meta);
     let slicing = meta.slicing.unwrap_or_else(|| slicing(Duration::ZERO));
-    let slices = range.of(filters).slices(slicing.length()).map_err(|error| Failure::of(&error, None))?;
+    let slices = range.of(filters).slices(slicing.length())?;
     let slices = slices.margin(Duration::from_millis(slicing.margin_ms));
     Ok(match meta.from {
         Some(from) if !slicing.is_aligned => slices.aligned_to(from),

@@ -1,97 +1,262 @@
-//! `--summary`: what a run came to, as JSON. Events, bytes and files are those of all runs of the export;
-//! pages, requests, retries and waits those of this one.
+//! What a run came to: its last line, its exit code, and the file of `--summary`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{io::ErrorKind, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use webex_events::Stats;
 
 use crate::{
-    archive::{FileEntry, Stage, Totals, fs},
-    error::{Code, Failure},
-    run::request::Range,
+    archive::{FailedSlice, FileEntry, Totals},
+    error::{AGAIN, Code, Failure},
+    run::{range::Range, request::Options, stop_reason::StopReason},
+    ui::{
+        messages,
+        progress::{counted, retries},
+    },
 };
 
-/// What there is to say.
-#[derive(Debug)]
-pub(crate) struct Report {
+mod report;
+
+/// A run that has ended, in whatever way. Events, bytes and files are those of all runs of an export; pages,
+/// requests, retries and waits those of this one.
+#[derive(Debug, Default)]
+pub(crate) struct RunSummary {
     /// The arguments that decided what came out.
-    pub(crate) asked: BTreeMap<String, String>,
+    pub(crate) options: Options,
     pub(crate) range: Range,
-    pub(crate) output: String,
-    /// Whether it is the whole list.
-    pub(crate) is_complete: bool,
-    /// Of all runs.
     pub(crate) totals: Totals,
-    /// Of this run.
     pub(crate) stats: Stats,
+    pub(crate) took: Duration,
+    /// Whether everything was read.
+    pub(crate) is_complete: bool,
+    /// Whether there was nothing to do.
+    pub(crate) was_complete: bool,
     pub(crate) files: Vec<FileEntry>,
+    /// In a folder: the number of complete slices, and of all.
+    pub(crate) slices: Option<(usize, usize)>,
+    /// Slices that were set aside, in this run or for good in an earlier one.
+    pub(crate) failed: Vec<(FailedSlice, Code)>,
+    /// Of a follower: the instant up to which events are final, and the lag.
+    pub(crate) followed: Option<(DateTime<Utc>, Duration)>,
+    /// Whether a later run continues where this one has ended.
+    pub(crate) is_resumable: bool,
+    /// The name of the output, and the name under which it is as long as it isn't complete.
+    pub(crate) name: String,
+    pub(crate) part_name: String,
+    pub(crate) malformed_name: String,
 }
 
-/// Writes the summary of a run that has ended this way, if one is wanted.
-pub(crate) fn write(
-    path: Option<&Path>,
-    started: DateTime<Utc>,
-    report: &Report,
-    result: &Result<(), Failure>,
-) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    let text = format!("{:#}\n", value(started, report, result));
-    fs::write_whole(path, text.as_bytes()).map_err(|error| {
-        Failure::new(
-            Code::Output,
-            format!("{} can't be written: {error}; choose another place with --summary", path.display()),
-        )
-    })
+impl RunSummary {
+    /// Prints the last line of a run that succeeded, or says why it failed.
+    pub(crate) fn conclude(&self, ended: Result<(), StopReason>) -> Result<(), Failure> {
+        let Err(reason) = ended else {
+            return match Code::worst(self.failed.iter().map(|(_, code)| *code)) {
+                None => {
+                    self.sum_up();
+                    Ok(())
+                }
+                Some(code) => Err(Failure::new(code, self.failed_text())),
+            };
+        };
+        let progress = self.progress();
+        let has_events = self.totals.events > 0;
+        let advice = if self.is_resumable {
+            "make room and give the same command again, or choose another place with -o"
+        } else {
+            "make room, or choose another place with -o"
+        };
+        match reason {
+            StopReason::Service(error) => {
+                Err(Failure::after(&error, &progress, has_events || self.followed.is_some()))
+            }
+            // The reader has had enough.
+            StopReason::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            StopReason::Output(error) => {
+                Err(Failure::unwritable(&self.name, &error, &format!("{progress}; {advice}")))
+            }
+            StopReason::WriterGone => {
+                Err(Failure::new(Code::Output, format!("{} can't be written; {progress}", self.name)))
+            }
+            StopReason::Signal(code) if self.is_resumable && (has_events || self.followed.is_some()) => {
+                Err(Failure::new(code, format!("{progress}; {AGAIN}")))
+            }
+            StopReason::Signal(code) => Err(Failure::new(code, progress)),
+            StopReason::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// How far a run came that isn't complete.
+    fn progress(&self) -> String {
+        if let Some((settled, lag)) = self.followed {
+            return format!(
+                "{} in this run, {} {}; settled up to {}, {} s behind",
+                counted(self.stats.events, "event"),
+                if self.name == "stdout" { "to" } else { "into" },
+                self.name,
+                settled.to_rfc3339_opts(SecondsFormat::Secs, true),
+                lag.as_secs()
+            );
+        }
+        let place = match self.totals.events {
+            0 => "no event was written".to_owned(),
+            1 => format!("1 event is in {}, which isn't the whole list", self.part_name),
+            n => format!("{n} events are in {}, which isn't the whole list", self.part_name),
+        };
+        let malformed = match self.totals.malformed {
+            0 => String::new(),
+            n => format!(", {}", counted(n, "malformed item")),
+        };
+        let slices = self.slices.map_or(String::new(), |(complete, all)| {
+            format!(", {complete} of {} closed", counted(all as u64, "slice"))
+        });
+        format!("{place} ({}{malformed}{slices}{})", self.work(), self.outside())
+    }
+
+    /// Events that no file has, because of their `created`.
+    fn outside(&self) -> String {
+        match self.stats.outside {
+            0 => String::new(),
+            1 => ", 1 EVENT NOT WRITTEN: it was created outside of the slice that the service listed it for"
+                .to_owned(),
+            n => format!(
+                ", {n} EVENTS NOT WRITTEN: they were created outside of the slices that the service listed them for"
+            ),
+        }
+    }
+
+    fn failed_text(&self) -> String {
+        let (failed, (_, all)) = (self.failed.len() as u64, self.slices.unwrap_or_default());
+        let advice = if self.failed.iter().all(|(slice, _)| slice.is_beyond_retention) {
+            "the service doesn't have them any more".to_owned()
+        } else {
+            "the same command tries them again".to_owned()
+        };
+        format!("{failed} of {} can't be read; {}; {advice}", counted(all as u64, "slice"), self.progress())
+    }
+
+    /// What it took.
+    fn work(&self) -> String {
+        let (pages, requests) = (counted(self.stats.pages, "page"), counted(self.stats.requests, "request"));
+        format!("{pages}, {requests}, {}", retries(&self.stats))
+    }
+
+    fn sum_up(&self) {
+        if self.totals.malformed > 0 || self.stats.outside > 0 {
+            messages::warning(&self.text(), self.fields());
+        } else {
+            messages::note(&self.text(), self.fields());
+        }
+    }
+
+    fn text(&self) -> String {
+        let how = match (self.is_complete, self.was_complete) {
+            (true, true) => "complete already",
+            (true, false) => "complete",
+            _ => "as many as asked for",
+        };
+        let files = self
+            .slices
+            .map_or(String::new(), |(complete, _)| format!(" ({})", counted(complete as u64, "file")));
+        let mut text = format!(
+            "{how}: {} in {}{files}: {}, {}, waited {:.1} s, took {:.1} s",
+            counted(self.totals.events, "event"),
+            self.name,
+            counted(self.totals.bytes, "byte"),
+            self.work(),
+            self.stats.waited.as_secs_f64(),
+            self.took.as_secs_f64(),
+        );
+        if self.totals.duplicates > 0 {
+            text = format!("{text}, {} dropped", counted(self.totals.duplicates, "duplicate"));
+        }
+        if self.totals.partial > 0 {
+            let partial = counted(self.totals.partial, "event");
+            text = format!("{text}, {partial} with fields that the service couldn't give");
+        }
+        text.push_str(&self.outside());
+        match self.totals.malformed {
+            0 => format!("{text}, 0 malformed"),
+            n => {
+                let items = counted(n, "malformed item").to_uppercase();
+                format!("{text}, {items} not among the events: see {}", self.malformed_name)
+            }
+        }
+    }
+    fn fields(&self) -> Map<String, Value> {
+        let millis = |time: Duration| Value::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let fields = [
+            ("complete", self.is_complete.into()),
+            ("output", self.name.clone().into()),
+            ("events", self.totals.events.into()),
+            ("bytes", self.totals.bytes.into()),
+            ("pages", self.stats.pages.into()),
+            ("requests", self.stats.requests.into()),
+            ("retries", self.stats.retries.into()),
+            ("waited_ms", millis(self.stats.waited)),
+            ("took_ms", millis(self.took)),
+            ("duplicates", self.totals.duplicates.into()),
+            ("partial", self.totals.partial.into()),
+            ("malformed", json!(self.totals.malformed)),
+            ("outside", self.stats.outside.into()),
+        ];
+        fields.map(|(name, value): (_, Value)| (name.to_owned(), value)).into_iter().collect()
+    }
 }
 
-fn value(started: DateTime<Utc>, report: &Report, result: &Result<(), Failure>) -> Value {
-    let Report { totals, stats, .. } = report;
-    let why = match result {
-        Err(failure) => Value::from(failure.message.clone()),
-        Ok(()) if report.is_complete => Value::Null,
-        Ok(()) => "as many as asked for".into(),
-    };
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "started": time(started),
-        "ended": time(Utc::now()),
-        "complete": report.is_complete,
-        "why_not": why,
-        "exit_code": result.as_ref().map_or_else(|failure| failure.code as i32, |()| 0),
-        "output": report.output,
-        "asked": report.asked,
-        "range": {"from": report.range.from.map(time), "to": report.range.to.map(time)},
-        "events": totals.events,
-        "malformed": totals.malformed,
-        "duplicates_dropped": totals.duplicates,
-        "events_with_field_errors": totals.partial,
-        "events_outside": stats.outside,
-        "bytes": totals.bytes,
-        "pages": stats.pages,
-        "requests": stats.requests,
-        "retries": stats.retries,
-        "waited_seconds": stats.waited.as_secs_f64(),
-        "bytes_received": stats.bytes,
-        "files": report.files.iter().map(file).collect::<Vec<_>>(),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn file(entry: &FileEntry) -> Value {
-    json!({
-        "name": entry.name,
-        "complete": entry.stage == Stage::Complete,
-        "start": entry.start.map(time),
-        "end": entry.end.map(time),
-        "events": entry.events,
-        "malformed": entry.malformed_items(),
-        "duplicates_dropped": entry.duplicates,
-        "bytes": entry.bytes,
-        "sha256": entry.sha256,
-    })
-}
+    #[test]
+    fn malformed_items_can_not_be_overlooked() {
+        let mut summary = RunSummary {
+            totals: Totals { events: 7, bytes: 70, ..Totals::default() },
+            took: Duration::from_millis(1250),
+            is_complete: true,
+            name: "f".to_owned(),
+            malformed_name: "f.malformed".to_owned(),
+            ..RunSummary::default()
+        };
+        let text = summary.text();
+        assert!(
+            text.starts_with("complete: 7 events in f: 70 bytes") && text.ends_with("0 malformed"),
+            "{text}"
+        );
+        assert!(text.contains("took 1.2 s") && !text.contains("duplicate"), "{text}");
+        (summary.totals.malformed, summary.totals.duplicates, summary.is_complete) = (3, 1, false);
+        let text = summary.text();
+        assert!(
+            text.starts_with("as many as asked for: 7") && text.contains("1 duplicate dropped"),
+            "{text}"
+        );
+        assert!(text.contains("3 MALFORMED ITEMS") && text.ends_with("see f.malformed"), "{text}");
+    }
 
-fn time(instant: DateTime<Utc>) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    #[test]
+    fn events_outside_of_their_slices_can_not_be_overlooked() {
+        let mut summary = RunSummary { is_complete: true, name: "f".to_owned(), ..RunSummary::default() };
+        assert!(!summary.text().contains("outside") && !summary.progress().contains("outside"));
+        summary.stats.outside = 2;
+        for text in [summary.text(), summary.progress()] {
+            assert!(text.contains("2 EVENTS NOT WRITTEN: they were created outside"), "{text}");
+        }
+        assert_eq!(summary.fields()["outside"], 2);
+    }
+
+    #[test]
+    fn the_exit_code_is_that_of_the_worst_slice() {
+        let slice = |code| {
+            let (start, kind, message) = (Utc::now(), "service".to_owned(), "no".to_owned());
+            (FailedSlice { start, end: start, kind, message, is_beyond_retention: false }, code)
+        };
+        let order = [Code::Settings, Code::Refused, Code::Output, Code::Unavailable, Code::Stopped];
+        for (at, worst) in order.iter().enumerate() {
+            let failed = order[at..].iter().rev().copied().map(slice).collect();
+            let summary = RunSummary { failed, slices: Some((1, 6)), ..RunSummary::default() };
+            let failure = summary.conclude(Ok(())).unwrap_err();
+            assert_eq!(failure.code, *worst);
+            assert!(failure.message.starts_with(&format!("{} of 6 slices can't be read", 5 - at)));
+        }
+    }
 }

@@ -3,24 +3,29 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use webex_events::{Cursor, Event, Result as ListResult};
 
-use crate::archive::{Archive, FileEntry, Totals};
+use crate::{
+    archive::{Archive, FailedSlice, FileEntry, Totals},
+    run::{
+        schedule::{Commit, Schedule},
+        stop_reason::StopReason,
+    },
+};
 
 /// So many pages may wait to be written.
 const QUEUE: usize = 16;
 /// At most so many commands share a commit that is due.
 const GROUP: usize = 64;
-/// A commit writes the whole state file, which has a line for each file. Files that are finished wait so many
-/// times as long as the last commit took, so that many files cost no more than their share of the time.
-const PAUSE: u32 = 4;
 
 /// Something to be written. Commits fall between commands.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub(crate) enum Command {
         finished: Vec<FileEntry>,
         checkpoint: Value,
     },
+    /// A slice can't be read.
+    Failed(FailedSlice),
     /// The range begins at another instant than it was thought to. Before the first page.
     From(Option<DateTime<Utc>>),
     /// Time has passed.
@@ -54,41 +61,44 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(crate) struct Writer {
     commands: mpsc::Sender<Command>,
-    totals: Arc<Mutex<Totals>>,
+    totals: watch::Receiver<Totals>,
     thread: JoinHandle<(Archive, io::Result<()>)>,
 }
 
 /// The thread has ended, since it couldn't write.
 #[derive(Debug)]
-pub(crate) struct Broken;
+pub(crate) struct WriterGone;
+
+impl From<WriterGone> for StopReason {
+    fn from(_: WriterGone) -> Self {
+        Self::WriterGone
+    }
+}
 
 impl Writer {
     /// Begins to write into `store`, with a commit at least so often while there is something to commit.
     pub(crate) fn start(store: Archive, every: Duration) -> Self {
         let (sender, commands) = mpsc::channel(QUEUE);
-        let totals = Arc::new(Mutex::new(store.totals()));
-        let thread = tokio::task::spawn_blocking({
-            let totals = Arc::clone(&totals);
-            move || write(store, commands, every, &totals)
-        });
+        let (published, totals) = watch::channel(store.totals());
+        let thread = tokio::task::spawn_blocking(move || write(store, commands, every, &published));
         Self { commands: sender, totals, thread }
     }
 
-    pub(crate) async fn send(&self, command: Command) -> Result<(), Broken> {
-        self.commands.send(command).await.map_err(|_| Broken)
+    pub(crate) async fn send(&self, command: Command) -> Result<(), WriterGone> {
+        self.commands.send(command).await.map_err(|_| WriterGone)
     }
 
     /// Lets it commit what has waited long enough. It has enough to do if its queue is full.
-    pub(crate) fn tick(&self) -> Result<(), Broken> {
+    pub(crate) fn tick(&self) -> Result<(), WriterGone> {
         match self.commands.try_send(Command::Tick) {
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Broken),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(WriterGone),
             _ => Ok(()),
         }
     }
 
     /// What all files have together by now.
     pub(crate) fn totals(&self) -> Totals {
-        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.totals.borrow()
     }
 
     /// Writes and commits what it was sent. Returns the store, unless the thread has broken down.
@@ -105,33 +115,28 @@ fn write(
     mut store: Archive,
     mut commands: mpsc::Receiver<Command>,
     every: Duration,
-    totals: &Mutex<Totals>,
+    totals: &watch::Sender<Totals>,
 ) -> (Archive, io::Result<()>) {
-    let publish = |store: &Archive| *totals.lock().unwrap_or_else(PoisonError::into_inner) = store.totals();
     let mut work = || {
-        let mut committed = Instant::now();
-        let (mut ended, mut took) = (committed, Duration::ZERO);
-        let mut is_due = false;
+        let mut schedule = Schedule::new(every, Instant::now());
+        let mut has_finished = false;
         while let Some(command) = commands.blocking_recv() {
-            is_due |= apply(&mut store, command)?;
+            has_finished |= apply(&mut store, command)?;
             // Files that are finished at about the same time share a commit.
             for _ in 0..GROUP {
-                let Some(command) = is_due.then(|| commands.try_recv().ok()).flatten() else { break };
-                is_due |= apply(&mut store, command)?;
+                let Some(command) = has_finished.then(|| commands.try_recv().ok()).flatten() else { break };
+                has_finished |= apply(&mut store, command)?;
             }
-            publish(&store);
+            totals.send_replace(store.totals());
             let begun = Instant::now();
-            if begun - committed >= every {
-                store.commit()?;
-                committed = Instant::now();
-            } else if (is_due || store.has_synced()) && begun - ended >= took * PAUSE {
-                store.commit_complete()?;
-            } else {
-                continue;
+            let commit = schedule.due(begun, has_finished || store.has_synced());
+            match commit {
+                Commit::Nothing => continue,
+                Commit::Finished => store.commit_complete()?,
+                Commit::All => store.commit()?,
             }
-            is_due = false;
-            ended = Instant::now();
-            took = ended - begun;
+            schedule.made(commit, begun, Instant::now());
+            has_finished = false;
         }
         store.end()
     };
@@ -142,11 +147,11 @@ fn write(
         // There is an error to report already.
         let _ = store.salvage();
     }
-    publish(&store);
+    totals.send_replace(store.totals());
     (store, result)
 }
 
-/// Returns whether a commit is due.
+/// Returns whether a file was finished.
 fn apply(store: &mut Archive, command: Command) -> io::Result<bool> {
     match command {
         Command::Page(piece) => {
@@ -167,6 +172,10 @@ fn apply(store: &mut Archive, command: Command) -> io::Result<bool> {
             }
             store.set_checkpoint(checkpoint);
             Ok(!finished.is_empty())
+        }
+        Command::Failed(failed) => {
+            store.set_failed(failed);
+            Ok(false)
         }
         Command::From(from) => {
             store.set_from(from);

@@ -116,7 +116,7 @@ fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Res
             "--oauth-store needs the client's secret: set {CLIENT_SECRET}, or give --client-secret-file FILE"
         ))
     })?;
-    let mut oauth = OAuth::new(client_id, secret, path).map_err(|error| Failure::of(&error, None))?;
+    let mut oauth = OAuth::new(client_id, secret, path)?;
     if let Some(url) = &connection.base_url {
         oauth = oauth.base_url(url);
     }

@@ -9,10 +9,10 @@ use std::{
 use serde_json::Map;
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-use crate::{cli::LogFormat, ui::messages};
+use crate::ui::messages::{self, Format};
 
 /// Logs from now on, as much as `RUST_LOG` asks for: warnings and errors, if it doesn't.
-pub(crate) fn start(format: LogFormat) {
+pub(crate) fn start() {
     let default = if messages::is_quiet() { "error" } else { "warn" };
     let filter = filter(default).unwrap_or_else(|error| {
         messages::warning(
@@ -23,9 +23,9 @@ pub(crate) fn start(format: LogFormat) {
     });
     let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(|| Stderr);
-    match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
+    match messages::format() {
+        Format::Text => logs.init(),
+        Format::Json => logs.json().init(),
     }
 }
 

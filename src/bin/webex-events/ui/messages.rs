@@ -11,20 +11,28 @@ use chrono::{SecondsFormat, Utc};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use crate::{cli::LogFormat, error::one_line};
+use crate::error::{Failure, one_line};
+
+/// The form of what is written to stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    #[default]
+    Text,
+    Json,
+}
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
 #[derive(Debug)]
 struct Settings {
-    format: LogFormat,
+    format: Format,
     quiet: bool,
     /// Hidden, unless an export shows it.
     bar: ProgressBar,
 }
 
 /// Sets the form of what is said. Before that it is text.
-pub(crate) fn set(format: LogFormat, quiet: bool) {
+pub(crate) fn set(format: Format, quiet: bool) {
     let _ = SETTINGS.set(Settings { format, quiet, bar: ProgressBar::hidden() });
 }
 
@@ -54,11 +62,17 @@ pub(crate) fn note(message: &str, fields: Map<String, Value>) {
     }
 }
 
-/// Writes to stdout at once.
-pub(crate) fn data(bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn format() -> Format {
+    SETTINGS.get().map(|settings| settings.format).unwrap_or_default()
+}
+
+/// Writes to stdout at once. A reader that has closed it has had enough, which is no failure.
+pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::stdout(&error)),
+        _ => Ok(()),
+    }
 }
 
 /// Writes to stderr, above the progress line.
@@ -70,7 +84,7 @@ pub(crate) fn stderr(bytes: &[u8]) {
 
 /// One line, as text or in the form of the logs.
 fn line(level: &str, text: &str, message: &str, mut fields: Map<String, Value>) {
-    let json = SETTINGS.get().is_some_and(|settings| settings.format == LogFormat::Json);
+    let json = format() == Format::Json;
     let line = if json {
         fields.insert("message".to_owned(), message.into());
         let timestamp = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);

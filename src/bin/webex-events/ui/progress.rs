@@ -9,33 +9,30 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use webex_events::Stats;
 
-use crate::{
-    cli::LogFormat,
-    metrics::{Metrics, Reading},
-    service::Connected,
-    ui::messages,
+use crate::ui::{
+    eta::Covered,
+    messages::{self, Format},
 };
 
-use crate::ui::eta::Covered;
-
-/// How an export goes, on the terminal and for those who ask by `--metrics`.
+/// How a run goes, on the terminal.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
     last_page: Instant,
     created: Option<DateTime<Utc>>,
-    /// Events that came again and were dropped.
-    pub(crate) duplicates: u64,
-    watched: Option<(Metrics, Connected)>,
 }
 
 impl Progress {
     /// Shows it only where nobody is disturbed: not in a pipe, nor between events on the terminal.
-    pub(crate) fn start(format: LogFormat, events_on_stdout: bool) -> Self {
+    pub(crate) fn start(events_on_stdout: bool) -> Self {
         let bar = messages::bar();
         let in_the_way = events_on_stdout && io::stdout().is_terminal();
-        if io::stderr().is_terminal() && !messages::is_quiet() && !in_the_way && format == LogFormat::Text {
+        if io::stderr().is_terminal()
+            && !messages::is_quiet()
+            && !in_the_way
+            && messages::format() == Format::Text
+        {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
             // The cursor goes back to the start, so that a terminal's `^C` doesn't break into a second line,
             // which would leave the first standing.
@@ -45,12 +42,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         let now = Instant::now();
-        Self { bar, started: now, last_page: now, created: None, duplicates: 0, watched: None }
-    }
-
-    /// The same, told by these metrics too.
-    pub(crate) fn watched(self, metrics: &Metrics, connected: &Connected) -> Self {
-        Self { watched: Some((metrics.clone(), connected.clone())), ..self }
+        Self { bar, started: now, last_page: now, created: None }
     }
 
     /// A page was written, the last event of which was created then.
@@ -65,7 +57,6 @@ impl Progress {
         if !self.bar.is_hidden() {
             self.bar.set_message(text(stats, self.started.elapsed(), self.last_page.elapsed(), self.created));
         }
-        self.tell(stats, 0);
     }
 
     /// How slices get on.
@@ -75,7 +66,6 @@ impl Progress {
         if !self.bar.is_hidden() {
             self.bar.set_message(slices_text(stats, covered, open, remaining, self.started.elapsed()));
         }
-        self.tell(stats, open);
     }
 
     /// How a follower gets on.
@@ -84,16 +74,6 @@ impl Progress {
             let how = if is_caught_up { "caught up" } else { "catching up" };
             let events = counted(stats.events, "event");
             self.bar.set_message(format!("{how}, {} s behind, {events}, {}", lag.as_secs(), retries(stats)));
-        }
-        if let Some((metrics, connected)) = &self.watched {
-            metrics.update(|| Reading { lag: Some(lag), ..Reading::of(connected, *stats) });
-        }
-    }
-
-    fn tell(&self, stats: &Stats, open_slices: usize) {
-        if let Some((metrics, connected)) = &self.watched {
-            let duplicates = self.duplicates;
-            metrics.update(|| Reading { duplicates, open_slices, ..Reading::of(connected, *stats) });
         }
     }
 

@@ -21,17 +21,17 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Whether the program was asked to end, and by which signal.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop {
-    asked: watch::Receiver<Option<Code>>,
+pub(crate) struct Shutdown {
+    requested: watch::Receiver<Option<Code>>,
     /// Whether the work is given all the time that it takes to end, until a second signal.
     is_patient: Arc<AtomicBool>,
 }
 
-impl Stop {
+impl Shutdown {
     /// Listens from now on. Must be called within the runtime.
     pub(crate) fn listen() -> io::Result<Self> {
         let mut signals = Signals::new()?;
-        let (sender, asked) = watch::channel(None);
+        let (sender, requested) = watch::channel(None);
         let is_patient = Arc::new(AtomicBool::new(false));
         let patience = Arc::clone(&is_patient);
         tokio::spawn(async move {
@@ -51,21 +51,21 @@ impl Stop {
             messages::warning(what, Map::new());
             process::exit(code as i32);
         });
-        Ok(Self { asked, is_patient })
+        Ok(Self { requested, is_patient })
     }
 
     /// What is written is a file, which always takes more: the disk may be slow to commit it.
-    pub(crate) fn be_patient(&self) {
+    pub(crate) fn allow_slow(&self) {
         self.is_patient.store(true, Relaxed);
     }
 
-    pub(crate) fn asked(&self) -> Option<Code> {
-        *self.asked.borrow()
+    pub(crate) fn requested(&self) -> Option<Code> {
+        *self.requested.borrow()
     }
 
     /// Returns when the program is asked to end.
     pub(crate) async fn wait(&mut self) -> Code {
-        match self.asked.wait_for(Option::is_some).await.map(|code| *code) {
+        match self.requested.wait_for(Option::is_some).await.map(|code| *code) {
             Ok(Some(code)) => code,
             _ => pending().await,
         }

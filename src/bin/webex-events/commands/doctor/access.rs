@@ -119,7 +119,7 @@ fn token(first: &Result<()>, connected: &Connected) -> Verdict {
             Verdict::fail(Code::Refused, chain(error)).advise(connected.origin.cure())
         }
         Err(error @ (Error::Config(_) | Error::Store { .. })) => {
-            let failure = Failure::of(error, None);
+            let failure = Failure::from(error);
             Verdict::fail(failure.code, failure.message)
         }
         Err(error) if error.is_rate_limited() => skipped(),

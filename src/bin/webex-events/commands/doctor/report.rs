@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::{
-    cli::LogFormat,
     error::{Code, Failure, one_line},
     ui::messages,
+    ui::messages::Format,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +67,14 @@ impl Verdict {
         matches!(self.outcome, Outcome::Fail(_))
     }
 
-    fn line(&self, check: &str, format: LogFormat) -> String {
+    fn line(&self, check: &str, format: Format) -> String {
         let outcome = self.outcome.name();
         let line = match (format, &self.advice) {
-            (LogFormat::Json, advice) => {
+            (Format::Json, advice) => {
                 json!({"check": check, "outcome": outcome, "found": self.found, "advice": advice}).to_string()
             }
-            (LogFormat::Text, None) => format!("{outcome:<5} {check:<10} {}", self.found),
-            (LogFormat::Text, Some(advice)) => format!("{outcome:<5} {check:<10} {}; {advice}", self.found),
+            (Format::Text, None) => format!("{outcome:<5} {check:<10} {}", self.found),
+            (Format::Text, Some(advice)) => format!("{outcome:<5} {check:<10} {}; {advice}", self.found),
         };
         one_line(&line)
     }
@@ -83,13 +83,13 @@ impl Verdict {
 /// Tells each verdict as it comes, and remembers the failures.
 #[derive(Debug)]
 pub(super) struct Report {
-    format: LogFormat,
+    format: Format,
     checks: usize,
     failures: Vec<(&'static str, Code)>,
 }
 
 impl Report {
-    pub(super) fn new(format: LogFormat) -> Self {
+    pub(super) fn new(format: Format) -> Self {
         Self { format, checks: 0, failures: Vec::new() }
     }
 
@@ -123,23 +123,23 @@ mod tests {
     #[test]
     fn a_verdict_is_a_line_in_either_form() {
         let verdict = Verdict::ok("an hour\nfast").warn("set it");
-        assert_eq!(verdict.line("clock", LogFormat::Text), "warn  clock      an hour fast; set it");
-        assert_eq!(Verdict::ok("good").line("token", LogFormat::Text), "ok    token      good");
+        assert_eq!(verdict.line("clock", Format::Text), "warn  clock      an hour fast; set it");
+        assert_eq!(Verdict::ok("good").line("token", Format::Text), "ok    token      good");
         assert_eq!(
-            Verdict::fail(Code::Refused, "bad").line("token", LogFormat::Json),
+            Verdict::fail(Code::Refused, "bad").line("token", Format::Json),
             r#"{"advice":null,"check":"token","found":"bad","outcome":"fail"}"#
         );
     }
 
     #[test]
     fn the_first_failure_gives_the_exit_code() {
-        let mut report = Report::new(LogFormat::Text);
+        let mut report = Report::new(Format::Text);
         report.add("settings", &Verdict::ok("good").warn("but"));
         report.add("token", &Verdict::fail(Code::Refused, "bad"));
         report.add("access", &Verdict::skip("no"));
         report.add("output", &Verdict::fail(Code::Output, "full"));
         let failure = report.end().unwrap_err();
         assert_eq!(failure, Failure::new(Code::Refused, "2 of 4 checks failed: token, output"));
-        assert_eq!(Report::new(LogFormat::Text).end(), Ok(()));
+        assert_eq!(Report::new(Format::Text).end(), Ok(()));
     }
 }

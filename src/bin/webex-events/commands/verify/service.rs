@@ -6,25 +6,26 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
 use webex_events::{Checkpoint, Client, Error, ListEvents, Page, Slice, SliceItem, sandbox::Sandbox};
 
 use super::{
     files::{self, FolderCheck},
     problem,
     ranges::{TimeSpan, find, runs},
-    time, warning,
+    warning,
 };
 use crate::{
     archive::{ArchiveKind, ArchiveMeta, FileEntry, Layout, Ledger},
-    cli,
-    commands::sandbox,
+    cli::{self, values::time},
+    commands::{Context, sandbox},
     error::{Code, Failure},
     run::{
-        next::next,
-        request::{self, Range},
+        range::{Range, hour},
+        request,
     },
-    service,
-    ui::shutdown::Stop,
+    service::{self, Renewal},
+    ui::shutdown::Shutdown,
 };
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -42,19 +43,19 @@ pub(super) struct Compared {
 /// Lists the ranges of all files again, and compares ids both ways.
 pub(super) async fn compare(
     options: &cli::Verify,
-    mut stop: Stop,
+    context: &mut Context,
     place: &Layout,
     state: &Ledger,
     check: &mut FolderCheck,
 ) -> Result<Compared, Failure> {
-    let (client, _sandbox) = client(options, place, state).await?;
+    let (client, _sandbox) = client(options, place, state, &mut context.renewal).await?;
     let bounds = Range::at(Utc::now(), options.from, options.to)?;
     let mut comparison = Comparison::new(state, bounds, place, check)?;
     let mut ranges = comparison.all();
     // First each run of adjacent files as one range, because a list that has the same seams as the export
     // would lack the same events. Then the files of the runs that can't be listed, each by itself.
     while !ranges.is_empty() {
-        ranges = comparison.list(&client, options, &mut stop, ranges).await?;
+        ranges = comparison.list(&client, options, &mut context.shutdown, ranges).await?;
     }
     Ok(comparison.conclude(place, state))
 }
@@ -126,7 +127,7 @@ impl<'a> Comparison<'a> {
         &mut self,
         client: &Client,
         options: &cli::Verify,
-        stop: &mut Stop,
+        shutdown: &mut Shutdown,
         ranges: Vec<std::ops::Range<usize>>,
     ) -> Result<Vec<std::ops::Range<usize>>, Failure> {
         let mut by_slice = HashMap::new();
@@ -140,8 +141,8 @@ impl<'a> Comparison<'a> {
         loop {
             let item = tokio::select! {
                 biased;
-                code = stop.wait() => return Err(Failure::new(code, "stopped before everything was compared")),
-                item = next(&mut stream) => item,
+                code = shutdown.wait() => return Err(Failure::new(code, "stopped before everything was compared")),
+                item = stream.next() => item,
             };
             match item {
                 None => return Ok(remaining),
@@ -152,7 +153,7 @@ impl<'a> Comparison<'a> {
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
-                    let failure = Failure::of(&error, None);
+                    let failure = Failure::from(&error);
                     if stops_everything(&error, stream.stats().pages) {
                         return Err(failure);
                     }
@@ -177,7 +178,7 @@ impl<'a> Comparison<'a> {
         let start = first.start.checked_sub_signed(MARGIN).unwrap_or(first.start);
         let start = self.earliest.map_or(start, |earliest| start.max(earliest).min(first.start));
         let query = self.query.clone().from(start).to(last.end);
-        let slices = query.slices(Duration::MAX).map_err(|error| Failure::of(&error, None))?;
+        let slices = query.slices(Duration::MAX)?;
         Ok(slices.aligned_to(start).next())
     }
 
@@ -274,9 +275,9 @@ fn spans(state: &Ledger) -> Vec<(TimeSpan, Option<&FileEntry>)> {
     let by_start: HashMap<_, _> = files.into_iter().map(|(span, entry)| (span.start, entry)).collect();
     let settled = || {
         let checkpoint = serde_json::from_value::<Checkpoint>(state.checkpoint.clone()?).ok()?;
-        request::hour(checkpoint.settled())
+        hour(checkpoint.settled())
     };
-    let (Some(mut start), Some(end)) = (state.meta.from.and_then(request::hour), settled()) else {
+    let (Some(mut start), Some(end)) = (state.meta.from.and_then(hour), settled()) else {
         return Vec::new();
     };
     let mut hours = Vec::new();
@@ -299,6 +300,7 @@ async fn client(
     options: &cli::Verify,
     place: &Layout,
     state: &Ledger,
+    renewal: &mut Renewal,
 ) -> Result<(Client, Option<Sandbox>), Failure> {
     let was = &state.meta.request;
     if let Some(events) = was.sandbox.and_then(|events| u32::try_from(events).ok()) {
@@ -306,13 +308,12 @@ async fn client(
         let client = service::sandbox(&sandbox, &options.connection)?.client;
         return Ok((client, Some(sandbox)));
     }
-    let is = request::of_connection(&options.connection);
-    if was.service.as_ref() != is.get("--base-url") {
+    if was.service != request::service(&options.connection) {
         let name = was.service.clone().unwrap_or_else(|| "the default".to_owned());
         return Err(Failure::usage(format!(
             "{} was exported from another service ({name}): give its --base-url",
             place.display()
         )));
     }
-    Ok((service::service(&options.connection)?.client, None))
+    Ok((service::connect(&options.connection, renewal)?.client, None))
 }

@@ -13,31 +13,50 @@ const CHUNK: usize = 256 << 10;
 
 /// A buffered writer that knows which lines have got through whole.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(super) struct Lines {
     file: File,
     buffer: Vec<u8>,
     buffered: u64,
     written: u64,
     bytes: u64,
+    is_broken: bool,
 }
 
 impl Lines {
-    pub(crate) fn new(file: File) -> Self {
-        Self { file, buffer: Vec::with_capacity(CHUNK + CHUNK / 4), buffered: 0, written: 0, bytes: 0 }
+    pub(super) fn new(file: File) -> Self {
+        Self {
+            file,
+            buffer: Vec::with_capacity(CHUNK + CHUNK / 4),
+            buffered: 0,
+            written: 0,
+            bytes: 0,
+            is_broken: false,
+        }
     }
 
     /// Adds JSON text as a line.
-    pub(crate) fn push(&mut self, json: &str) -> io::Result<()> {
+    pub(super) fn push(&mut self, json: &str) -> io::Result<()> {
         self.buffer.extend_from_slice(single_line(json).as_bytes());
         self.buffer.push(b'\n');
         self.buffered += 1;
         if self.buffer.len() < CHUNK { Ok(()) } else { self.flush() }
     }
 
+    /// Adds the end of a line, without counting one.
+    pub(super) fn end_line(&mut self) {
+        self.buffer.push(b'\n');
+    }
+
+    /// Whether a write has failed, so that the last line may not have its end.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
     /// Writes what is buffered. What can't be written is given up.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         let lines = mem::take(&mut self.buffered);
         let result = self.file.write_all(&self.buffer);
+        self.is_broken |= result.is_err();
         if result.is_ok() {
             self.written += lines;
             self.bytes += self.buffer.len() as u64;
@@ -47,16 +66,16 @@ impl Lines {
     }
 
     /// How many lines have got through.
-    pub(crate) const fn written(&self) -> u64 {
+    pub(super) const fn written(&self) -> u64 {
         self.written
     }
 
     /// How many bytes these have.
-    pub(crate) const fn bytes(&self) -> u64 {
+    pub(super) const fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(crate) const fn file(&self) -> &File {
+    pub(super) const fn file(&self) -> &File {
         &self.file
     }
 }

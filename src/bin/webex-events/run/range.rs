@@ -1,0 +1,205 @@
+//! A time range, and the service's time, by which relative bounds are fixed.
+
+use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
+use futures_util::StreamExt;
+use serde_json::Map;
+use webex_events::{Client, ListEvents};
+
+use crate::{
+    archive::ArchiveMeta,
+    cli::values::When,
+    error::{Code, Failure},
+    run::stop_reason::StopReason,
+    ui::{messages, shutdown::Shutdown},
+};
+
+/// Clocks that differ by more than this are worth a warning.
+const APART: TimeDelta = TimeDelta::minutes(1);
+/// The service's time is known to the second, and to the time that a response took.
+const UNCERTAIN: TimeDelta = TimeDelta::seconds(2);
+/// A `Date` that this machine's clock doesn't support is believed after three responses.
+const RESPONSES: u32 = 3;
+
+/// The time range of a slice: its start, and its exclusive end.
+pub(crate) type Span = (DateTime<Utc>, DateTime<Utc>);
+
+/// A time range. A bound that is `None` is left to the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) from: Option<DateTime<Utc>>,
+    pub(crate) to: Option<DateTime<Utc>>,
+}
+
+impl Range {
+    /// The range that the arguments mean at this moment. Relative times count back from it, in whole seconds.
+    pub(crate) fn at(now: DateTime<Utc>, from: Option<When>, to: Option<When>) -> Result<Self, Failure> {
+        let instant = |name, when: Option<When>| {
+            let Some(when) = when else { return Ok::<_, Failure>(None) };
+            let instant = when
+                .instant(seconds(now))
+                .ok_or_else(|| Failure::usage(format!("{name} lies before all time; choose a later one")))?;
+            Ok(Some(instant))
+        };
+        let (from, to) = (instant("--from", from)?, instant("--to", to)?);
+        if let (Some(from), Some(to)) = (from, to)
+            && from >= to
+        {
+            return Err(Failure::usage(format!(
+                "--from {from} isn't before --to {to}; choose an earlier --from"
+            )));
+        }
+        Ok(Self { from, to })
+    }
+
+    /// The range that a ledger has.
+    pub(crate) fn of_meta(meta: &ArchiveMeta) -> Self {
+        Self { from: meta.from, to: meta.to }
+    }
+
+    /// Refuses a range of which some lies in the future: events would be missing from what looks complete.
+    pub(crate) fn must_be_past(self, now: DateTime<Utc>) -> Result<Self, Failure> {
+        if let Some(to) = self.to
+            && to > now + UNCERTAIN
+        {
+            return Err(Failure::usage(format!(
+                "--to {to} lies in the future: for the service it is {}; leave --to out to export up to now",
+                seconds(now)
+            )));
+        }
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from >= to
+        {
+            return Err(Failure::usage(format!(
+                "--from {from} isn't in the past: for the service it is {}; choose an earlier --from",
+                seconds(now)
+            )));
+        }
+        Ok(self)
+    }
+
+    /// `query`, restricted to this range.
+    pub(crate) fn of(self, mut query: ListEvents) -> ListEvents {
+        if let Some(from) = self.from {
+            query = query.from(from);
+        }
+        if let Some(to) = self.to {
+            query = query.to(to);
+        }
+        query
+    }
+}
+
+/// The service's time, found out by listing one event, and again until the time is certain.
+pub(crate) async fn service_time(
+    client: &Client,
+    filters: &ListEvents,
+    shutdown: &mut Shutdown,
+) -> Result<DateTime<Utc>, StopReason> {
+    for _ in 0..RESPONSES {
+        let mut page = client.list(filters.clone()).take(1).pages();
+        tokio::select! {
+            biased;
+            code = shutdown.wait() => return Err(StopReason::Signal(code)),
+            page = page.next() => {
+                if let Some(Err(error)) = page {
+                    return Err(StopReason::Service(error));
+                }
+            }
+        }
+        if let Some(now) = client.service_time() {
+            warn_of_clocks(now);
+            return Ok(now);
+        }
+    }
+    Err(StopReason::Failed(Failure::new(
+        Code::Unavailable,
+        "the service doesn't tell its time, or its responses disagree, so the range can't be fixed; \
+         give --from and --to as dates, or run it again later",
+    )))
+}
+
+/// The last instant that is past for the service and for this machine: if one of the clocks is ahead, events
+/// up to its time would be taken for complete.
+pub(crate) fn past(service: DateTime<Utc>) -> DateTime<Utc> {
+    seconds(service.min(Utc::now()))
+}
+
+fn warn_of_clocks(now: DateTime<Utc>) {
+    let ahead = Utc::now() - now;
+    if ahead.abs() > APART {
+        let (seconds, side) =
+            (ahead.abs().num_seconds(), if ahead > TimeDelta::zero() { "ahead of" } else { "behind" });
+        // One of them is wrong. If it is the service's, an empty list of the wrong days would look complete.
+        messages::warning(
+            &format!(
+                "this machine's clock is {seconds} s {side} the service's, by which it is {}: \
+                 relative times go by the service's",
+                now.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+            Map::new(),
+        );
+    }
+}
+
+/// The time by which this machine's clock is ahead of the service's, if that is more than is uncertain.
+pub(crate) fn ahead_of(client: &Client) -> Option<TimeDelta> {
+    let ahead = Utc::now() - client.service_time()?;
+    (ahead > UNCERTAIN).then_some(ahead)
+}
+
+/// Rounded down to the second, so that names of files are short and nothing is left out.
+pub(crate) fn seconds(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant.duration_trunc(TimeDelta::seconds(1)).unwrap_or(instant)
+}
+
+/// The beginning of the hour.
+pub(crate) fn hour(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let seconds = instant.timestamp();
+    DateTime::from_timestamp(seconds - seconds.rem_euclid(3600), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_instant_has_an_hour() {
+        for (instant, expected) in [
+            ("2026-01-15T12:59:59.999Z", "2026-01-15T12:00:00Z"),
+            ("2026-01-15T12:00:00Z", "2026-01-15T12:00:00Z"),
+            ("1969-12-31T23:30:00Z", "1969-12-31T23:00:00Z"),
+            ("0001-01-01T00:00:00.5Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:00:00Z"),
+        ] {
+            assert_eq!(hour(instant.parse().unwrap()), expected.parse().ok(), "{instant}");
+        }
+    }
+
+    #[test]
+    fn relative_times_are_whole_seconds_and_fixed_ones_are_kept() {
+        let now = "2026-01-15T12:00:00.789Z".parse().unwrap();
+        let fixed = "2026-01-15T11:00:00.123Z".parse().unwrap();
+        let range =
+            Range::at(now, Some(When::Ago(Duration::from_secs(86_400))), Some(When::At(fixed))).unwrap();
+        assert_eq!(range, Range { from: "2026-01-14T12:00:00Z".parse().ok(), to: Some(fixed) });
+        assert!(Range::at(now, Some(When::At(fixed)), Some(When::At(fixed))).is_err());
+    }
+
+    #[test]
+    fn a_range_that_ends_in_the_future_is_refused() {
+        let now: DateTime<Utc> = "2026-01-15T12:00:00Z".parse().unwrap();
+        let range = |seconds| Range { from: None, to: Some(now + TimeDelta::seconds(seconds)) };
+        assert!(range(2).must_be_past(now).is_ok(), "as uncertain as the time is");
+        let failure = range(3).must_be_past(now).unwrap_err();
+        assert!(failure.code == Code::Usage && failure.message.contains("in the future"));
+    }
+
+    #[test]
+    fn what_is_past_is_past_by_both_clocks() {
+        let now = Utc::now();
+        assert!(past(now + TimeDelta::hours(1)) <= Utc::now());
+        assert_eq!(past(now - TimeDelta::hours(1)), seconds(now - TimeDelta::hours(1)));
+    }
+}

@@ -1,0 +1,102 @@
+//! The archive, behind the thread that writes it.
+
+use std::{io, time::Duration};
+
+use serde_json::json;
+
+use super::hours::Hours;
+use crate::{
+    archive::{Archive, Codec, FailedSlice, FileEntry, Layout, Totals},
+    run::{
+        names,
+        range::Span,
+        source::Step,
+        stop_reason::StopReason,
+        writer::{Command, Piece, Writer},
+    },
+};
+
+#[derive(Debug)]
+pub(crate) struct ArchiveSink {
+    layout: Layout,
+    codec: Codec,
+    hours: Hours,
+    /// Until the end.
+    writer: Option<Writer>,
+    /// From the end on.
+    archive: Option<Archive>,
+    totals: Totals,
+}
+
+impl ArchiveSink {
+    pub(crate) fn new(archive: Archive, codec: Codec, commit_every: Duration) -> Self {
+        let (layout, totals) = (archive.layout().clone(), archive.totals());
+        let hours = Hours::new(archive.open_files().cloned());
+        let writer = Some(Writer::start(archive, commit_every));
+        Self { layout, codec, hours, writer, archive: None, totals }
+    }
+
+    pub(super) async fn write(&mut self, step: Step) -> Result<(), StopReason> {
+        let command = match step {
+            Step::Page { span, page, is_anew } => {
+                let (file, cursor) = (self.file(span), page.cursor().cloned());
+                Command::Page(Box::new(Piece { file, items: page.items, cursor, anew: is_anew }))
+            }
+            Step::Finished { span } => Command::Finish(Box::new(self.file(span))),
+            Step::From(from) => Command::From(from),
+            Step::Round { items, checkpoint } => {
+                let sorted = self.hours.sort(items, &checkpoint, self.codec);
+                let (files, finished) = sorted.map_err(StopReason::Output)?;
+                Command::Round { files, finished, checkpoint: json!(checkpoint) }
+            }
+        };
+        self.send(command).await
+    }
+
+    pub(super) async fn set_aside(&mut self, slice: &FailedSlice) -> Result<(), StopReason> {
+        self.send(Command::Failed(slice.clone())).await
+    }
+
+    pub(super) fn tick(&self) -> Result<(), StopReason> {
+        self.writer.as_ref().map_or(Ok(()), |writer| writer.tick().map_err(StopReason::from))
+    }
+
+    pub(super) async fn end(&mut self) -> io::Result<()> {
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        self.totals = writer.totals();
+        let (archive, result) = writer.end().await;
+        if let Some(archive) = &archive {
+            self.totals = archive.totals();
+        }
+        self.archive = archive;
+        result
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.writer.as_ref().map_or(self.totals, Writer::totals)
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The archive, once it has ended.
+    pub(crate) fn archive(&self) -> Option<&Archive> {
+        self.archive.as_ref()
+    }
+
+    async fn send(&self, command: Command) -> Result<(), StopReason> {
+        match &self.writer {
+            Some(writer) => Ok(writer.send(command).await?),
+            None => Err(StopReason::WriterGone),
+        }
+    }
+
+    /// The file of a slice, or the one file.
+    fn file(&self, span: Option<Span>) -> FileEntry {
+        match span {
+            Some((start, end)) => names::entry(start, end, self.codec),
+            None => FileEntry::new(self.layout.file_name(), None),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The checkpoint of a follower that writes to standard output.
+
+use std::{io, path::PathBuf};
+
+use serde_json::json;
+use webex_events::Checkpoint;
+
+use crate::{
+    archive::{ArchiveMeta, FileEntry, FileLock, Ledger, Stage},
+    error::{Code, Failure},
+};
+
+/// The name of the one entry, which says whether the last line was completed.
+const STDOUT: &str = "stdout";
+
+#[derive(Debug)]
+pub(crate) struct CheckpointFile {
+    path: PathBuf,
+    meta: ArchiveMeta,
+    stored: Option<Checkpoint>,
+    may_be_within_a_line: bool,
+    /// Held while this process writes.
+    _lock: FileLock,
+}
+
+impl CheckpointFile {
+    /// The file at `path`, in which an earlier run has left `old`.
+    pub(crate) fn new(path: PathBuf, lock: FileLock, meta: ArchiveMeta, old: Option<&Ledger>) -> Self {
+        let may_be_within_a_line = old.is_some_and(|state| !is_complete(state));
+        Self { path, meta, stored: None, may_be_within_a_line, _lock: lock }
+    }
+
+    /// Whether the run before this one may have been stopped in the middle of a line.
+    pub(super) fn may_be_within_a_line(&self) -> bool {
+        self.may_be_within_a_line
+    }
+
+    /// Stores the checkpoint from which this run starts, and that lines may be incomplete from now on.
+    pub(super) fn open(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+        self.store(checkpoint).map_err(|error| {
+            Failure::new(
+                Code::Output,
+                format!("{} can't be written: {error}; choose another --checkpoint", self.path.display()),
+            )
+        })
+    }
+
+    pub(super) fn store(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        self.write(checkpoint, Stage::Open)?;
+        self.stored = Some(checkpoint.clone());
+        Ok(())
+    }
+
+    /// Stores that the last line was completed.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        match self.stored.take() {
+            Some(checkpoint) => self.write(&checkpoint, Stage::Complete),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&self, checkpoint: &Checkpoint, stage: Stage) -> io::Result<()> {
+        let entry = FileEntry { stage, ..FileEntry::new(STDOUT, None) };
+        let (meta, checkpoint) = (self.meta.clone(), Some(json!(checkpoint)));
+        Ledger { meta, checkpoint, failed: Vec::new(), files: vec![entry] }.write(&self.path)
+    }
+}
+
+/// Whether the last line that was written to standard output has its end.
+fn is_complete(state: &Ledger) -> bool {
+    state.files.iter().any(|entry| entry.name == STDOUT && entry.stage == Stage::Complete)
+}

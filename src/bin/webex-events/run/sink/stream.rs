@@ -1,0 +1,125 @@
+//! Standard output, a device or a pipe.
+
+use std::{fs::File, io};
+
+use serde_json::{Map, json};
+use webex_events::{Checkpoint, Error, Event, Result as ListResult};
+
+use super::{checkpoint::CheckpointFile, lines::Lines, pipe::Pipe};
+use crate::{
+    archive::{Totals, malformed_record},
+    error::Failure,
+    run::source::Step,
+    ui::messages,
+};
+
+#[derive(Debug)]
+pub(crate) struct StreamSink {
+    lines: Lines,
+    name: String,
+    pipe: Pipe,
+    totals: Totals,
+    /// The number of pages or rounds.
+    pages: u64,
+    checkpoint: Option<CheckpointFile>,
+}
+
+impl StreamSink {
+    pub(crate) fn new(file: File, name: String) -> Self {
+        let pipe = Pipe::of(&file);
+        Self { lines: Lines::new(file), name, pipe, totals: Totals::default(), pages: 0, checkpoint: None }
+    }
+
+    /// The same, with the checkpoint of a follower, which is stored at once.
+    pub(crate) fn with_checkpoint(
+        mut self,
+        mut file: CheckpointFile,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, Failure> {
+        file.open(checkpoint)?;
+        if file.may_be_within_a_line() {
+            // Ends the line in the middle of which an earlier run may have been stopped.
+            self.lines.end_line();
+        }
+        self.checkpoint = Some(file);
+        Ok(self)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn keeps_checkpoint(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
+    pub(super) fn write(&mut self, step: Step) -> io::Result<()> {
+        match step {
+            Step::Page { page, .. } => self.items(page),
+            Step::Finished { .. } => {
+                self.flush()?;
+                sync(self.lines.file())
+            }
+            Step::From(_) => Ok(()),
+            Step::Round { items, checkpoint } => {
+                self.items(items)?;
+                self.flush()?;
+                // After a kill some events may come again, and none is lost.
+                if let Some(file) = &mut self.checkpoint {
+                    sync(self.lines.file())?;
+                    file.store(&checkpoint)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.lines.flush()
+    }
+
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.flush()?;
+        match &mut self.checkpoint {
+            Some(file) if !self.lines.is_broken() => {
+                sync(self.lines.file())?;
+                file.close()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn closed(&self) {
+        self.pipe.closed().await;
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals { events: self.lines.written(), bytes: self.lines.bytes(), ..self.totals }
+    }
+
+    fn items(&mut self, items: impl IntoIterator<Item = ListResult<Event>>) -> io::Result<()> {
+        self.pages += 1;
+        for item in items {
+            match item {
+                Ok(event) => {
+                    self.lines.push(event.raw())?;
+                    // Errors that can't be read are errors too.
+                    self.totals.partial +=
+                        u64::from(event.errors().map_or(true, |errors| !errors.is_empty()));
+                }
+                Err(Error::Item(item)) => {
+                    let entry = malformed_record(self.pages, &item);
+                    messages::warning(&format!("an item that isn't an event: {}", json!(entry)), entry);
+                    self.totals.malformed += 1;
+                }
+                Err(error) => messages::warning(&format!("an item can't be read: {error}"), Map::new()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Brings a regular file to disk; there is nothing to bring of a pipe or a device.
+fn sync(file: &File) -> io::Result<()> {
+    if file.metadata().is_ok_and(|metadata| metadata.is_file()) { file.sync_all() } else { Ok(()) }
+}

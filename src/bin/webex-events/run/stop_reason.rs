@@ -1,0 +1,33 @@
+//! The reasons for which a run ends before everything was read.
+
+use std::io;
+
+use webex_events::Error;
+
+use crate::error::{Code, Failure};
+
+#[derive(Debug)]
+pub(crate) enum StopReason {
+    /// An error of the service that the run doesn't survive.
+    Service(Error),
+    /// The output can't be written.
+    Output(io::Error),
+    /// The writer has ended, and tells the reason when it is asked for its result.
+    WriterGone,
+    Signal(Code),
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl StopReason {
+    /// The failure of a run that ended before anything was read.
+    pub(crate) fn at_start(self) -> Failure {
+        match self {
+            Self::Service(error) => Failure::from(error),
+            Self::Output(error) => Failure::new(Code::Output, error),
+            Self::WriterGone => Failure::new(Code::Output, "the output can't be written"),
+            Self::Signal(code) => Failure::new(code, "stopped before anything came"),
+            Self::Failed(failure) => failure,
+        }
+    }
+}
