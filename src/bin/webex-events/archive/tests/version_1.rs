@@ -10,7 +10,7 @@ fn is_part(name: &str) -> bool {
 /// A copy of one of the archives.
 fn copy(name: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/archive-1").join(name);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/fixtures/archive-1").join(name);
     for entry in fs::read_dir(fixture).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap().replace(".open", ".part");
