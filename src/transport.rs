@@ -42,7 +42,7 @@ pub(crate) struct Transport {
     read_timeout: Duration,
     attempt_timeout: Duration,
     max_page_bytes: usize,
-    /// Where the buffers of bodies come from.
+    /// The buffers of bodies.
     pub(crate) buffers: Arc<BufferPool>,
 }
 

@@ -1,4 +1,4 @@
-//! Where secrets may be sent: `https`, and this very machine.
+//! The URLs to which secrets may be sent: `https`, and loopback hosts.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use crate::error::{Error, Result};
 
-/// A URL to which secrets may be sent; `name` is what it is called in errors.
+/// Parses a URL to which secrets may be sent; errors call it `name`.
 pub(crate) fn trusted_url(name: &str, text: &str) -> Result<Url> {
     let refuse = |reason: &str| Err(Error::config(format!("the {name} {reason}")));
     let Ok(url) = Url::parse(text) else {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_has_a_home_and_no_other() {
+    fn secrets_are_for_https_and_loopback_hosts_alone() {
         for url in [
             "https://webexapis.com/v1",
             "https://api-usgov.webex.com/v1/",

@@ -8,7 +8,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
-/// What is wrong with a body.
+/// A fault of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyFault {
     /// It exceeds the limit.

@@ -131,7 +131,7 @@ impl Body {
     }
 }
 
-/// What both clients have in common. The decoders are off even where another crate turns their features on.
+/// The settings that both clients have in common. The decoders are off even where another crate turns their features on.
 fn client(settings: &Settings) -> Result<reqwest::ClientBuilder> {
     let client = reqwest::Client::builder()
         .connect_timeout(settings.connect_timeout.unwrap_or(Duration::from_secs(10)))

@@ -196,6 +196,10 @@ fn a_builder_takes_every_setting() {
     let _: EventStream = clone.list(ListEvents::new());
     sends(clone.get("id"));
     let _: fn(ClientBuilder, &[u8]) -> ClientBuilder = |builder, pem| builder.root_certificate(pem);
+    let _: fn(ClientBuilder, &[u8]) -> ClientBuilder = |builder, pem| builder.client_identity(pem);
+    let _: fn() -> Result<Client> = Client::from_env;
+    sends(async { clone.get_json::<Event>("events/id").await });
+    let _: &str = webex_events::FEDRAMP_BASE_URL;
     let _: fn(&Client, &Cursor) -> EventStream = Client::resume;
     let _: Option<DateTime<Utc>> = clone.service_time();
     let _: BTreeMap<u16, u64> = clone.answers();
