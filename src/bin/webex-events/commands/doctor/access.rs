@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use futures_core::Stream;
-use webex_events::{Client, Error, ListEvents, Result};
+use webex_events::{Client, Error, ListEvents, Result, TransportErrorKind};
 
 use crate::{
     commands::doctor::{
@@ -69,10 +69,8 @@ fn service(url: &str, first: &Result<()>, took: Duration) -> Verdict {
     let answers = || Verdict::ok(format!("{url} answered in {} ms", took.as_millis()));
     let Err(error) = first else { return answers() };
     match error {
-        Error::Transport(_) => {
-            let found = chain(error);
-            let advice = way(&found);
-            Verdict::fail(Code::Unavailable, found).advise(advice)
+        Error::Transport(transport) => {
+            Verdict::fail(Code::Unavailable, chain(error)).advise(advice(transport.kind()))
         }
         Error::Decode(_) => Verdict::fail(Code::Unavailable, chain(error))
             .advise("something else than the service may have answered: check --base-url and --proxy"),
@@ -92,24 +90,21 @@ fn is_about_the_user(error: &Error) -> bool {
         || matches!(error, Error::Config(_) | Error::Store { .. })
 }
 
-/// What to do, by where on the way it failed.
-fn way(found: &str) -> &'static str {
-    let found = found.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| found.contains(word));
-    if says(&["dns", "lookup"]) {
-        "its name isn't known here: check --base-url and the name server, or give a --proxy"
-    } else if says(&["certificate", "unknownissuer"]) {
-        "where a network inspects TLS, give its certificate with --root-certificate"
-    } else if says(&["corrupt message", "handshake", "alert"]) {
-        "something that doesn't speak TLS as it should: check --base-url and --proxy"
-    } else if says(&["tunnel", "proxy"]) {
-        "check --proxy, or the proxy in the environment"
-    } else if says(&["refused"]) {
-        "nothing listens there: check --base-url and --proxy"
-    } else if says(&["timed out", "timeout", "unreachable"]) {
-        "a firewall may be in between: check --base-url, or give a --proxy"
-    } else {
-        "check the network, --base-url and --proxy"
+/// The advice for each kind of failed connection.
+fn advice(kind: TransportErrorKind) -> &'static str {
+    match kind {
+        TransportErrorKind::Dns => {
+            "the name of the host is unknown: check --base-url and the name server, or give a --proxy"
+        }
+        TransportErrorKind::Tls => {
+            "check --base-url and --proxy; if a network inspects TLS, give its certificate with --root-certificate"
+        }
+        TransportErrorKind::Proxy => "check --proxy, or the proxy in the environment",
+        TransportErrorKind::Refused => "nothing listens there: check --base-url and --proxy",
+        TransportErrorKind::TimedOut => {
+            "a firewall may block the connection: check --base-url, or give a --proxy"
+        }
+        _ => "check the network, --base-url and --proxy",
     }
 }
 
@@ -192,17 +187,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_to_fail_has_its_own_advice() {
-        for (found, word) in [
-            ("error sending request: client error (Connect): dns error: failed to lookup", "name server"),
-            ("client error (Connect): invalid peer certificate: UnknownIssuer", "--root-certificate"),
-            ("client error (Connect): received corrupt message of type InvalidContentType", "speak TLS"),
-            ("client error (Connect): tunnel error: unsuccessful", "environment"),
-            ("tcp connect error: Connection refused (os error 111)", "nothing listens"),
-            ("operation timed out", "firewall"),
-            ("connection closed before message completed", "the network"),
+    fn each_kind_of_failed_connection_has_its_own_advice() {
+        for (kind, word) in [
+            (TransportErrorKind::Dns, "name server"),
+            (TransportErrorKind::Tls, "--root-certificate"),
+            (TransportErrorKind::Proxy, "environment"),
+            (TransportErrorKind::Refused, "nothing listens"),
+            (TransportErrorKind::TimedOut, "firewall"),
+            (TransportErrorKind::Truncated, "the network"),
+            (TransportErrorKind::Other, "the network"),
         ] {
-            assert!(way(found).contains(word), "{found}: {}", way(found));
+            assert!(advice(kind).contains(word), "{kind:?}: {}", advice(kind));
         }
     }
 }
