@@ -138,6 +138,24 @@ fn what_every_slice_would_meet_stops_the_run() {
 }
 
 #[test]
+fn a_service_that_has_failed_altogether_ends_the_run_and_the_rerun_begins_with_what_was_not_tried() {
+    let service = service();
+    let (_folder, name) = place();
+    service.fail(When::at(1..1000), Answer::status(503).retry_after(0));
+    let ended = run(export(&service, &name, &[]));
+    assert_eq!(ended.code, 69, "{}", ended.stderr);
+    assert_eq!(lines(&ended, "the slice from").len(), 8, "{}", ended.stderr);
+    service.clear_faults();
+    let before = service.requests().len();
+    run(export(&service, &name, &[])).success();
+    assert!(sorted(exported(&name)) == sorted(service.lines().lines()));
+    let target = |number: usize| service.requests()[number].target.clone();
+    // The margin before 08:00, the ninth slice.
+    assert!(target(before).contains("from=2026-01-01T07"), "{}", target(before));
+    assert!(target(before + 40).contains("from=2026-01-01T00"), "{}", target(before + 40));
+}
+
+#[test]
 fn a_folder_without_any_content_may_be_begun_by_another_command() {
     let service = service();
     let (_folder, name) = place();

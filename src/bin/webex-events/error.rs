@@ -4,7 +4,7 @@
 
 use std::{error::Error as StdError, fmt::Display, io, path::Path, process::ExitCode};
 
-use webex_events::Error;
+use webex_events::{Error, TransportErrorKind};
 
 use crate::archive::{ArchiveError, Layout};
 
@@ -176,6 +176,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         _ => "other",
     }
 }
+
 fn advice(error: &Error) -> Option<String> {
     let advice = match error {
         _ if error.is_auth() && error.is_renewal() => {
@@ -209,6 +210,24 @@ fn later(error: &Error) -> String {
         }
         _ if error.is_rate_limited() => "run it again later, with a lower --rate-limit".to_owned(),
         _ => "run it again later".to_owned(),
+    }
+}
+
+/// The advice for each kind of failed connection.
+pub(crate) fn transport_advice(kind: TransportErrorKind) -> &'static str {
+    match kind {
+        TransportErrorKind::Dns => {
+            "the name of the host is unknown: check --base-url and the name server, or give a --proxy"
+        }
+        TransportErrorKind::Tls => {
+            "check --base-url and --proxy; if a network inspects TLS, give its certificate with --root-certificate"
+        }
+        TransportErrorKind::Proxy => "check --proxy, or the proxy in the environment",
+        TransportErrorKind::Refused => "nothing listens there: check --base-url and --proxy",
+        TransportErrorKind::TimedOut => {
+            "a firewall may block the connection: check --base-url, or give a --proxy"
+        }
+        _ => "check the network, --base-url and --proxy",
     }
 }
 

@@ -13,3 +13,18 @@ fn a_chain_is_one_line_that_repeats_nothing() {
     struct Same;
     assert_eq!(chain(&Outer(Inner(Same))), "outer: inner line");
 }
+
+#[test]
+fn each_kind_of_failed_connection_has_its_own_advice() {
+    for (kind, word) in [
+        (TransportErrorKind::Dns, "name server"),
+        (TransportErrorKind::Tls, "--root-certificate"),
+        (TransportErrorKind::Proxy, "environment"),
+        (TransportErrorKind::Refused, "nothing listens"),
+        (TransportErrorKind::TimedOut, "firewall"),
+        (TransportErrorKind::Truncated, "the network"),
+        (TransportErrorKind::Other, "the network"),
+    ] {
+        assert!(transport_advice(kind).contains(word), "{kind:?}: {}", transport_advice(kind));
+    }
+}

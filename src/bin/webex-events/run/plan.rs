@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     slices: Slices,
     /// Those that are not read any more, by their start.
     done: HashSet<DateTime<Utc>>,
+    /// Those that an earlier run couldn't read: they come last, so that they don't keep the others from being read.
+    failed: HashSet<DateTime<Utc>>,
     /// Those that an earlier run has read to their end without finishing their files.
     read: Vec<Span>,
     /// Those that are begun.
@@ -37,8 +39,11 @@ impl Plan {
     /// The plan for these slices, of which `store` has some.
     pub(crate) fn new(slices: Slices, store: &Archive) -> Self {
         let done = store.complete().iter().filter_map(|entry| entry.start).collect();
-        let mut plan = Self { slices, done, read: Vec::new(), begun: HashMap::new() };
-        plan.done.extend(store.failed().filter(|slice| slice.is_beyond_retention).map(|slice| slice.start));
+        let mut plan = Self { slices, done, failed: HashSet::new(), read: Vec::new(), begun: HashMap::new() };
+        for slice in store.failed() {
+            let slices = if slice.is_beyond_retention { &mut plan.done } else { &mut plan.failed };
+            slices.insert(slice.start);
+        }
         for entry in store.open_files() {
             let Some(span) = entry.start.zip(entry.end) else { continue };
             if let Some(cursor) = &entry.cursor {
@@ -62,18 +67,22 @@ impl Plan {
         mem::take(&mut self.read)
     }
 
-    /// The slices that are left, oldest first, each from where it continues.
+    /// The slices that are left, oldest first, each from where it continues; at the end those that failed before.
     pub(crate) fn rest(&mut self) -> impl Iterator<Item = Slice> + Send + use<> {
         for begun in self.begun.values_mut() {
             begun.position = if begun.cursor.is_some() { Position::Stored } else { Position::First };
         }
         let (done, begun) = (self.done.clone(), self.begun.clone());
-        self.slices.clone().filter(move |slice| !done.contains(&slice.start())).map(move |slice| match begun
-            .get(&slice.start())
-            .and_then(|begun| begun.cursor.clone())
-        {
-            Some(cursor) => slice.with_cursor(cursor),
-            None => slice,
+        let failed = self.failed.clone();
+        let is_failed = move |slice: &Slice| failed.contains(&slice.start());
+        let is_last = is_failed.clone();
+        let first = self.slices.clone().filter(move |slice| !is_failed(slice));
+        let slices = first.chain(self.slices.clone().filter(is_last));
+        slices.filter(move |slice| !done.contains(&slice.start())).map(move |slice| {
+            match begun.get(&slice.start()).and_then(|begun| begun.cursor.clone()) {
+                Some(cursor) => slice.with_cursor(cursor),
+                None => slice,
+            }
         })
     }
 

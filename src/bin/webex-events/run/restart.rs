@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use webex_events::{Error, LinkErrorKind};
+use webex_events::{Error, LinkErrorKind, TransportErrorKind};
 
 /// A list or a slice is read from its beginning at most so many times in a run because its cursor is gone.
 const RESTARTS: u32 = 3;
+/// After this number of slices in a row that failed for now, the service itself is taken for failed: reading on
+/// would spend all attempts on each slice.
+const FAILURES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
@@ -43,11 +46,18 @@ pub(crate) fn of_list(error: &Error, position: Position, restarts: u32, is_file:
     }
 }
 
-/// An export by slices. `is_first` until a page of any slice has come in this run.
-pub(crate) fn of_slice(error: &Error, position: Position, restarts: u32, is_first: bool) -> Reaction {
+/// An export by slices. `is_first` until a page of any slice has come in this run; `failures` is the number of
+/// slices that were set aside since the last page.
+pub(crate) fn of_slice(
+    error: &Error,
+    position: Position,
+    restarts: u32,
+    is_first: bool,
+    failures: u32,
+) -> Reaction {
     if restarts < RESTARTS && is_stale(error, position) {
         Reaction::StartOver
-    } else if concerns_all(error, is_first) {
+    } else if concerns_all(error, is_first) || (error.is_transient() && failures >= FAILURES) {
         Reaction::Stop
     } else {
         Reaction::SetAside
@@ -78,6 +88,18 @@ fn concerns_all(error: &Error, is_first: bool) -> bool {
         Error::Config(_) | Error::Query(_) | Error::Store { .. } => true,
         // A pause that the service asked for holds for all requests, and is longer than this run may wait.
         _ if error.is_auth() || error.is_rate_limited() => true,
+        // So does the way to the service.
+        Error::Transport(error)
+            if matches!(
+                error.kind(),
+                TransportErrorKind::Dns
+                    | TransportErrorKind::Refused
+                    | TransportErrorKind::Tls
+                    | TransportErrorKind::Proxy
+            ) =>
+        {
+            true
+        }
         // A role or scope that is missing shows in the first response.
         _ => is_first && error.is_forbidden() && !error.is_beyond_retention(),
     }

@@ -1,21 +1,17 @@
 //! The service: whether it can be reached, knows the token, and lets its owner list events.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
-use futures_core::Stream;
-use webex_events::{Client, Error, ListEvents, Result, TransportErrorKind};
+use futures_util::StreamExt;
+use webex_events::{Client, Error, ListEvents, Result};
 
 use crate::{
     commands::doctor::{
         clock::{self, ServiceTime},
         report::{Report, Verdict},
     },
-    error::{Code, Failure, chain},
+    error::{Code, Failure, chain, transport_advice},
     service::Connected,
     ui::progress::counted,
 };
@@ -62,7 +58,7 @@ fn skipped() -> Verdict {
 /// Asks for one page of one event.
 async fn list(client: &Client, query: ListEvents) -> Result<()> {
     let mut pages = client.list(query.page_size(1)).pages();
-    poll_fn(|cx| Pin::new(&mut pages).poll_next(cx)).await.transpose().map(drop)
+    pages.next().await.transpose().map(drop)
 }
 
 fn service(url: &str, first: &Result<()>, took: Duration) -> Verdict {
@@ -70,7 +66,7 @@ fn service(url: &str, first: &Result<()>, took: Duration) -> Verdict {
     let Err(error) = first else { return answers() };
     match error {
         Error::Transport(transport) => {
-            Verdict::fail(Code::Unavailable, chain(error)).advise(advice(transport.kind()))
+            Verdict::fail(Code::Unavailable, chain(error)).advise(transport_advice(transport.kind()))
         }
         Error::Decode(_) => Verdict::fail(Code::Unavailable, chain(error))
             .advise("something else than the service may have answered: check --base-url and --proxy"),
@@ -88,24 +84,6 @@ fn is_about_the_user(error: &Error) -> bool {
         || error.is_forbidden()
         || error.is_rate_limited()
         || matches!(error, Error::Config(_) | Error::Store { .. })
-}
-
-/// The advice for each kind of failed connection.
-fn advice(kind: TransportErrorKind) -> &'static str {
-    match kind {
-        TransportErrorKind::Dns => {
-            "the name of the host is unknown: check --base-url and the name server, or give a --proxy"
-        }
-        TransportErrorKind::Tls => {
-            "check --base-url and --proxy; if a network inspects TLS, give its certificate with --root-certificate"
-        }
-        TransportErrorKind::Proxy => "check --proxy, or the proxy in the environment",
-        TransportErrorKind::Refused => "nothing listens there: check --base-url and --proxy",
-        TransportErrorKind::TimedOut => {
-            "a firewall may block the connection: check --base-url, or give a --proxy"
-        }
-        _ => "check the network, --base-url and --proxy",
-    }
 }
 
 fn token(first: &Result<()>, connected: &Connected) -> Verdict {
@@ -179,25 +157,5 @@ fn rate_limit(client: &Client, first: &Result<()>) -> Verdict {
             Verdict::ok(format!("met in {requests}")).warn("others ask too: use a lower --rate-limit")
         }
         _ => Verdict::ok(format!("not met in {requests}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_of_failed_connection_has_its_own_advice() {
-        for (kind, word) in [
-            (TransportErrorKind::Dns, "name server"),
-            (TransportErrorKind::Tls, "--root-certificate"),
-            (TransportErrorKind::Proxy, "environment"),
-            (TransportErrorKind::Refused, "nothing listens"),
-            (TransportErrorKind::TimedOut, "firewall"),
-            (TransportErrorKind::Truncated, "the network"),
-            (TransportErrorKind::Other, "the network"),
-        ] {
-            assert!(advice(kind).contains(word), "{kind:?}: {}", advice(kind));
-        }
     }
 }

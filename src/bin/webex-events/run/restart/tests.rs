@@ -61,11 +61,17 @@ async fn a_slice_that_fails_is_set_aside_unless_all_would_fail() {
         (beyond_retention().await, First, true, SetAside),
         (status(401).await, Later, false, Stop),
         (status(429).await, Later, false, Stop),
+        (refused().await, Later, false, Stop),
         (Error::Config("no".into()), Later, false, Stop),
     ] {
-        assert_eq!(of_slice(&error, position, 0, is_first), expected, "{error} {position:?} {is_first}");
+        assert_eq!(of_slice(&error, position, 0, is_first, 0), expected, "{error} {position:?} {is_first}");
     }
-    assert_eq!(of_slice(&status(404).await, Later, RESTARTS, false), SetAside);
+    assert_eq!(of_slice(&status(404).await, Later, RESTARTS, false, 0), SetAside);
+    for (code, failures, expected) in
+        [(503, FAILURES - 1, SetAside), (503, FAILURES, Stop), (400, FAILURES, SetAside)]
+    {
+        assert_eq!(of_slice(&status(code).await, First, 0, false, failures), expected, "{code} {failures}");
+    }
 }
 
 #[tokio::test]

@@ -35,13 +35,15 @@ pub(crate) struct SliceSource {
     /// Slices that an earlier run has read to their end, but whose files have no name yet.
     read: VecDeque<Span>,
     covered: Covered,
+    /// The number of slices that were set aside since the last page.
+    failures: u32,
 }
 
 impl SliceSource {
     pub(crate) fn new(client: Client, concurrency: NonZeroUsize, mut plan: Plan, covered: Covered) -> Self {
         let slices = client.list_slices(plan.rest(), concurrency);
         let read = plan.take_read().into();
-        Self { client, concurrency, plan, slices, given_up: Stats::default(), read, covered }
+        Self { client, concurrency, plan, slices, given_up: Stats::default(), read, covered, failures: 0 }
     }
 
     /// Continues with the slices that are left.
@@ -53,6 +55,7 @@ impl SliceSource {
     fn step(&mut self, item: SliceItem) -> Option<Step> {
         match item {
             SliceItem::Page { slice, page } => {
+                self.failures = 0;
                 let is_anew = self.plan.page(&slice, &page);
                 if let Some(span) = span(&page) {
                     self.covered.page(of(&slice), span);
@@ -90,7 +93,7 @@ impl Source for SliceSource {
     fn react(&self, error: &Error) -> Reaction {
         let Some(slice) = self.slices.failed() else { return Reaction::Stop };
         let (position, restarts) = self.plan.position(slice);
-        restart::of_slice(error, position, restarts, self.stats().pages == 0)
+        restart::of_slice(error, position, restarts, self.stats().pages == 0, self.failures)
     }
 
     fn start_over(&mut self, error: &Error) -> String {
@@ -108,6 +111,7 @@ impl Source for SliceSource {
     fn set_aside(&mut self, error: &Error) -> Option<(FailedSlice, Code)> {
         let slice = self.slices.skip_failed()?;
         self.plan.close(&slice);
+        self.failures += 1;
         self.covered.forget(of(&slice));
         let failure = Failure::within_run(error);
         let failed = FailedSlice {
