@@ -126,6 +126,21 @@ fn clients_that_hang_do_not_hold_an_export_back() {
 }
 
 #[test]
+fn idle_clients_do_not_keep_others_from_its_health() {
+    let stub = silent();
+    let watched = Watched::start(export_from(&stub.base_url, [] as [&str; 0]));
+    let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(&watched.address).unwrap()).collect();
+    let mut connection = TcpStream::connect(&watched.address).unwrap();
+    // Less than it takes until those that were there first are hung up on for their silence.
+    connection.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    write!(connection, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    drop(idle);
+}
+
+#[test]
 fn an_address_that_is_taken_is_a_setting_that_can_not_be() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = folder();

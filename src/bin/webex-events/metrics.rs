@@ -113,7 +113,7 @@ impl Board {
         *latest = Latest { reading, put_at: now, page_at };
     }
 
-    fn text(&self, now: Instant) -> Result<String, prometheus::Error> {
+    fn text(&self, now: Instant) -> String {
         let latest = self.latest().clone();
         text::of(&latest.reading, latest.lag(now))
     }

@@ -2,6 +2,7 @@
 //! connections for a bounded time.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,15 +19,17 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::TEXT_FORMAT;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinSet},
+};
 
-use crate::metrics::Board;
+use crate::metrics::{Board, text::CONTENT_TYPE as METRICS};
 
 /// What clients may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// How many may be connected; more have to wait.
+    /// The number of connections; for one more, the oldest is closed.
     pub(super) connections: usize,
     /// How long one has for its head.
     pub(super) head: Duration,
@@ -44,18 +47,23 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Serves until it is aborted, and its connections with it.
 pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limits) {
     let mut connections = JoinSet::new();
+    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        while connections.try_join_next().is_some() {}
-        while connections.len() >= limits.connections {
-            connections.join_next().await;
-        }
         // Accepting fails for a lack of file handles, say; that passes.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        while connections.try_join_next().is_some() {}
+        by_age.retain(|connection| !connection.is_finished());
+        // Each has one request, which is answered as soon as it is there: the oldest is idle.
+        if by_age.len() >= limits.connections
+            && let Some(oldest) = by_age.pop_front()
+        {
+            oldest.abort();
+        }
         let board = Arc::clone(&board);
-        connections.spawn(async move {
+        by_age.push_back(connections.spawn(async move {
             let answer = service_fn(move |request| {
                 let answer = answer(&request, &board);
                 async move { Ok::<_, Infallible>(answer) }
@@ -68,7 +76,7 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limi
                 .serve_connection(TokioIo::new(stream), answer);
             // However it ends, nobody is left who could be told.
             let _ = tokio::time::timeout(limits.connection, connection).await;
-        });
+        }));
     }
 }
 
@@ -80,10 +88,7 @@ fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
     }
     let now = Instant::now();
     match request.uri().path() {
-        "/metrics" => match board.text(now) {
-            Ok(text) => reply(StatusCode::OK, TEXT_FORMAT, text),
-            Err(error) => reply(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
-        },
+        "/metrics" => reply(StatusCode::OK, METRICS, board.text(now)),
         "/healthz" => match board.health(now) {
             Ok(()) => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
             Err(reason) => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),

@@ -1,77 +1,117 @@
-//! The text of `/metrics`.
+//! The text of `/metrics`: the Prometheus text format, version 0.0.4.
+//!
+//! Written by hand: two rules of escaping are less than a registry for each scrape.
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
-use prometheus::{
-    Counter, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, Result, TextEncoder, core::Collector,
+use std::{
+    fmt::{Display, Write},
+    time::Duration,
 };
 
 use crate::metrics::Reading;
 
-/// A registry lives for one scrape: everything is known by then, and nothing has to be kept in step.
-pub(super) fn of(reading: &Reading, lag: Option<Duration>) -> Result<String> {
-    let sheet = Sheet(Registry::new_custom(Some("webex_events".to_owned()), None)?);
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) fn of(reading: &Reading, lag: Option<Duration>) -> String {
+    let mut sheet = Sheet(String::new());
     let stats = &reading.stats;
-    sheet.count("events_total", "Events read.", stats.events)?;
-    sheet.count("malformed_total", "Items read that aren't events.", stats.malformed)?;
-    sheet.count(
-        "duplicates_dropped_total",
-        "Events that came again and were dropped.",
-        reading.duplicates,
-    )?;
-    sheet.count(
-        "events_outside_total",
-        "Events that were created outside of the slice they were listed for, and were not written.",
-        stats.outside,
-    )?;
-    sheet.count("pages_total", "Pages read.", stats.pages)?;
-    sheet.count("received_bytes_total", "Bytes of pages, unpacked.", stats.bytes)?;
-    sheet.count("retries_total", "Requests that were sent again.", stats.retries)?;
-    let requests = Opts::new("requests_total", "Requests that were answered, by the status of the answer.");
-    let requests = IntCounterVec::new(requests, &["status"])?;
-    for (status, count) in &reading.answers {
-        requests.get_metric_with_label_values(&[status.to_string()])?.inc_by(*count);
-    }
-    sheet.put(requests)?;
-    let waited = Counter::new("waited_seconds_total", "Time spent waiting for the pace and in pauses.")?;
-    waited.inc_by(stats.waited.as_secs_f64());
-    sheet.put(waited)?;
-    let open = Gauge::new("open_slices", "Slices that are being read.")?;
-    // Far fewer than a float can tell apart.
-    open.set(u32::try_from(reading.open_slices).unwrap_or(u32::MAX).into());
-    sheet.put(open)?;
+    sheet.counter("events_total", "Events read.", stats.events);
+    sheet.counter("malformed_total", "Items read that aren't events.", stats.malformed);
+    let duplicates = "Events that came again and were dropped.";
+    sheet.counter("duplicates_dropped_total", duplicates, reading.duplicates);
+    let outside = "Events that were created outside of the slice they were listed for, and were not written.";
+    sheet.counter("events_outside_total", outside, stats.outside);
+    sheet.counter("pages_total", "Pages read.", stats.pages);
+    sheet.counter("received_bytes_total", "Bytes of pages, unpacked.", stats.bytes);
+    sheet.counter("retries_total", "Requests that were sent again.", stats.retries);
+    let requests = reading.answers.iter().map(|(status, count)| (status.to_string(), count));
+    sheet.family("requests_total", "counter", "Responses received, by status.", "status", requests);
+    let waited = "Time spent waiting for the pace and in pauses.";
+    sheet.counter("waited_seconds_total", waited, stats.waited.as_secs_f64());
+    sheet.gauge("open_slices", "Slices that are being read.", reading.open_slices);
     if let Some(lag) = lag {
-        let gauge = Gauge::new("lag_seconds", "How far behind now everything was read.")?;
-        gauge.set(lag.as_secs_f64());
-        sheet.put(gauge)?;
+        let help = "Time between now and the instant up to which everything was read.";
+        sheet.gauge("lag_seconds", help, lag.as_secs_f64());
     }
     if let Some(expiry) = reading.token_expiry {
-        sheet.put(token_expiry(expiry)?)?;
+        let help = "Unix time at which the access token expires.";
+        sheet.gauge("token_expiry_timestamp_seconds", help, expiry.timestamp());
     }
-    let build = Opts::new("build_info", "The version of the program.");
-    let build = IntGauge::with_opts(build.const_label("version", env!("CARGO_PKG_VERSION")))?;
-    build.set(1);
-    sheet.put(build)?;
-    TextEncoder::new().encode_to_string(&sheet.0.gather())
+    let version = [(env!("CARGO_PKG_VERSION"), 1)];
+    sheet.family("build_info", "gauge", "The version of the program.", "version", version);
+    sheet.0
 }
 
-fn token_expiry(expiry: DateTime<Utc>) -> Result<IntGauge> {
-    let gauge = IntGauge::new("token_expiry_timestamp_seconds", "When the access token expires, Unix time.")?;
-    gauge.set(expiry.timestamp());
-    Ok(gauge)
-}
-
-struct Sheet(Registry);
+struct Sheet(String);
 
 impl Sheet {
-    fn count(&self, name: &str, help: &str, value: u64) -> Result<()> {
-        let counter = IntCounter::new(name, help)?;
-        counter.inc_by(value);
-        self.put(counter)
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.single(name, "counter", help, value);
     }
 
-    fn put(&self, metric: impl Collector + 'static) -> Result<()> {
-        self.0.register(Box::new(metric))
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.single(name, "gauge", help, value);
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.head(name, kind, help);
+        self.line(format_args!("webex_events_{name} {value}"));
+    }
+
+    /// A metric with one label, and a value for each of the label's values. Without any, nothing.
+    fn family<L: AsRef<str>, V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        label: &str,
+        series: impl IntoIterator<Item = (L, V)>,
+    ) {
+        for (at, (value_of_label, value)) in series.into_iter().enumerate() {
+            if at == 0 {
+                self.head(name, kind, help);
+            }
+            let value_of_label = label_value(value_of_label.as_ref());
+            self.line(format_args!("webex_events_{name}{{{label}=\"{value_of_label}\"}} {value}"));
+        }
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP webex_events_{name} {}", help_text(help)));
+        self.line(format_args!("# TYPE webex_events_{name} {kind}"));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string succeeds.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+fn help_text(text: &str) -> String {
+    text.replace('\\', r"\\").replace('\n', r"\n")
+}
+
+fn label_value(text: &str) -> String {
+    help_text(text).replace('"', r#"\""#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_line_or_a_value_is_escaped() {
+        let mut sheet = Sheet(String::new());
+        sheet.family("x", "gauge", "a\\b\n\"c\"", "l", [("d\"\\\n", 1.5)]);
+        assert_eq!(
+            sheet.0,
+            "# HELP webex_events_x a\\\\b\\n\"c\"\n# TYPE webex_events_x gauge\nwebex_events_x{l=\"d\\\"\\\\\\n\"} 1.5\n"
+        );
+    }
+
+    #[test]
+    fn a_family_without_a_series_is_left_out() {
+        let mut sheet = Sheet(String::new());
+        sheet.family("x", "gauge", "help", "l", [("", 0); 0]);
+        assert_eq!(sheet.0, "");
     }
 }

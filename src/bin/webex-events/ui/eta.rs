@@ -1,4 +1,7 @@
-//! How much of a range of time is read, and how long the rest will take.
+//! The share of a time range that is read, and an estimate of how long the rest will take.
+//!
+//! indicatif's own estimate weighs the last 15 s. Slices take longer than that and end in bursts, so that it jumps;
+//! and it has no way to say that there is no ground for an estimate yet.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -113,13 +113,13 @@ async fn who_says_nothing_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn more_clients_than_there_is_room_for_wait() {
-    let limits = Limits { connections: 1, connection: Duration::from_millis(200), ..LENIENT };
-    let (address, _, _server) = start(limits, None).await;
-    let silent = connect(address, "GET ").await;
+async fn for_one_client_too_many_the_oldest_is_hung_up_on() {
+    let (address, _, _server) = start(Limits { connections: 2, ..LENIENT }, None).await;
+    let oldest = connect(address, "GET ").await;
+    let newer = connect(address, "GET ").await;
     assert_eq!(ask(address, "GET /healthz").await.0, 200);
-    // That came only once the first was hung up on.
-    assert_eq!(silent.try_read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(rest(oldest).await, "");
+    assert_eq!(newer.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[tokio::test]
