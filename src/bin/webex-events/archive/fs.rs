@@ -29,7 +29,10 @@ pub(crate) fn replace(path: &Path, content: &[u8], attributes: Attributes) -> io
 /// symbolic links, and writes to a device or a pipe as it is.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     match fs::metadata(path) {
-        Ok(found) if !found.is_file() => OpenOptions::new().write(true).open(path)?.write_all(content),
+        Ok(found) if !found.is_file() || is_descriptor(path) => {
+            // Of a file that others have open, neither the content nor the name may be replaced.
+            OpenOptions::new().append(true).open(path)?.write_all(content)
+        }
         Ok(_) => {
             let real = path.canonicalize()?;
             replace(&real, content, Attributes::of(&real)?)
@@ -46,7 +49,7 @@ pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         // Opening a pipe would wait for its reader.
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(found) if !found.is_file() => Ok(()),
+        Ok(found) if !found.is_file() || is_descriptor(path) => Ok(()),
         Ok(found) if found.permissions().readonly() => Err(io::ErrorKind::PermissionDenied.into()),
         _ => {
             let temporary = with_suffix(&resolve(path)?, ".tmp");
@@ -54,6 +57,11 @@ pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
             remove(&temporary)
         }
     }
+}
+
+/// Whether `path` is a name that the system has for what is open already, such as `/dev/stdout`.
+fn is_descriptor(path: &Path) -> bool {
+    cfg!(unix) && (path.starts_with("/dev") || path.starts_with("/proc"))
 }
 
 /// The path of the file that `path` is or leads to, also if there is none yet.

@@ -26,6 +26,7 @@ pub(crate) enum Role {
     TokenFile,
     TokenStore,
     ClientSecret,
+    RootCertificate,
 }
 
 impl fmt::Display for Role {
@@ -41,6 +42,7 @@ impl fmt::Display for Role {
             Self::TokenFile => "the file with the token",
             Self::TokenStore => "the file with the refresh token",
             Self::ClientSecret => "the file with the client secret",
+            Self::RootCertificate => "a root certificate",
         })
     }
 }
@@ -84,8 +86,12 @@ impl RoleFile {
 
     /// A file that is replaced as a whole, and its temporary name.
     pub(crate) fn replaced(role: Role, path: &Path) -> io::Result<Vec<Self>> {
-        let temporary = with_suffix(&resolve(path)?, ".tmp");
-        Ok(vec![Self::new(role, path)?, Self::new(role, &temporary)?])
+        Ok(vec![Self::new(role, path)?, Self::beside(role, path, ".tmp")?])
+    }
+
+    /// A file with the name of another, or of the one that a link leads to, and this suffix.
+    pub(crate) fn beside(role: Role, path: &Path, suffix: &str) -> io::Result<Self> {
+        Self::new(role, &with_suffix(&resolve(path)?, suffix))
     }
 
     /// The files of an archive. Those of a folder that are named after their ranges aren't among them: see

@@ -11,6 +11,7 @@ use crate::{
         sandbox,
     },
     error::Failure,
+    run::roles,
     service::{self, Renewal},
     ui::{logging, messages},
 };
@@ -24,6 +25,7 @@ mod report;
 const EVENTS: u32 = 100;
 
 pub(crate) async fn run(doctor: Doctor, context: &mut Context) -> Result<(), Failure> {
+    roles::check_reader(None, &doctor.connection)?;
     // What a check finds has its own line.
     if env::var_os("RUST_LOG").is_none() {
         logging::stop();

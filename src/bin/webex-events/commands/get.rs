@@ -1,8 +1,9 @@
 //! `get`: one event by its id.
 
-use crate::{cli::Get, commands::Context, error::Failure, service, ui::messages};
+use crate::{cli::Get, commands::Context, error::Failure, run::roles, service, ui::messages};
 
 pub(crate) async fn run(get: Get, context: &mut Context) -> Result<(), Failure> {
+    roles::check_reader(None, &get.connection)?;
     let client = service::connect(&get.connection, &mut context.renewal)?.client;
     let event = tokio::select! {
         biased;

@@ -13,7 +13,7 @@ use crate::{
         verify::{files::FolderCheck, ranges::TimeSpan, report::VerifyReport},
     },
     error::{Code, Failure},
-    run::slices,
+    run::{roles, slices},
     ui::messages,
 };
 
@@ -35,6 +35,7 @@ pub(crate) async fn run(options: cli::Verify, context: &mut Context) -> Result<(
             options.folder.display()
         )));
     }
+    roles::check_reader(Some(&options.folder), &options.connection)?;
     let place = Layout::Folder(options.folder.clone());
     let mut state = ledger(&place)?;
     let mut check = FolderCheck::default();

@@ -26,26 +26,50 @@ pub(crate) fn check(
         (_, Some(layout)) => found(layout.root(), RoleFile::of_layout(layout))?,
         (_, None) => Vec::new(),
     };
-    let credentials = &connection.credentials;
     for (role, path) in [(Role::Summary, summary), (Role::Checkpoint, checkpoint)] {
         if let Some(path) = path {
             files.extend(found(path, RoleFile::replaced(role, path))?);
         }
     }
-    for (role, path) in [
-        (Role::TokenFile, &credentials.token_file),
-        (Role::TokenStore, &credentials.oauth_store),
-        (Role::ClientSecret, &credentials.client_secret_file),
-    ] {
-        if let Some(path) = path {
-            files.push(found(path, RoleFile::new(role, path))?);
-        }
+    if let Some(path) = checkpoint {
+        files.push(found(path, RoleFile::beside(Role::Lock, path, ".lock"))?);
     }
+    files.extend(of_connection(connection)?);
     check_roles(&files, layout.as_ref())?;
     if let Some(path) = summary {
         found(path, fs::check_writable(path))?;
     }
     Ok(())
+}
+
+/// Checks the files of a run that has no output, besides those in a folder that it reads.
+pub(crate) fn check_reader(folder: Option<&Path>, connection: &Connection) -> Result<(), Failure> {
+    let layout = folder.map(|folder| Layout::Folder(folder.to_owned()));
+    let mut files = match &layout {
+        Some(layout) => found(layout.root(), RoleFile::of_layout(layout))?,
+        None => Vec::new(),
+    };
+    files.extend(of_connection(connection)?);
+    Ok(check_roles(&files, layout.as_ref())?)
+}
+
+/// The files that are read for the connection. The one with the refresh token is replaced, too.
+fn of_connection(connection: &Connection) -> Result<Vec<RoleFile>, Failure> {
+    let credentials = &connection.credentials;
+    let mut files = Vec::new();
+    if let Some(path) = &credentials.oauth_store {
+        files.push(found(path, RoleFile::new(Role::TokenStore, path))?);
+        files.push(found(path, RoleFile::beside(Role::TokenStore, path, ".new"))?);
+        files.push(found(path, RoleFile::beside(Role::Lock, path, ".lock"))?);
+    }
+    let read =
+        [(Role::TokenFile, &credentials.token_file), (Role::ClientSecret, &credentials.client_secret_file)];
+    let read = read.into_iter().filter_map(|(role, path)| Some((role, path.as_ref()?)));
+    let certificates = connection.root_certificate.iter().map(|path| (Role::RootCertificate, path));
+    for (role, path) in read.chain(certificates) {
+        files.push(found(path, RoleFile::new(role, path))?);
+    }
+    Ok(files)
 }
 
 fn found<T>(path: &Path, result: std::io::Result<T>) -> Result<T, Failure> {
