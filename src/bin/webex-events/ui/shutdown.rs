@@ -11,13 +11,16 @@ use std::{
 };
 
 use serde_json::Map;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{error::Code, ui::messages};
 
 /// How long the work may take to end. It needs no time of its own, but it may be stuck in a write that
 /// nobody reads.
 const GRACE: Duration = Duration::from_secs(5);
+/// A terminal sends Ctrl-C to every process of the group, and some of those that start this one pass it on. The
+/// same signal within this time is the same request.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// Whether the program was asked to end, and by which signal.
 #[derive(Clone, Debug)]
@@ -38,13 +41,13 @@ impl Shutdown {
             let code = signals.next().await;
             sender.send_replace(Some(code));
             let code = if patience.load(Relaxed) {
-                signals.next().await
+                signals.next_but(code).await
             } else {
-                tokio::time::timeout(GRACE, signals.next()).await.unwrap_or(code)
+                tokio::time::timeout(GRACE, signals.next_but(code)).await.unwrap_or(code)
             };
             messages::bar().finish_and_clear();
             let what = if patience.load(Relaxed) {
-                "stopped at once: what was committed stays, and the same command goes on from there"
+                "stopped immediately: what was committed stays, and the same command continues from there"
             } else {
                 "stopped in the middle of a write: the output isn't the whole list"
             };
@@ -68,6 +71,19 @@ impl Shutdown {
         match self.requested.wait_for(Option::is_some).await.map(|code| *code) {
             Ok(Some(code)) => code,
             _ => pending().await,
+        }
+    }
+}
+
+impl Signals {
+    /// The next signal that isn't an echo of `first`, which has just come.
+    async fn next_but(&mut self, first: Code) -> Code {
+        let echo_until = Instant::now() + ECHO;
+        loop {
+            let code = self.next().await;
+            if code != first || Instant::now() >= echo_until {
+                return code;
+            }
         }
     }
 }
