@@ -434,3 +434,17 @@ fn a_summary_names_each_file() {
     let range = |key: &str| summary["range"][key].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
     assert_eq!(range("to") - range("from"), TimeDelta::days(60));
 }
+
+/// The first request, for the service's time, was missing.
+#[test]
+fn a_summary_counts_every_request_of_its_run() {
+    let service =
+        Service::start(Sandbox::builder().events(50).fail(When::next(1), Answer::status(503).retry_after(0)));
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    run(service.export(["--from", "7d", "-o", &at("out"), "--slice", "7d", "--summary", &at("s.json")]))
+        .success();
+    let summary: Value = serde_json::from_slice(&fs::read(at("s.json")).unwrap()).unwrap();
+    assert_eq!(summary["requests"], service.counts().requests);
+    assert_eq!(summary["retries"], 1);
+}

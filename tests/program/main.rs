@@ -17,15 +17,20 @@ mod follow;
 mod follow_stdout;
 mod help;
 mod input;
+#[cfg(unix)]
+mod limits;
 mod malformed;
 mod metrics;
 mod output;
 mod query;
 mod resume;
+mod roles;
 mod sandbox;
 mod service;
 #[cfg(unix)]
 mod signals;
+#[cfg(target_os = "linux")]
+mod standard;
 mod stderr;
 mod stored;
 mod stub;

@@ -90,6 +90,14 @@ impl Running {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
+    /// Sends a signal, and a moment later again.
+    #[cfg(unix)]
+    pub(crate) fn signal_twice(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let script = "kill -$0 $1; sleep 0.02; kill -$0 $1";
+        assert!(Command::new("sh").args(["-c", script, name, &id]).status().unwrap().success());
+    }
+
     /// Ends it as nothing else does: without a word to it.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -133,6 +141,22 @@ fn drain(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
 #[track_caller]
 pub(crate) fn run(command: Command) -> Ended {
     Running::start(command).end()
+}
+
+/// The same command, started by a shell that runs `before` first and redirects as `redirections` say.
+#[cfg(unix)]
+pub(crate) fn in_shell(command: &Command, before: &str, redirections: &str) -> Command {
+    let script = format!("{before}exec \"$0\" \"$@\" {redirections}");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
 }
 
 /// The program without a token and a service.

@@ -65,7 +65,10 @@ impl Failure {
 
     /// Standard output that can't be written.
     pub(crate) fn stdout(error: &io::Error) -> Self {
-        Self::new(Code::Output, format!("stdout can't be written: {error}"))
+        Self::new(
+            Code::Output,
+            format!("stdout can't be written: {error}; redirect it to a file, a pipe or a terminal"),
+        )
     }
 
     /// An error of the library that doesn't end the run.

@@ -3,7 +3,6 @@
 use std::{env, io, process::ExitCode};
 
 use serde_json::Map;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     cli::{Cli, Command, Unparsed},
@@ -18,26 +17,37 @@ mod cli;
 mod commands;
 mod error;
 mod metrics;
+mod process;
 mod run;
 mod service;
 mod ui;
 
 fn main() -> ExitCode {
-    let result = match cli::parse(env::args_os().collect()) {
-        Ok(cli) => run(cli),
-        Err(Unparsed::Shown(text)) => {
-            let _ = text.print();
-            return ExitCode::from(u8::try_from(text.exit_code()).unwrap_or(2));
-        }
-        Err(Unparsed::Refused(failure)) => Err(failure),
+    let failure = match start() {
+        Ok(code) => return code,
+        Err(failure) => failure,
     };
-    let Err(failure) = result else { return ExitCode::SUCCESS };
     match failure.code {
         Code::Interrupted => messages::warning(&format!("interrupted: {}", failure.message), Map::new()),
         Code::Terminated => messages::warning(&format!("terminated: {}", failure.message), Map::new()),
         _ => messages::error(&failure.message),
     }
     failure.code.into()
+}
+
+fn start() -> Result<ExitCode, Failure> {
+    process::survive_file_size_limit().map_err(|error| no_room(&error))?;
+    match cli::parse(env::args_os().collect()) {
+        Ok(cli) => run(cli)?,
+        // Help that nobody asked for.
+        Err(Unparsed::Shown(text)) if text.use_stderr() => {
+            let _ = text.print();
+            return Ok(Code::Usage.into());
+        }
+        Err(Unparsed::Shown(text)) => messages::to_stdout(|| text.print())?,
+        Err(Unparsed::Refused(failure)) => return Err(failure),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
@@ -49,9 +59,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         return plan::run(plan);
     }
     logging::start();
-    let runtime = runtime().map_err(|error| {
-        Failure::new(Code::Unavailable, format!("the system has no room for the program: {error}"))
-    })?;
+    let runtime = process::runtime().map_err(|error| no_room(&error))?;
     let result = runtime.block_on(async {
         let shutdown = Shutdown::listen().map_err(|error| {
             Failure::new(Code::Unavailable, format!("signals can't be listened to: {error}"))
@@ -74,7 +82,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     result
 }
 
-/// The main thread writes, which may block; everything else goes on in these.
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build()
+fn no_room(error: &io::Error) -> Failure {
+    Failure::new(
+        Code::Unavailable,
+        format!(
+            "the system has no room for the program's threads or signals: {error}; raise the limit of processes"
+        ),
+    )
 }

@@ -5,3 +5,4 @@ pub(crate) mod logging;
 pub(crate) mod messages;
 pub(crate) mod progress;
 pub(crate) mod shutdown;
+pub(crate) mod standard;

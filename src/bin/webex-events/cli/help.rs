@@ -15,9 +15,9 @@ Exit codes:
     0  complete; also when the reader of a pipe closed it
     2  usage: wrong arguments
    69  unavailable: the service can't be reached, fails, or answers what can't
-       be used
-   74  output: it can't be written, what is there is damaged, or the file of
-       --oauth-store can't be written
+       be used; or the system has no threads left
+   74  output: it can't be written, is closed, or what is there is damaged; or
+       the file of --oauth-store can't be written
    75  stopped: the service failed for now, with a part of the events already
        written, another process is writing there, or what was verified isn't
        complete; run it again

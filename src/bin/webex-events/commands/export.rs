@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Map;
-use webex_events::sandbox::Sandbox;
+use webex_events::{Stats, sandbox::Sandbox};
 
 use crate::{
     archive::{
@@ -58,8 +58,8 @@ async fn to_stream(export: &Export, context: &mut Context, file: File, name: Str
     if export.commits.compress.is_some() {
         return Err(Failure::usage(format!("--compress needs a file or folder, and {name} is neither")));
     }
-    let service = Service::start(export, context, Utc::now()).await?;
-    let range = list_range(export, context, &service).await?;
+    let mut service = Service::start(export, context, Utc::now()).await?;
+    let range = list_range(export, context, &mut service).await?;
     let sink = Sink::Stream(Box::new(StreamSink::new(file, name)));
     Ok(read_list(export, context, &service, range, sink, None).await)
 }
@@ -80,11 +80,11 @@ async fn to_file(export: &Export, context: &mut Context, path: PathBuf) -> Outco
         );
     }
     let begun = found.ledger().map_or_else(Utc::now, |ledger| ledger.meta.begun);
-    let service = Service::start(export, context, begun).await?;
+    let mut service = Service::start(export, context, begun).await?;
     let range = if let Some(ledger) = found.ledger() {
         Range::of_meta(&ledger.meta)
     } else {
-        let range = list_range(export, context, &service).await?;
+        let range = list_range(export, context, &mut service).await?;
         match export.to {
             Some(_) => range.must_be_past(service.time(export, context).await?)?,
             None => range,
@@ -102,7 +102,7 @@ async fn to_file(export: &Export, context: &mut Context, path: PathBuf) -> Outco
 }
 
 /// The range of one list. A relative end goes by the service's clock.
-async fn list_range(export: &Export, context: &mut Context, service: &Service) -> Result<Range, Failure> {
+async fn list_range(export: &Export, context: &mut Context, service: &mut Service) -> Result<Range, Failure> {
     if export.from.is_none() && !service.is_sandbox {
         messages::note("note: without --from the service chooses where the list begins", Map::new());
     }
@@ -146,6 +146,7 @@ async fn read_list(
     summary.range = sink.archive().map_or(range, |archive| Range::of_meta(archive.meta()));
     summary.options = request::options(&request::of_export(export, ArchiveKind::File, None));
     summary.is_complete &= is_read || (source.is_whole() && !is_enough);
+    service.count_into(&mut summary.stats);
     let result = summary.conclude(ended);
     (summary, result)
 }
@@ -167,7 +168,7 @@ async fn to_folder(export: &Export, context: &mut Context, path: PathBuf) -> Out
         return Err(failure);
     }
     let begun = found.ledger().map_or_else(|| seconds(Utc::now()), |ledger| ledger.meta.begun);
-    let service = Service::start(export, context, begun).await?;
+    let mut service = Service::start(export, context, begun).await?;
     let range = if let Some(ledger) = found.ledger() {
         Range::of_meta(&ledger.meta)
     } else {
@@ -212,6 +213,7 @@ async fn read_slices(
     summary.is_complete &= summary.failed.is_empty();
     let complete = summary.files.iter().filter(|file| file.is_complete()).count();
     summary = RunSummary { options, range, was_complete, slices: Some((complete, slices)), ..summary };
+    service.count_into(&mut summary.stats);
     let result = summary.conclude(ended);
     (summary, result)
 }
@@ -221,6 +223,8 @@ struct Service {
     connected: Connected,
     metrics: Metrics,
     is_sandbox: bool,
+    /// On requests for the service's time.
+    spent: Stats,
     _sandbox: Option<Sandbox>,
 }
 
@@ -236,12 +240,26 @@ impl Service {
             None => service::connect(&export.connection, &mut context.renewal)?,
         };
         let metrics = Metrics::start(&export.watch).await?;
-        Ok(Self { connected, metrics, is_sandbox: sandbox.is_some(), _sandbox: sandbox })
+        Ok(Self {
+            connected,
+            metrics,
+            is_sandbox: sandbox.is_some(),
+            spent: Stats::default(),
+            _sandbox: sandbox,
+        })
     }
 
-    async fn time(&self, export: &Export, context: &mut Context) -> Result<DateTime<Utc>, Failure> {
-        let filters = export.filters.query();
-        let time = range::service_time(&self.connected.client, &filters, &mut context.shutdown);
+    async fn time(&mut self, export: &Export, context: &mut Context) -> Result<DateTime<Utc>, Failure> {
+        let (client, filters) = (&self.connected.client, export.filters.query());
+        let time = range::service_time(client, &filters, &mut context.shutdown, &mut self.spent);
         time.await.map_err(StopReason::at_start)
+    }
+
+    /// Adds the requests that were sent before the run to those of the run. They gave it no page.
+    fn count_into(&self, stats: &mut Stats) {
+        stats.requests += self.spent.requests;
+        stats.retries += self.spent.retries;
+        stats.waited += self.spent.waited;
+        stats.bytes += self.spent.bytes;
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use webex_events::Checkpoint;
+use webex_events::{Checkpoint, Stats};
 
 use crate::{
     archive::{
@@ -75,8 +75,13 @@ async fn beginning(
     }
     let mut pauses = Pauses::default();
     loop {
-        let time =
-            range::service_time(&connected.client, &follow.filters.query(), &mut context.shutdown).await;
+        let time = range::service_time(
+            &connected.client,
+            &follow.filters.query(),
+            &mut context.shutdown,
+            &mut Stats::default(),
+        )
+        .await;
         let error = match time {
             Ok(now) => {
                 let now = range::past(now);

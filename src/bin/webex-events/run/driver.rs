@@ -78,6 +78,7 @@ impl<'a, S: Source> Driver<'a, S> {
             stats: self.source.stats(),
             took: self.progress.elapsed(),
             is_complete: ended.is_ok() && self.failed.is_empty(),
+            why_not: ended.as_ref().err().and_then(why_not),
             is_resumable: self.sink.is_resumable(),
             name: self.sink.name(),
             part_name: self.sink.part_name(),
@@ -181,6 +182,16 @@ impl<'a, S: Source> Driver<'a, S> {
             token_expiry: connected.origin.expires_at(),
             ..source.reading()
         });
+    }
+}
+
+/// Why a run is neither complete nor failed.
+fn why_not(reason: &StopReason) -> Option<&'static str> {
+    match reason {
+        StopReason::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Some("the reader of the output has closed it")
+        }
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     archive,
     error::{Code, Failure},
+    ui::standard,
 };
 
 /// An output.
@@ -30,7 +31,7 @@ impl Output {
             if has_slices {
                 return Err(Failure::usage("--slice needs a folder: name one with -o"));
             }
-            let file = stdout().map_err(|error| unwritable("stdout", &error))?;
+            let file = standard::output().map_err(|error| unwritable("stdout", &error))?;
             return Ok(Self::Stream(file, "stdout".to_owned()));
         }
         // A link stays, and the file that it points to is replaced or created. Other paths are shown as they were given.
@@ -73,18 +74,4 @@ fn unwritable(name: &str, error: &io::Error) -> Failure {
 /// `-`, or a name that the system has for what is open already.
 fn is_stdout(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
-}
-
-/// Stdout without the standard library's own buffer.
-#[cfg(unix)]
-fn stdout() -> io::Result<File> {
-    use std::os::fd::AsFd;
-    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
-}
-
-/// Stdout without the standard library's own buffer.
-#[cfg(windows)]
-fn stdout() -> io::Result<File> {
-    use std::os::windows::io::AsHandle;
-    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
 }

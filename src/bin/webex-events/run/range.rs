@@ -3,7 +3,7 @@
 use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 use futures_util::StreamExt;
 use serde_json::Map;
-use webex_events::{Client, ListEvents};
+use webex_events::{Client, ListEvents, Stats};
 
 use crate::{
     archive::ArchiveMeta,
@@ -94,17 +94,18 @@ pub(crate) async fn service_time(
     client: &Client,
     filters: &ListEvents,
     shutdown: &mut Shutdown,
+    spent: &mut Stats,
 ) -> Result<DateTime<Utc>, StopReason> {
     for _ in 0..RESPONSES {
         let mut page = client.list(filters.clone()).take(1).pages();
-        tokio::select! {
+        let read = tokio::select! {
             biased;
             code = shutdown.wait() => return Err(StopReason::Signal(code)),
-            page = page.next() => {
-                if let Some(Err(error)) = page {
-                    return Err(StopReason::Service(error));
-                }
-            }
+            read = page.next() => read,
+        };
+        *spent = *spent + page.stats();
+        if let Some(Err(error)) = read {
+            return Err(StopReason::Service(error));
         }
         if let Some(now) = client.service_time() {
             warn_of_clocks(now);

@@ -30,6 +30,8 @@ pub(crate) struct RunSummary {
     pub(crate) took: Duration,
     /// Whether everything was read.
     pub(crate) is_complete: bool,
+    /// Why a run that didn't fail isn't complete; none if it was to read only so many events.
+    pub(crate) why_not: Option<&'static str>,
     /// Whether there was nothing to do.
     pub(crate) was_complete: bool,
     pub(crate) files: Vec<FileEntry>,

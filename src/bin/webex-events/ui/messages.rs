@@ -1,6 +1,8 @@
 //! The one place that writes to the terminal: data to stdout, everything else to stderr, a line each.
 //!
-//! Nothing here fails: a program whose stderr is gone still has its work to do.
+//! A message that can't be written is dropped: a run whose output is complete doesn't fail because nobody
+//! can read about it. What is data must be written, or is an error: everything on stdout, and items that aren't
+//! events where stderr is their only place.
 
 use std::{
     io::{self, Write},
@@ -11,6 +13,7 @@ use chrono::{SecondsFormat, Utc};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
+use super::standard;
 use crate::error::{Failure, one_line};
 
 /// The form of what is written to stderr.
@@ -66,10 +69,24 @@ pub(crate) fn format() -> Format {
     SETTINGS.get().map(|settings| settings.format).unwrap_or_default()
 }
 
-/// Writes to stdout at once. A reader that has closed it has had enough, which is no failure.
+/// Writes an item that isn't an event to stderr, as a warning.
+pub(crate) fn malformed(item: Map<String, Value>) -> io::Result<()> {
+    let message = format!("an item that isn't an event: {}", json!(item));
+    let line = rendered("WARN", &format!("warning: {}", one_line(&message)), &message, item);
+    bar().suspend(|| standard::error()?.write_all(line.as_bytes())).map_err(|error| {
+        io::Error::new(error.kind(), format!("malformed items can't be written to stderr: {error}"))
+    })
+}
+
+/// Writes to stdout immediately.
 pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    to_stdout(|| io::stdout().lock().write_all(bytes))
+}
+
+/// Lets `write` write to stdout, and flushes it. A reader that has closed it has had enough, which is no failure.
+pub(crate) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
+    let written = standard::output().and_then(|_| write()).and_then(|()| io::stdout().flush());
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::stdout(&error)),
         _ => Ok(()),
     }
@@ -82,16 +99,20 @@ pub(crate) fn stderr(bytes: &[u8]) {
     });
 }
 
+fn line(level: &str, text: &str, message: &str, fields: Map<String, Value>) {
+    stderr(rendered(level, text, message, fields).as_bytes());
+}
+
 /// One line, as text or in the form of the logs.
-fn line(level: &str, text: &str, message: &str, mut fields: Map<String, Value>) {
+fn rendered(level: &str, text: &str, message: &str, mut fields: Map<String, Value>) -> String {
     let json = format() == Format::Json;
-    let line = if json {
+    if json {
         fields.insert("message".to_owned(), message.into());
         let timestamp = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
-        json!({"timestamp": timestamp, "level": level, "fields": fields, "target": "webex_events"})
-            .to_string()
+        let line =
+            json!({"timestamp": timestamp, "level": level, "fields": fields, "target": "webex_events"});
+        format!("{line}\n")
     } else {
-        text.to_owned()
-    };
-    stderr(format!("{line}\n").as_bytes());
+        format!("{text}\n")
+    }
 }

@@ -86,11 +86,13 @@ pub(super) struct Report {
     format: Format,
     checks: usize,
     failures: Vec<(&'static str, Code)>,
+    /// The first line that couldn't be written.
+    unwritten: Option<Failure>,
 }
 
 impl Report {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, checks: 0, failures: Vec::new() }
+        Self { format, checks: 0, failures: Vec::new(), unwritten: None }
     }
 
     pub(super) fn add(&mut self, check: &'static str, verdict: &Verdict) {
@@ -100,19 +102,23 @@ impl Report {
         }
         let is_news = matches!(verdict.outcome, Outcome::Warn | Outcome::Fail(_));
         if is_news || !messages::is_quiet() {
-            // Whoever has stopped to read still gets the exit code.
-            let _ = messages::data(format!("{}\n", verdict.line(check, self.format)).as_bytes());
+            let written = messages::data(format!("{}\n", verdict.line(check, self.format)).as_bytes());
+            self.unwritten = self.unwritten.take().or(written.err());
         }
     }
 
-    /// The failures in one, with the exit code of the first.
+    /// The failures in one, with the exit code of the first. A report that couldn't be written is the worst.
     pub(super) fn end(self) -> Result<(), Failure> {
-        let Some(&(_, code)) = self.failures.first() else { return Ok(()) };
         let names: Vec<_> = self.failures.iter().map(|(name, _)| *name).collect();
-        Err(Failure::new(
-            code,
-            format!("{} of {} checks failed: {}", names.len(), self.checks, names.join(", ")),
-        ))
+        let failed = format!("{} of {} checks failed: {}", names.len(), self.checks, names.join(", "));
+        match (self.unwritten, self.failures.first()) {
+            (None, None) => Ok(()),
+            (None, Some(&(_, code))) => Err(Failure::new(code, failed)),
+            (Some(failure), None) => Err(failure),
+            (Some(failure), Some(_)) => {
+                Err(Failure::new(failure.code, format!("{}; {failed}", failure.message)))
+            }
+        }
     }
 }
 

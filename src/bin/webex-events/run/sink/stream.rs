@@ -2,7 +2,7 @@
 
 use std::{fs::File, io};
 
-use serde_json::{Map, json};
+use serde_json::Map;
 use webex_events::{Checkpoint, Error, Event, Result as ListResult};
 
 use super::{checkpoint::CheckpointFile, lines::Lines, pipe::Pipe};
@@ -108,8 +108,7 @@ impl StreamSink {
                         u64::from(event.errors().map_or(true, |errors| !errors.is_empty()));
                 }
                 Err(Error::Item(item)) => {
-                    let entry = malformed_record(self.pages, &item);
-                    messages::warning(&format!("an item that isn't an event: {}", json!(entry)), entry);
+                    messages::malformed(malformed_record(self.pages, &item))?;
                     self.totals.malformed += 1;
                 }
                 Err(error) => messages::warning(&format!("an item can't be read: {error}"), Map::new()),

@@ -33,7 +33,7 @@ impl RunSummary {
         let why = match result {
             Err(failure) => Value::from(failure.message.clone()),
             Ok(()) if self.is_complete => Value::Null,
-            Ok(()) => "as many as asked for".into(),
+            Ok(()) => self.why_not.unwrap_or("as many as asked for").into(),
         };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
