@@ -52,7 +52,8 @@ remembered, of a slice all. If the service doesn't know a place any more, that s
 file, begins anew.
 
 Items of the list that aren't events don't end an export, and count as complete: they are written to \
-FILE.malformed, one JSON object a line with page, index, error and raw text; without a FILE to stderr. \
+FILE.malformed, one JSON object a line with page, index, error and raw text; without a FILE to stderr, \
+and if that can't be written, the export fails (74). \
 The last line says how many there were.";
 
 pub(super) const SANDBOX: &str = "\
