@@ -15,8 +15,8 @@ pub(super) struct Link<'a> {
     pub(super) anchor: Option<Cow<'a, [u8]>>,
 }
 
-/// Which of the relation types that matter a link has.
-#[derive(Clone, Copy, Debug, Default)]
+/// The relation types of a link, as far as they matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Relations {
     pub(super) next: bool,
     pub(super) prev: bool,

@@ -92,6 +92,12 @@ const TABLE: &[(&str, To)] = &[
     ("</a>; title='a; rel=next", Next("/a")),
     ("</a?b,c;rel=last>; rel=next", Next("/a?b,c;rel=last")),
     ("</m;foo=bar;baz/item?name=What,+me+worry>; rel=\"next\";", Next("/m;foo=bar;baz/item?name=What,+me+worry")),
+    ("</v1/events;v=1;region=us?after=a;b=2,3&x=1>; rel=\"next\"", Next("/v1/events;v=1;region=us?after=a;b=2,3&x=1")),
+    ("</a>;rel=prev;title, </b>;rel=\"next\"", Both("/b", "/a")),
+    ("</a>; rel=\"self\", , </b>; rel=\"next\",  ", Next("/b")),
+    ("<https://webexapis.com/v1/events?max=2&cursor=Ab+/cd==&from=2026-01-01T00:00:00.000Z&q=%2B%20a>; rel=next",
+     Next("/v1/events?max=2&cursor=Ab+/cd==&from=2026-01-01T00:00:00.000Z&q=%2B%20a")),
+    ("</a>; title=\"nächste Seite – 次\"; rel=\"next\"", Next("/a")),
     // Faults of the grammar
     ("/a; rel=next", Malformed),
     ("[/a]; rel=\"next\"", Malformed),
@@ -170,6 +176,7 @@ const TABLE: &[(&str, To)] = &[
     // More than one
     ("</a>; rel=next, </a>; rel=next", Next("/a")),
     ("</a>; rel=next\n<https://WEBEXAPIS.com:443/a>; rel=\"next last\"", Next("/a")),
+    ("</a>; rel=next\n<https://webexapis.com/a>; rel=next; title=\"again\"\n</a>; rel=next, </a>; rel=next", Next("/a")),
     ("</a>; rel=next, </b>; rel=next", Ambiguous),
     ("</a>; rel=next\n</b>; rel=\"last next\"", Ambiguous),
     ("</a%2f>; rel=next, </a%2F>; rel=next", Ambiguous),

@@ -161,3 +161,45 @@ fn the_last_of_very_many_links_counts() {
     let links = read(&format!("{others}</a>;rel=next")).unwrap();
     assert_eq!(links.next, Some(url("https://webexapis.com/a")));
 }
+
+fn joined(count: usize, link: impl Fn(usize) -> String) -> String {
+    (0..count).map(link).collect()
+}
+
+/// A page URL of a MiB, and as many links against it as fit into a MiB. Resolving each would copy 20 GB.
+#[test]
+fn many_relative_links_of_a_long_page_url_take_no_longer_than_their_length_asks_for() {
+    let page = url(&format!("{PAGE}{}", "a".repeat(1 << 20)));
+    let alternate =
+        |number: usize| (0..16).map(|bit| ["./././", "../v1/"][number >> bit & 1]).collect::<String>();
+    let different: [fn(usize) -> String; 4] = [
+        |number| format!("</a>;rel=next;anchor=\"x{number}\","),
+        |number| format!("</a>;rel=prev;anchor=\"x{number}\","),
+        |number| format!("</{number}>;rel=prev,"),
+        |number| format!("<{}a>;rel=next,", "./".repeat(number % 40)),
+    ];
+    let same = ["<a>;rel=next,", "<a>;rel=prev,", "<>;rel=\"next prev\","];
+    let headers = different
+        .map(|link| joined(30_000, link))
+        .into_iter()
+        .chain(same.map(|link| link.repeat(60_000)))
+        .chain([joined(10_000, |number| format!("<{}a>;rel=next,", alternate(number)))]);
+    for header in headers {
+        let start = Instant::now();
+        let outcome = links([&header], &page, &origins());
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(5), "{}…: {took:?}, {:?}", &header[..20], outcome.err());
+    }
+}
+
+#[test]
+fn more_different_links_than_a_page_can_need_are_refused_only_if_they_could_be_next() {
+    let list =
+        |rel: &str, count: usize| joined(count, |number| format!("</a>;rel={rel};anchor=\"/x{number}\","));
+    let next = Some(url("https://webexapis.com/a"));
+    assert_eq!(read(&format!("{}</a>;rel=next", list("next", 63))).unwrap().next, next);
+    let error = read(&format!("{}</a>;rel=next", list("next", 64))).unwrap_err();
+    assert_eq!(error.link_kind(), Some(LinkErrorKind::Malformed));
+    let links = read(&format!("</a>;rel=next,{}", list("prev", 100))).unwrap();
+    assert_eq!((links.next, links.prev), (next, None));
+}
