@@ -1,7 +1,6 @@
 //! `ListEvents`: what to list.
 
 use chrono::{DateTime, Datelike, Duration, DurationRound, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
@@ -9,12 +8,17 @@ use crate::{
     event::{EventType, Resource},
 };
 
+mod stored;
+
 /// What to list: a plain value, with no client inside.
 ///
 /// Everything is optional. Without [`from`](Self::from) the service begins where it sees fit, which
 /// is some weeks ago and undocumented: set it where that matters. Without [`to`](Self::to) the list
 /// reaches up to the moment of its first page. Whether either end includes its own instant is
 /// undocumented too.
+///
+/// Every format of serde stores it as a map of what is set, by the names of the service's parameters. A stored query
+/// with an unknown member is refused, because ignoring it could list other events.
 ///
 /// ```
 /// use chrono::{TimeDelta, Utc};
@@ -26,23 +30,15 @@ use crate::{
 ///     .from(Utc::now() - TimeDelta::days(7));
 /// assert_eq!(deleted_this_week, deleted_this_week.clone());
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use = "a query is sent by `Client::list`"]
 pub struct ListEvents {
-    #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<Resource>,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     event_type: Option<EventType>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<DateTime<Utc>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<DateTime<Utc>>,
-    #[serde(rename = "max", skip_serializing_if = "Option::is_none")]
     page_size: Option<u16>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     params: Vec<(String, String)>,
 }
 
@@ -111,10 +107,10 @@ impl ListEvents {
         self
     }
 
-    /// Asks for pages no larger than `events` needs.
-    pub(crate) fn shrink_page_size(&mut self, events: usize) {
+    /// The same with pages no larger than `events`, if they would be larger.
+    pub(crate) fn limited_to(&self, events: usize) -> Option<Self> {
         let events = u16::try_from(events).unwrap_or(CEILING).max(1);
-        self.page_size = Some(self.page_size.unwrap_or(CEILING).min(events));
+        (events < self.page_size.unwrap_or(CEILING)).then(|| Self { page_size: Some(events), ..self.clone() })
     }
 
     /// The same with half the page size, if there is less to ask for.
@@ -291,13 +287,18 @@ mod tests {
     }
 
     #[test]
-    fn shrinking_never_asks_for_more() {
-        for (size, events, expected) in
-            [(None, 5, 5), (Some(3), 5, 3), (Some(9), 5, 5), (None, 1 << 20, 1000)]
-        {
-            let mut query = ListEvents { page_size: size, ..ListEvents::new() };
-            query.shrink_page_size(events);
-            assert_eq!(query.page_size, Some(expected));
+    fn a_limit_never_makes_a_page_larger() {
+        for (size, events, expected) in [
+            (None, 5, Some(5)),
+            (Some(3), 5, None),
+            (Some(9), 5, Some(5)),
+            (Some(5), 5, None),
+            (None, 1000, None),
+            (None, 1 << 20, None),
+            (None, 0, Some(1)),
+        ] {
+            let query = ListEvents { page_size: size, ..ListEvents::new() };
+            assert_eq!(query.limited_to(events).map(|query| query.page_size), expected.map(Some));
         }
     }
 

@@ -81,6 +81,8 @@ pub use with_cursors::WithCursors;
 pub struct EventStream {
     shared: Arc<Shared>,
     query: ListEvents,
+    /// The query that the first page is requested with, if [`take`](Self::take) needs less than a page of `query`.
+    limited: Option<ListEvents>,
     prefetch: usize,
     /// The position of the next page; none only for an invalid query. It stays on a page until
     /// that has arrived, so that a page that fails can be requested again.
@@ -128,6 +130,7 @@ impl EventStream {
         Self {
             shared,
             query,
+            limited: None,
             prefetch: 0,
             start,
             source: None,
@@ -155,13 +158,14 @@ impl EventStream {
 
     /// At most `n` more events, malformed items not counted.
     ///
-    /// Requests no page that it doesn't need. Before the first request of a list it also reduces the page
-    /// size, if `n` is less than a page: `take(5)` sends `max=5`.
+    /// Requests no page that it doesn't need. Before the first request of a list it also reduces the size of the
+    /// first page, if `n` is less than a page: `take(5)` sends `max=5`. The service's links contain the size, so any
+    /// further page has it too. The [`cursor`](Take::cursor) of the first page is resumed with the page size of the
+    /// query, and requests that page again.
     pub fn take(mut self, n: usize) -> Take {
         let is_new = self.source.is_none() && self.meter.read(self.stats) == Stats::default();
         if n > 0 && is_new && self.start.as_ref().is_some_and(|start| !start.from_user) {
-            self.query.shrink_page_size(n);
-            self.start_at_first_page();
+            self.limited = self.query.limited_to(n);
         }
         Take::new(self, n)
     }
@@ -300,8 +304,10 @@ impl EventStream {
             Err(error) => return Poll::Ready(Some(Err(self.failed(error)))),
         };
         self.backoff.succeed();
+        let is_first = self.stats.pages == 0 && self.start.as_ref().is_some_and(|start| start.is_at(&page));
+        let is_limited = is_first && self.limited.is_some();
         self.stats.pages += 1;
-        self.open = Some(OpenPage::new(page, taken));
+        self.open = Some(OpenPage::new(page, taken, is_limited));
         Poll::Ready(Some(Ok(())))
     }
 
@@ -349,7 +355,7 @@ impl EventStream {
             return Err(invalid.unwrap_or_else(|| Error::query("the query can't be sent")));
         };
         let (shared, meter, demand) = (self.shared.clone(), self.meter.clone(), self.demand.clone());
-        Ok(list_run(shared, start.clone(), meter, demand, self.stats.events))
+        Ok(list_run(shared, start.clone(), self.limited.clone(), meter, demand, self.stats.events))
     }
 
     fn failed(&mut self, error: Error) -> Error {

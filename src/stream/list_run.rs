@@ -15,6 +15,7 @@ use crate::{
     error::{Error, LinkErrorKind, Result},
     fetch::{Fetched, Shared},
     link::CycleDetector,
+    query::ListEvents,
     stats::Meter,
 };
 
@@ -39,6 +40,10 @@ impl ListStart {
     pub(super) fn at(cursor: Cursor) -> Self {
         Self { cursor, from_user: false }
     }
+
+    pub(super) fn is_at(&self, page: &Fetched) -> bool {
+        self.cursor.url == page.url.as_str()
+    }
 }
 
 /// The number of events at which the reader will stop, counted like [`Stats::events`](crate::Stats::events), so that
@@ -60,10 +65,12 @@ impl Demand {
     }
 }
 
-/// Reads page after page from `start`, as far as there is demand. `events` were yielded before.
+/// Reads page after page from `start`, as far as there is demand. `events` were yielded before. A list's first page is
+/// requested with `limited`, if there is one, but keeps the URL of `start`.
 pub(super) fn list_run(
     shared: Arc<Shared>,
     start: ListStart,
+    limited: Option<ListEvents>,
     meter: Arc<Meter>,
     demand: Arc<Demand>,
     mut events: u64,
@@ -72,10 +79,16 @@ pub(super) fn list_run(
         let ListStart { cursor: Cursor { url, taken, query }, from_user } = start;
         let mut url = shared.origins.admit(&url)?;
         let is_first = query.url(&shared.events).is_ok_and(|first| first == url);
-        let page = shared.page(url, is_first.then_some(&query), &meter).await;
+        // A page that is continued in its middle keeps its size: a smaller one may not have its last event.
+        let first = (is_first && taken.is_none()).then(|| limited.unwrap_or(query));
+        let sent = first.as_ref().and_then(|first| first.url(&shared.events).ok()).unwrap_or_else(|| url.clone());
+        let page = shared.page(sent.clone(), first.as_ref(), &meter).await;
         let mut page = if is_first && !from_user { page? } else { page.map_err(stale)? };
-        let mut taken = taken.resume_at(page.batch.len(), |index| page.batch.id(index));
+        let mut taken = taken.resume_at(page.batch.len(), |index| page.batch.key(index));
         let mut cycles = CycleDetector::new(&page.url);
+        if page.url == sent {
+            page.url = url;
+        }
         let mut empty_pages = 0;
         loop {
             empty_pages = if page.batch.len() == 0 { empty_pages + 1 } else { 0 };

@@ -14,13 +14,16 @@ pub(super) struct OpenPage {
     pub(super) page: Fetched,
     /// The number of its items that were yielded.
     taken: usize,
+    /// It was requested in a smaller size than its URL says, so its next link, which has that size, is no position to
+    /// store.
+    is_limited: bool,
     /// The reader has seen some of it, even if it is empty.
     visited: bool,
 }
 
 impl OpenPage {
-    pub(super) fn new(page: Fetched, taken: usize) -> Self {
-        Self { page, taken, visited: false }
+    pub(super) fn new(page: Fetched, taken: usize, is_limited: bool) -> Self {
+        Self { page, taken, is_limited, visited: false }
     }
 
     /// The number of items that are left.
@@ -65,14 +68,14 @@ impl OpenPage {
     pub(super) fn cursor(&self, query: &ListEvents) -> Option<Cursor> {
         match &self.page.next {
             Ok(None) if self.left() == 0 => None,
-            Ok(Some(next)) if self.left() == 0 => Some(Cursor::at(next.as_str(), query.clone())),
+            Ok(Some(next)) if self.left() == 0 && !self.is_limited => Some(Cursor::at(next.as_str(), query.clone())),
             _ => Some(self.end(query)),
         }
     }
 
     /// The position after the last item yielded, on this page.
     pub(super) fn end(&self, query: &ListEvents) -> Cursor {
-        let taken = Taken::of(self.taken, |index| self.page.batch.id(index));
+        let taken = Taken::of(self.taken, |index| self.page.batch.key(index));
         Cursor { taken, ..Cursor::at(self.page.url.as_str(), query.clone()) }
     }
 }
