@@ -8,6 +8,7 @@ mod item;
 mod text;
 mod transport;
 
+pub(crate) use self::item::MalformedItems;
 pub(crate) use self::text::without_queries;
 pub use self::{
     api::ApiError,

@@ -1,16 +1,22 @@
 //! `Event`: its text, and what is read of it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-use serde_json::{Value, value::RawValue};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::error::{Error, MalformedItem, Result};
 
 pub(crate) mod batch;
 mod data;
 mod kind;
+mod stored;
 mod time;
 
 use batch::{Batch, Envelope};
@@ -45,6 +51,13 @@ pub use kind::{EventType, Resource, UnknownName};
 /// assert_eq!(event.raw(), text);
 /// # Ok::<(), webex_events::Error>(())
 /// ```
+///
+/// # Stored events
+///
+/// With `serde`, an event is its text: verbatim in JSON, as a string in formats that are not human-readable, such as
+/// `MessagePack`, `postcard` and CBOR. Through [`serde_json::Value`] an event keeps its JSON value, but not its bytes:
+/// white space, the order of keys and the digits of numbers can change. An event with a number that `Value` cannot hold
+/// (`1e400`) fails to be written there.
 #[derive(Clone)]
 pub struct Event {
     batch: Arc<Batch>,
@@ -69,14 +82,12 @@ pub struct FieldError {
 impl Event {
     /// The item at `index`, which must be in the batch, or what is wrong with it.
     pub(crate) fn of(batch: &Arc<Batch>, index: usize) -> Result<Self> {
-        // No batch has more items than bytes, nor more bytes than 32 bits can count.
+        // No batch has that many items.
         let short = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        if let Some(place) = batch.place(index) {
-            return Ok(Self { batch: Arc::clone(batch), place: short(place), index: short(index) });
+        match batch.find(index) {
+            Ok(place) => Ok(Self { batch: Arc::clone(batch), place: short(place), index: short(index) }),
+            Err(number) => Err(MalformedItem::shared(Arc::clone(batch) as _, number).into()),
         }
-        let envelope = batch.envelope(index);
-        let fault = envelope.fault.map(|fault| fault.to_string()).unwrap_or_default();
-        Err(MalformedItem::new(envelope.raw(batch), index, fault).into())
     }
 
     /// Reads an event from its JSON text, such as a line that an exporter wrote.
@@ -135,12 +146,14 @@ impl Event {
         self.envelope().created
     }
 
-    /// What happened in detail, decoded anew at each call. An event without `data` gives an empty one.
+    /// The details of what happened, decoded anew at each call. An event without `data` has empty details.
+    ///
+    /// A number that `f64` cannot hold, such as `1e400`, is read as a string with its digits.
     ///
     /// # Errors
     ///
-    /// [`Error::Item`] if `data` isn't an object, is nested more than about 120 deep, or holds half a
-    /// surrogate pair. The rest of the event can be read all the same.
+    /// [`Error::Item`] if `data` is not an object, is nested more than about 120 deep, or contains half a
+    /// surrogate pair. The rest of the event can be read nevertheless.
     pub fn data(&self) -> Result<EventData> {
         let Some(text) = self.envelope().data(&self.batch) else { return Ok(EventData::default()) };
         if let Some(data) = EventData::scan(text) {
@@ -149,11 +162,78 @@ impl Event {
         serde_json::from_str(text).map_err(|error| self.unreadable("data", &error))
     }
 
-    /// Which fields of `data` the service couldn't give, by their name, and why. Almost always none.
+    /// The JSON text of `data`, byte for byte as received; `{}` if it is missing or null.
+    ///
+    /// ```
+    /// use webex_events::Event;
+    ///
+    /// let event = Event::from_json(
+    ///     r#"{"id":"a","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z","data":{ "title":"b" }}"#,
+    /// )?;
+    /// assert_eq!(event.data_raw(), r#"{ "title":"b" }"#);
+    /// # Ok::<(), webex_events::Error>(())
+    /// ```
+    #[must_use]
+    pub fn data_raw(&self) -> &str {
+        self.envelope().data(&self.batch).unwrap_or("{}")
+    }
+
+    /// Decodes `data` into a type of your own. A missing `data` is decoded from `{}`.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use webex_events::Event;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Room {
+    ///     title: Option<String>,
+    /// }
+    ///
+    /// let event = Event::from_json(
+    ///     r#"{"id":"a","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z","data":{"title":"b"}}"#,
+    /// )?;
+    /// assert_eq!(event.data_as::<Room>()?.title.as_deref(), Some("b"));
+    /// # Ok::<(), webex_events::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::Item`] if `errors` isn't an object of objects.
+    /// [`Error::Item`] if `data` does not have the form that the type requires. The error says where, and not what is
+    /// there.
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(self.data_raw()).map_err(|error| self.unreadable("data", &error))
+    }
+
+    /// Whether the service could not provide some fields of `data`: whether `errors` is there and not empty.
+    ///
+    /// It costs less than [`errors`](Self::errors), and is true as well where that fails.
+    ///
+    /// ```
+    /// use webex_events::Event;
+    ///
+    /// let event = Event::from_json(
+    ///     r#"{"id":"a","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z","data":{},
+    ///         "errors":{"title":{"code":"kms_failure","reason":"No key."}}}"#,
+    /// )?;
+    /// assert!(event.has_errors());
+    /// assert_eq!(event.errors()?["title"].code, "kms_failure");
+    /// # Ok::<(), webex_events::Error>(())
+    /// ```
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        let is_empty = |text: &str| {
+            text.strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'))
+                .is_some_and(|inner| inner.trim().is_empty())
+        };
+        self.envelope().errors(&self.batch).is_some_and(|text| !is_empty(text))
+    }
+
+    /// The fields of `data` that the service could not provide, by name, with the reasons. Almost always empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Item`] if `errors` is not an object of objects.
     pub fn errors(&self) -> Result<BTreeMap<String, FieldError>> {
         let Some(text) = self.envelope().errors(&self.batch) else { return Ok(BTreeMap::new()) };
         let fields: BTreeMap<String, serde_json::Map<String, Value>> =
@@ -206,6 +286,13 @@ impl PartialEq for Event {
 
 impl Eq for Event {}
 
+/// By [`raw`](Event::raw) text.
+impl Hash for Event {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.raw().hash(state);
+    }
+}
+
 /// The envelope. What happened is personal and stays out.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -215,21 +302,5 @@ impl fmt::Debug for Event {
             .field("event_type", &self.event_type().as_str())
             .field("created", &self.created())
             .finish_non_exhaustive()
-    }
-}
-
-/// As [`raw`](Event::raw), verbatim with JSON writers of `serde_json`.
-impl Serialize for Event {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_str(self.raw()).map_err(ser::Error::custom)?;
-        raw.serialize(serializer)
-    }
-}
-
-/// From `serde_json`, whose text is kept.
-impl<'de> Deserialize<'de> for Event {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::from_json(Box::<str>::from(raw)).map_err(de::Error::custom)
     }
 }

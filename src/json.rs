@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// Reads `text` from front to back.
 #[derive(Debug)]
@@ -174,6 +174,79 @@ impl<'a> Scanner<'a> {
                     return Ok(());
                 }
                 _ => return Err(self.error("expected `,` or `]`").into()),
+            }
+        }
+    }
+
+    /// Steps into an array. Returns true if it is empty, and then steps over it.
+    pub(crate) fn open_array(&mut self) -> Result<bool> {
+        self.expect(b'[', "expected an array")?;
+        let is_empty = self.next_byte()? == b']';
+        self.at += usize::from(is_empty);
+        Ok(is_empty)
+    }
+
+    /// Steps over what follows an item of an array. Returns true if that is the array's end.
+    pub(crate) fn separator(&mut self) -> Result<bool> {
+        let is_last = match self.next_byte()? {
+            b',' => false,
+            b']' => true,
+            _ => return Err(self.error("expected `,` or `]`")),
+        };
+        self.at += 1;
+        Ok(is_last)
+    }
+
+    /// Steps over an item of an array that starts at `start` and isn't JSON because of `error`, up to the separator
+    /// after it, and returns its extent. In strings everything may occur but their own end.
+    ///
+    /// # Errors
+    ///
+    /// `error`, if the item's strings and brackets do not close.
+    #[cold]
+    pub(crate) fn skip_item(&mut self, start: usize, error: SyntaxError) -> Result<Range<usize>> {
+        self.at = start;
+        self.skip_space();
+        let start = self.at;
+        let mut open = Nesting::default();
+        let mut end = start;
+        loop {
+            let Some(byte) = self.byte() else { return Err(error) };
+            match (byte, open.top()) {
+                (b',' | b']', None) => return Ok(start..end),
+                (b'"', _) => {
+                    self.at += 1;
+                    self.skip_rest_of_string().ok_or(error)?;
+                }
+                (b'{' | b'[', _) => {
+                    open.push(byte == b'{');
+                    self.at += 1;
+                }
+                (b'}', Some(true)) | (b']', Some(false)) => {
+                    open.pop();
+                    self.at += 1;
+                }
+                (b'}' | b']', _) => return Err(error),
+                (b' ' | b'\n' | b'\r' | b'\t', _) => {
+                    self.skip_space();
+                    continue;
+                }
+                _ => self.at += 1,
+            }
+            end = self.at;
+        }
+    }
+
+    /// Steps over the rest of a string, whatever is in it.
+    fn skip_rest_of_string(&mut self) -> Option<()> {
+        loop {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            let at = memchr2(b'"', b'\\', rest)?;
+            let is_end = rest.get(at) == Some(&b'"');
+            // Together with the byte that the backslash escapes.
+            self.at += at + if is_end { 1 } else { 2 };
+            if is_end {
+                return Some(());
             }
         }
     }

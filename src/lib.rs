@@ -9,6 +9,7 @@ mod cursor;
 mod error;
 mod event;
 mod fetch;
+mod fingerprint;
 mod json;
 mod link;
 mod mask;

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     event::{
         Event,
-        batch::{Batch, NotAPage, Rejected},
+        batch::{Batch, Rejected},
     },
 };
 
@@ -74,61 +74,12 @@ impl IntoIterator for Page {
     }
 }
 
-/// Reads the body of a page. Bytes that aren't UTF-8 spoil the item they stand in, not the page.
+/// Reads the body of a page. An item that can't be read does not make the others unreadable.
 pub(crate) fn decode(body: Vec<u8>) -> Result<Batch, Rejected> {
-    let (text, spoiled) = text(body);
-    Batch::page(text, &spoiled)
+    Batch::page(body)
 }
 
 /// Reads a body that is one event.
 pub(crate) fn decode_event(body: Vec<u8>) -> Result<Batch, Rejected> {
-    let (text, spoiled) = text(body);
-    match (Batch::item(text), spoiled.first()) {
-        (Ok(batch), Some(&at)) => Err((batch.into_text(), NotAPage::NotUtf8(at))),
-        (Err((text, error)), Some(&at)) if !matches!(error, NotAPage::Truncated(_)) => {
-            Err((text, NotAPage::NotUtf8(at)))
-        }
-        (read, _) => read,
-    }
-}
-
-/// `body` as text, with U+FFFD for what isn't UTF-8, and where that stands: of several side by side the
-/// first, since no item ends between them.
-fn text(body: Vec<u8>) -> (String, Vec<usize>) {
-    let body = match String::from_utf8(body) {
-        Ok(text) => return (text, Vec::new()),
-        Err(error) => error.into_bytes(),
-    };
-    let mut text = String::with_capacity(body.len());
-    let mut spoiled = Vec::new();
-    for chunk in body.utf8_chunks() {
-        text.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            if spoiled.is_empty() || !chunk.valid().is_empty() {
-                spoiled.push(text.len());
-            }
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    (text, spoiled)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_that_are_no_text_are_marked_where_they_stand() {
-        assert_eq!(text(b"ab".to_vec()), ("ab".to_owned(), vec![]));
-        let (_, runs) = text(b"\xff\xff\xe2\x82a\xff\xff".to_vec());
-        assert_eq!(runs, [0, 10]);
-        let (text, spoiled) = text(b"a\xffb\xc3\xa9\xe2\x82c".to_vec());
-        assert_eq!(text, "a\u{fffd}bé\u{fffd}c");
-        assert!(spoiled.iter().all(|&at| text[at..].starts_with('\u{fffd}')) && spoiled.len() == 2);
-    }
-
-    #[test]
-    fn a_run_of_bytes_that_are_no_text_is_marked_once() {
-        assert_eq!(text(b"\xff\xff\xe2\x82a\xff\xff".to_vec()).1, [0, 10]);
-    }
+    Batch::single(body)
 }

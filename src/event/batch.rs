@@ -1,39 +1,60 @@
 //! The text of a page with the envelopes of its events: what all events of a page share.
 
-use std::{borrow::Cow, fmt, mem, ops::Range, sync::Arc};
+mod reader;
+
+use std::{fmt, mem, ops::Range, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{EventType, Resource, time::parse_time};
+use self::reader::{Reader, Unread};
+use super::{EventType, Resource};
 use crate::{
     buffer_pool::BufferPool,
-    json::{Kind, Quoted, Scanner, SyntaxError},
+    error::MalformedItems,
+    json::{Scanner, SyntaxError},
 };
 
 /// The longest text that can be read: spans are 32 bits wide, and unescaped strings stand behind
 /// the text, where they take less room than in it.
 pub(crate) const LONGEST: usize = (u32::MAX / 2) as usize;
 
-/// A text and where in it the events stand.
+/// The most items that a page may have, a hundred times what the service sends at most. It bounds the memory
+/// that a page of very small items takes.
+const MOST_ITEMS: usize = 100_000;
+
+/// The text of a page, and the position of each item in it.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// As received, and behind that the envelope's strings that had escapes.
+    /// The text as received, but with `?` for each byte that is not UTF-8. After it come the strings of
+    /// envelopes that had escapes, and the lossy texts of malformed items.
     text: String,
+    /// The bytes as received, if they are not UTF-8. Positions are those of the text.
+    received: Option<Box<[u8]>>,
     /// Of the items that are events.
     envelopes: Vec<Envelope>,
     /// The other items, in order.
     malformed: Vec<MalformedSpan>,
-    /// Where the text's buffer goes when no event needs it any more.
+    /// Those of the malformed items that are not UTF-8, by their number among them, and their text with U+FFFD.
+    lossy: Vec<(u32, Span)>,
+    /// Takes the text's buffer when no event needs it any more.
     buffers: Option<Arc<BufferPool>>,
 }
 
-/// An item that isn't an event. A page can be nothing but such items, so as little as can be is kept:
-/// what is wrong with it is found by reading it once more.
+/// An item that is not an event. A page can consist of such items, so only this is kept: the reason is found by
+/// reading the item once more.
 #[derive(Debug)]
 struct MalformedSpan {
     index: u32,
     raw: Span,
-    is_utf8: bool,
+}
+
+/// Identifies an item of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ItemKey<'a> {
+    /// The id of an event.
+    Event(&'a str),
+    /// The bytes of a malformed item.
+    Malformed(&'a [u8]),
 }
 
 /// A part of a batch's text. Absent if it is empty at 0, where no string can stand.
@@ -56,33 +77,37 @@ pub(crate) struct Envelope {
     pub(crate) created: DateTime<Utc>,
     pub(crate) resource: Resource,
     pub(crate) event_type: EventType,
-    pub(crate) fault: Option<Fault>,
 }
 
-/// Why an item isn't an event.
+/// The reason why an item is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    Empty,
     NotAnObject,
     NotUtf8,
-    /// The key is missing or its value isn't what it must be.
+    /// The key is missing or has an unsuitable value.
     Member(&'static str),
+    Syntax(SyntaxError),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnObject => f.write_str("it isn't an object"),
-            Self::NotUtf8 => f.write_str("it isn't UTF-8"),
-            Self::Member("created") => f.write_str("`created` is missing or isn't a time"),
-            Self::Member(key) => write!(f, "`{key}` is missing or isn't a string"),
+            Self::Empty => f.write_str("there is a comma, but no item"),
+            Self::NotAnObject => f.write_str("it is not an object"),
+            Self::NotUtf8 => f.write_str("it is not UTF-8"),
+            Self::Member("id") => f.write_str("`id` is missing, empty or not a string"),
+            Self::Member("created") => f.write_str("`created` is missing or not a time"),
+            Self::Member(key) => write!(f, "`{key}` is missing or not a string"),
+            Self::Syntax(error) => write!(f, "it is not JSON: {error}"),
         }
     }
 }
 
-/// A text that can't be read, and why.
+/// A text that can't be read, and the reason.
 pub(crate) type Rejected = (String, NotAPage);
 
-/// Why a text isn't a page.
+/// The reason why a text is not a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAPage {
     /// The text is the beginning of JSON: its end did not arrive.
@@ -90,15 +115,17 @@ pub(crate) enum NotAPage {
     Truncated(SyntaxError),
     #[error(transparent)]
     Syntax(SyntaxError),
-    #[error("it isn't an object")]
+    #[error("it is not an object")]
     NotAnObject,
     #[error("it has no array `items`")]
     NoItems,
     #[error("it has `items` twice")]
     ItemsTwice,
-    #[error("it isn't UTF-8 at byte {0}")]
+    #[error("it has more than {MOST_ITEMS} items")]
+    TooManyItems,
+    #[error("it is not UTF-8 at byte {0}")]
     NotUtf8(usize),
-    #[error("it is longer than 2 GiB")]
+    #[error("it is too long: more than 2 GiB, or more than 512 MiB that are not UTF-8")]
     TooLong,
 }
 
@@ -109,40 +136,47 @@ impl From<SyntaxError> for NotAPage {
 }
 
 impl Batch {
-    /// Reads a page: an object with an array `items`. `spoiled` are the places, in order, where
-    /// something stands that wasn't UTF-8.
-    pub(crate) fn page(text: String, spoiled: &[usize]) -> Result<Self, Rejected> {
-        Self::read(text, spoiled, |scanner, reader| {
-            reader.page(scanner)?;
-            let stray = reader.stray.or(reader.spoiled.first().copied());
-            stray.map_or(Ok(()), |at| Err(NotAPage::NotUtf8(at)))
-        })
+    /// Reads a page: an object with an array `items`. Bytes that are not UTF-8 make the item malformed in which they
+    /// are; elsewhere they make the page unreadable.
+    pub(crate) fn page(body: Vec<u8>) -> Result<Self, Rejected> {
+        let (text, received) = text(body);
+        Self::read(text, received, |scanner, reader| reader.page(scanner))
     }
 
-    /// Reads one item that stands alone.
+    /// Reads a body that is one item.
+    pub(crate) fn single(body: Vec<u8>) -> Result<Self, Rejected> {
+        let (text, received) = text(body);
+        Self::read(text, received, |scanner, reader| reader.only_item(scanner))
+    }
+
+    /// Reads a text that is one item.
     pub(crate) fn item(text: String) -> Result<Self, Rejected> {
-        Self::read(text, &[], |scanner, reader| {
-            reader.item(scanner)?;
-            Ok(scanner.end()?)
-        })
+        Self::read(text, None, |scanner, reader| reader.only_item(scanner))
     }
 
     fn read(
         text: String,
-        spoiled: &[usize],
+        received: Option<Box<[u8]>>,
         read: impl for<'a> Fn(&mut Scanner<'a>, &mut Reader<'a>) -> Result<(), NotAPage>,
     ) -> Result<Self, Rejected> {
-        if text.len() > LONGEST {
+        // A lossy text is up to three times as long.
+        let longest = if received.is_none() { LONGEST } else { LONGEST / 4 };
+        if text.len() > longest {
             return Err((text, NotAPage::TooLong));
         }
-        let mut reader = Reader::new(&text, spoiled);
+        let mut reader = Reader::new(&text, received.as_deref());
         let mut scanner = Scanner::new(&text);
         scanner.skip_byte_order_mark();
         let read = read(&mut scanner, &mut reader);
-        let Reader { unescaped, envelopes, malformed, .. } = reader;
+        let Reader { appended, envelopes, mut malformed, lossy, .. } = reader;
+        malformed.shrink_to_fit();
         match read {
-            Ok(()) => Ok(Self { text: text + &unescaped, envelopes, malformed, buffers: None }),
-            Err(error) => Err((text, error)),
+            Ok(()) => {
+                Ok(Self { text: text + &appended, received, envelopes, malformed, lossy, buffers: None })
+            }
+            Err(error) => {
+                Err((received.map_or(text, |body| String::from_utf8_lossy(&body).into_owned()), error))
+            }
         }
     }
 
@@ -152,63 +186,99 @@ impl Batch {
         self
     }
 
-    /// The text, without the batch.
-    pub(crate) fn into_text(mut self) -> String {
-        mem::take(&mut self.text)
-    }
-
     /// How many items there are, malformed ones included.
     pub(crate) fn len(&self) -> usize {
         self.envelopes.len() + self.malformed.len()
     }
 
-    /// The item at `index`, which must be less than [`len`](Self::len).
-    pub(crate) fn envelope(&self, index: usize) -> Cow<'_, Envelope> {
-        match self.find(index) {
-            Ok(place) => Cow::Borrowed(self.event(place)),
-            Err(malformed) => Cow::Owned(self.misread(malformed)),
-        }
-    }
-
-    /// The event at `place` among the events, which must have come from [`find`](Self::find).
+    /// The envelope of the event at `place` among the events, which must come from [`find`](Self::find).
     pub(crate) fn event(&self, place: usize) -> &Envelope {
         &self.envelopes[place]
     }
 
-    /// Which of the events the item at `index` is, if it is one.
-    pub(crate) fn place(&self, index: usize) -> Option<usize> {
-        self.find(index).ok()
+    /// The position among the events of the item at `index`, which must be less than [`len`](Self::len); or, if it is
+    /// malformed, its position among the malformed items.
+    pub(crate) fn find(&self, index: usize) -> Result<usize, usize> {
+        match self.malformed.binary_search_by_key(&index, |malformed| malformed.index as usize) {
+            Ok(number) => Err(number),
+            Err(malformed_before) => Ok(index - malformed_before),
+        }
     }
 
-    /// The id of an item that isn't malformed.
-    pub(crate) fn id(&self, index: usize) -> Option<&str> {
-        self.slice(self.envelopes.get(self.place(index)?)?.id)
+    /// The item at `index`, which must be less than [`len`](Self::len).
+    pub(crate) fn key(&self, index: usize) -> ItemKey<'_> {
+        match self.find(index) {
+            Ok(place) => ItemKey::Event(self.event(place).id(self)),
+            Err(number) => ItemKey::Malformed(self.bytes(number)),
+        }
     }
 
-    /// How many events there are from the item at `index` on.
+    /// The number of events from the item at `index` on.
     pub(crate) fn events_from(&self, index: usize) -> usize {
         let malformed = self.malformed.partition_point(|malformed| (malformed.index as usize) < index);
         self.len() - index - (self.malformed.len() - malformed)
     }
 
-    fn find(&self, index: usize) -> Result<usize, &MalformedSpan> {
-        match self.malformed.binary_search_by_key(&index, |malformed| malformed.index as usize) {
-            Ok(at) => Err(&self.malformed[at]),
-            Err(misfits_before) => Ok(index - misfits_before),
+    /// The reason why a malformed item is not an event.
+    pub(crate) fn fault(&self, number: usize) -> Fault {
+        if self.lossy(number).is_some() {
+            return Fault::NotUtf8;
+        }
+        let raw = self.slice(self.malformed[number].raw).unwrap_or_default();
+        if raw.is_empty() {
+            return Fault::Empty;
+        }
+        let mut scanner = Scanner::new(raw);
+        match Reader::new(raw, None).envelope(&mut scanner) {
+            Err(error) => Fault::Syntax(error),
+            Ok(Err(Unread { fault, .. })) if scanner.end().is_ok() => fault,
+            Ok(_) => scanner.end().err().map_or(Fault::NotAnObject, Fault::Syntax),
         }
     }
 
-    /// What could be read of an item that isn't an event.
-    fn misread(&self, malformed: &MalformedSpan) -> Envelope {
-        let raw = self.slice(malformed.raw).unwrap_or_default();
-        let read = Reader::new(raw, &[]).envelope(&mut Scanner::new(raw));
-        let fault = read.ok().and_then(|envelope| envelope.fault).filter(|_| malformed.is_utf8);
-        Envelope { raw: malformed.raw, fault: fault.or(Some(Fault::NotUtf8)), ..Envelope::default() }
+    fn lossy(&self, number: usize) -> Option<&str> {
+        let found = self.lossy.binary_search_by_key(&number, |&(number, _)| number as usize).ok()?;
+        self.slice(self.lossy[found].1)
     }
 
     fn slice(&self, span: Span) -> Option<&str> {
         if span.end == 0 { None } else { self.text.get(span.range()) }
     }
+}
+
+/// The malformed items, by their number among them.
+impl MalformedItems for Batch {
+    fn raw(&self, number: usize) -> &str {
+        self.lossy(number).or_else(|| self.slice(self.malformed[number].raw)).unwrap_or_default()
+    }
+
+    fn bytes(&self, number: usize) -> &[u8] {
+        let text = self.received.as_deref().unwrap_or(self.text.as_bytes());
+        text.get(self.malformed[number].raw.range()).unwrap_or_default()
+    }
+
+    fn index(&self, number: usize) -> usize {
+        self.malformed[number].index as usize
+    }
+
+    fn reason(&self, number: usize) -> String {
+        self.fault(number).to_string()
+    }
+}
+
+/// A body as text; and the body itself, if it is not UTF-8. The text is then as long, with `?` for each byte that is
+/// not UTF-8.
+fn text(body: Vec<u8>) -> (String, Option<Box<[u8]>>) {
+    let body = match String::from_utf8(body) {
+        Ok(text) => return (text, None),
+        Err(error) => error.into_bytes(),
+    };
+    let mut text = String::with_capacity(body.len());
+    for chunk in body.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    (text, Some(body.into_boxed_slice()))
 }
 
 impl Drop for Batch {
@@ -232,7 +302,6 @@ impl Default for Envelope {
             created: DateTime::UNIX_EPOCH,
             resource: Resource::Messages,
             event_type: EventType::Created,
-            fault: None,
         }
     }
 }
@@ -269,6 +338,10 @@ impl Envelope {
 }
 
 impl Span {
+    fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -280,185 +353,6 @@ impl From<Range<usize>> for Span {
     fn from(range: Range<usize>) -> Self {
         Self { start: range.start as u32, end: range.end as u32 }
     }
-}
-
-struct Reader<'a> {
-    text: &'a str,
-    unescaped: String,
-    envelopes: Vec<Envelope>,
-    malformed: Vec<MalformedSpan>,
-    /// Where something stands that wasn't UTF-8, from the next item on.
-    spoiled: &'a [usize],
-    /// The first of those places that is in no item.
-    stray: Option<usize>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(text: &'a str, spoiled: &'a [usize]) -> Self {
-        Self {
-            text,
-            unescaped: String::new(),
-            envelopes: Vec::new(),
-            malformed: Vec::new(),
-            spoiled,
-            stray: None,
-        }
-    }
-
-    /// Reads the page at which `scanner` stands, to the end of the text.
-    fn page(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NotAPage> {
-        if scanner.peek()? != Kind::Object {
-            scanner.value()?;
-            scanner.end()?;
-            return Err(NotAPage::NotAnObject);
-        }
-        let mut found = false;
-        let mut fault = None;
-        scanner.object(|scanner, key| {
-            if key.value().as_deref() != Some("items") {
-                return scanner.value().map(drop);
-            }
-            if found {
-                fault = Some(NotAPage::ItemsTwice);
-            }
-            if scanner.peek()? != Kind::Array {
-                fault = fault.or(Some(NotAPage::NoItems));
-                return scanner.value().map(drop);
-            }
-            found = true;
-            scanner.array(|scanner| self.item(scanner))
-        })?;
-        scanner.end()?;
-        match fault {
-            Some(fault) => Err(fault),
-            None if found => Ok(()),
-            None => Err(NotAPage::NoItems),
-        }
-    }
-
-    /// Reads the item at which `scanner` stands.
-    fn item(&mut self, scanner: &mut Scanner<'a>) -> Result<(), SyntaxError> {
-        let envelope = self.envelope(scanner)?;
-        let is_utf8 = self.spoiled.is_empty() || !self.is_spoiled(&envelope.raw.range());
-        if envelope.fault.is_none() && is_utf8 {
-            if self.envelopes.is_empty() {
-                // As many as there can be if the others are like this one.
-                let Range { start, end } = envelope.raw.range();
-                self.envelopes.reserve_exact((self.text.len() - start) / (end - start).max(1));
-            }
-            self.envelopes.push(envelope);
-        } else {
-            // No more items than bytes.
-            let index = u32::try_from(self.envelopes.len() + self.malformed.len()).unwrap_or(u32::MAX);
-            self.malformed.push(MalformedSpan { index, raw: envelope.raw, is_utf8 });
-        }
-        Ok(())
-    }
-
-    /// Whether something in the next item wasn't UTF-8.
-    fn is_spoiled(&mut self, item: &Range<usize>) -> bool {
-        let (before, rest) = self.spoiled.split_at(self.spoiled.partition_point(|&at| at < item.start));
-        let (inside, rest) = rest.split_at(rest.partition_point(|&at| at < item.end));
-        self.stray = self.stray.or(before.first().copied());
-        self.spoiled = rest;
-        !inside.is_empty()
-    }
-
-    /// Reads the item at which `scanner` stands. Where a key stands twice the last one counts, as in
-    /// [`serde_json::Value`].
-    fn envelope(&mut self, scanner: &mut Scanner<'a>) -> Result<Envelope, SyntaxError> {
-        let mut envelope = Envelope::default();
-        if scanner.peek()? != Kind::Object {
-            envelope.raw = scanner.value()?.into();
-            envelope.fault = Some(Fault::NotAnObject);
-            return Ok(envelope);
-        }
-        let (mut created, mut resource, mut event_type) = (None, None, None);
-        let [mut actor_id, mut org_id, mut app_id] = [Some(Span::default()); 3];
-        let mut id = None;
-        let start = scanner.position();
-        scanner.object(|scanner, key| {
-            match key.value().as_deref() {
-                Some("id") => id = self.string(scanner, false)?,
-                Some("resource") => resource = parse(scanner, |name| Some(Resource::from(name)))?,
-                Some("type") => event_type = parse(scanner, |name| Some(EventType::from(name)))?,
-                Some("created") => created = parse(scanner, parse_time)?,
-                Some("actorId") => actor_id = self.string(scanner, true)?,
-                Some("orgId") => org_id = self.string(scanner, true)?,
-                Some("appId") => app_id = self.string(scanner, true)?,
-                Some("data") => envelope.data = present(scanner)?,
-                Some("errors") => envelope.errors = present(scanner)?,
-                _ => {
-                    scanner.value()?;
-                }
-            }
-            Ok(())
-        })?;
-        envelope.raw = (start..scanner.position()).into();
-        let mut must = |there: bool, key| {
-            if !there {
-                envelope.fault = envelope.fault.or(Some(Fault::Member(key)));
-            }
-        };
-        must(id.is_some(), "id");
-        must(resource.is_some(), "resource");
-        must(event_type.is_some(), "type");
-        must(created.is_some(), "created");
-        must(actor_id.is_some(), "actorId");
-        must(org_id.is_some(), "orgId");
-        must(app_id.is_some(), "appId");
-        if let (Some(id), Some(created), Some(resource), Some(event_type)) =
-            (id, created, resource, event_type)
-        {
-            envelope.id = id;
-            envelope.created = created;
-            envelope.resource = resource;
-            envelope.event_type = event_type;
-        }
-        envelope.actor_id = actor_id.unwrap_or_default();
-        envelope.org_id = org_id.unwrap_or_default();
-        envelope.app_id = app_id.unwrap_or_default();
-        Ok(envelope)
-    }
-
-    /// Reads a value that must be a string; or, where that is allowed, null.
-    fn string(&mut self, scanner: &mut Scanner<'a>, nullable: bool) -> Result<Option<Span>, SyntaxError> {
-        match scanner.peek()? {
-            Kind::String => {
-                let quoted = scanner.string()?;
-                Ok(self.span(&quoted))
-            }
-            kind => {
-                scanner.value()?;
-                Ok((nullable && kind == Kind::Null).then(Span::default))
-            }
-        }
-    }
-
-    fn span(&mut self, quoted: &Quoted<'a>) -> Option<Span> {
-        if quoted.is_plain() {
-            return Some(quoted.inner.clone().into());
-        }
-        let start = self.text.len() + self.unescaped.len();
-        self.unescaped += &quoted.value()?;
-        Some((start..self.text.len() + self.unescaped.len()).into())
-    }
-}
-
-/// Reads a value, which must be a string that `read` understands.
-fn parse<T>(scanner: &mut Scanner<'_>, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, SyntaxError> {
-    if scanner.peek()? == Kind::String {
-        return Ok(scanner.string()?.value().as_deref().and_then(read));
-    }
-    scanner.value()?;
-    Ok(None)
-}
-
-/// Reads a value of any kind; null is absent.
-fn present(scanner: &mut Scanner<'_>) -> Result<Span, SyntaxError> {
-    let kind = scanner.peek()?;
-    let value = scanner.value()?;
-    Ok(if kind == Kind::Null { Span::default() } else { value.into() })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, MapAccess, Visitor},
-    ser::SerializeMap,
+    ser::{Error as _, SerializeMap},
 };
 use serde_json::{Map, Value};
 
@@ -21,6 +21,7 @@ use self::{
     scan::Unusual,
     wire::{Reading, Written, settle_alias, take},
 };
+use super::stored::{read_text, write_text};
 use crate::json::Scanner;
 
 record! {
@@ -78,11 +79,14 @@ record! {
     /// `null` is `None`. A value that doesn't fit is in `extra`, whole, under its key. Of a key that
     /// occurs twice the last value counts. Decoding fails only for what isn't a JSON object, and
     /// where `serde_json` refuses the text: beyond 127 levels of nesting, or at half a surrogate pair.
+    /// [`Event::data()`](crate::Event::data) reads a number that `f64` cannot hold, such as `1e400`, as a
+    /// string with its digits.
     ///
-    /// Writing and reading again gives the same data, except that `serde_json` reads fractions to the
-    /// last digit only with its feature `float_roundtrip`. It needn't give the same text:
+    /// Writing and reading again gives the same data, in JSON and in formats that are not human-readable
+    /// (`MessagePack`, `postcard`, CBOR), which store its JSON text. It needn't give the same text:
     /// [`Event::raw()`](crate::Event::raw) has that, and also the digits of numbers beyond the
-    /// precision of [`serde_json::Value`].
+    /// precision of [`serde_json::Value`]. A value that would not be read back the same, such as a time after the
+    /// year 9999, can't be serialized.
     EventData by stream {
         /// Id of the thing: of the message, membership, room, tab, card submission, meeting,
         /// transcript, call record or recording. For `files` and `file_transcodings` its meaning is

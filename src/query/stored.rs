@@ -1,6 +1,6 @@
 //! The stored form of `ListEvents`: a map of what is set, in every format.
 //!
-//! A struct would not do. Formats that write structs as lists (MessagePack, postcard) lose track of the members if
+//! A struct would not do. Formats that write structs as lists (`MessagePack`, `postcard`) lose track of the members if
 //! those that are not set are left out; and a list of all members could not grow.
 
 use std::fmt;

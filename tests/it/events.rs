@@ -287,6 +287,8 @@ async fn invalid_utf_8_spoils_the_item_it_stands_in_and_no_other() {
             }
             let Err(Error::Item(item)) = event else { panic!("{event:?}") };
             assert_eq!((item.index(), item.raw()), (place, &*items[place].replace('~', "\u{fffd}")));
+            let bytes: Vec<u8> = items[place].bytes().map(|it| if it == b'~' { 0xff } else { it }).collect();
+            assert_eq!(item.bytes(), bytes);
         }
     }
 }
@@ -386,16 +388,27 @@ async fn an_escaped_id_of_many_mebibytes_is_an_id() {
     assert_eq!(read(events).await, ["b"]);
 }
 
-#[tokio::test]
-async fn a_page_of_many_tiny_items_is_read() {
-    let n = 200_000;
+async fn of_tiny_items(n: usize) -> Vec<webex_events::Result<Event>> {
     let text = format!(r#"{{"items":[{}1]}}"#, "1,".repeat(n - 1));
     let service = Service::start(move |_| ok(text.clone())).await;
-    let all: Vec<_> = within(service.client().list(ListEvents::new()).collect()).await;
-    assert_eq!(all.len(), n);
+    within(service.client().list(ListEvents::new()).collect()).await
+}
+
+#[tokio::test]
+async fn a_page_of_100_000_tiny_items_is_read() {
+    let all = of_tiny_items(100_000).await;
+    assert_eq!(all.len(), 100_000);
     assert!(
         all.iter().enumerate().all(|(at, item)| matches!(item, Err(Error::Item(item)) if item.index() == at))
     );
+}
+
+#[tokio::test]
+async fn a_page_of_more_than_100_000_items_is_no_page() {
+    let [Err(error)] = &of_tiny_items(100_001).await[..] else { panic!("it is read") };
+    assert_eq!(kind(error), "Decode 200");
+    let source = std::error::Error::source(error).unwrap().to_string();
+    assert!(source.contains("more than 100000 items"), "{source}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub(super) struct Json(pub(super) Value);
 
 /// With `serde_json`'s feature `arbitrary_precision`, which any crate of a build can turn on, a number
 /// comes as a map from this key to its digits.
-pub(super) const NUMBER: &str = "$serde_json::private::Number";
+const NUMBER: &str = "$serde_json::private::Number";
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -104,7 +104,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
 /// The number that `map` stands for. Whether it does is `serde_json`'s to say: without the feature the
 /// same map is an object like any other.
-fn number(map: &Map<String, Value>) -> Option<Number> {
+pub(super) fn number(map: &Map<String, Value>) -> Option<Number> {
     if map.len() != 1 {
         return None;
     }

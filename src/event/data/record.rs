@@ -29,13 +29,19 @@ macro_rules! record {
             /// Everything else under its key on the wire: keys that this version doesn't know, and
             /// known ones whose value doesn't fit their field.
             ///
-            /// After decoding, no key is both here and in a field. One that you put in both is
-            /// written twice.
+            /// After decoding, no key is both here and in a field. A value with a key that you put in both
+            /// can't be serialized.
             pub extra: Map<String, Value>,
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if !serializer.is_human_readable() {
+                    return write_text(self, serializer);
+                }
+                $(if self.$field.is_some() && self.extra.contains_key($key) {
+                    return Err(S::Error::custom(concat!("`", $key, "` is both in its field and in `extra`")));
+                })+
                 let fields = 0 $(+ usize::from(self.$field.is_some()))+;
                 let mut map = serializer.serialize_map(Some(fields + self.extra.len()))?;
                 $(if let Some(value) = &self.$field {
@@ -174,7 +180,11 @@ macro_rules! stream {
                     }
                 }
 
-                deserializer.deserialize_map(RecordVisitor)
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_map(RecordVisitor)
+                } else {
+                    read_text(deserializer)
+                }
             }
         }
     };
@@ -194,6 +204,9 @@ macro_rules! pick {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return read_text(deserializer);
+                }
                 let Json(value) = Json::deserialize(deserializer)?;
                 match value {
                     Value::Object(object) => Ok(object.into()),

@@ -1,13 +1,12 @@
 //! The short way into `EventData`: the crate's own scanner over the text, without `serde` in between.
 //!
-//! It reads what is usual, and gives up on anything else, which `serde_json` then reads or refuses. So
-//! it can be quick without a word of its own on what is right: wherever it gives something, property
-//! tests and a fuzz target hold that to what `serde_json` gives.
+//! It reads what `serde_json` reads, and also numbers that `f64` can't hold, as strings. It gives up on anything
+//! else, which is then left to `serde_json` to refuse. Property tests and a fuzz target compare both.
 
 use serde_json::{Map, Value};
 
 use super::{
-    json::{Json, NUMBER},
+    json::{Json, number},
     wire::{Reading, Wire},
 };
 use crate::json::{Kind, Scanner, SyntaxError};
@@ -22,8 +21,8 @@ impl From<SyntaxError> for Unusual {
     }
 }
 
-/// How deep a value is read; well below what `serde_json` takes.
-const DEEPEST: u32 = 100;
+/// The number of levels that `serde_json` reads, less the one of the data itself.
+const DEEPEST: u32 = 126;
 
 /// Reads a known key's value.
 #[inline]
@@ -54,11 +53,11 @@ fn value_within(scanner: &mut Scanner<'_>, depth: u32) -> Result<Value, Unusual>
         Kind::Object => {
             let mut map = Map::new();
             scanner.object(|scanner, key| {
-                let key = key.value().filter(|key| key != NUMBER).ok_or(Unusual)?;
+                let key = key.value().ok_or(Unusual)?;
                 map.insert(key.into_owned(), value_within(scanner, inner)?);
                 Ok::<_, Unusual>(())
             })?;
-            Value::Object(map)
+            number(&map).map_or(Value::Object(map), Value::Number)
         }
         Kind::Scalar | Kind::Null => {
             let range = scanner.value()?;
@@ -66,7 +65,10 @@ fn value_within(scanner: &mut Scanner<'_>, depth: u32) -> Result<Value, Unusual>
                 "null" => Value::Null,
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
-                number => serde_json::from_str::<Json>(number).map_err(|_| Unusual)?.0,
+                // The grammar is right, so it is a number that `f64` can't hold.
+                number => {
+                    serde_json::from_str::<Json>(number).map_or_else(|_| number.into(), |Json(number)| number)
+                }
             }
         }
     })

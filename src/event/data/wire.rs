@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use chrono::{DateTime, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
+    ser,
 };
 use serde_json::{Map, Value};
 
@@ -153,6 +154,9 @@ impl Wire for DateTime<Utc> {
 
     /// Milliseconds, as the service writes them, and further digits where there are some.
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !(0..=9999).contains(&self.year()) {
+            return Err(ser::Error::custom("a time whose year does not have four digits"));
+        }
         let format = match self.nanosecond() % 1_000_000 {
             0 => SecondsFormat::Millis,
             _ => SecondsFormat::AutoSi,
@@ -164,6 +168,14 @@ impl Wire for DateTime<Utc> {
 impl Wire for Value {
     fn from_value(value: Value) -> Reading<Self> {
         Reading::fit(value)
+    }
+
+    /// `null` is read as `None`.
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.is_null() {
+            return Err(ser::Error::custom("a field that is `null`, which would be read as `None`"));
+        }
+        self.serialize(serializer)
     }
 }
 

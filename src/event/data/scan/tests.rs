@@ -11,7 +11,8 @@ fn agrees(text: &str) -> bool {
     if let Some(data) = &scanned {
         match serde_json::from_str::<EventData>(text) {
             Ok(expected) => assert_eq!(data, &expected, "{text}"),
-            Err(error) => panic!("{error}: {text}"),
+            // Numbers that `f64` can't hold are for the short way alone.
+            Err(error) => assert!(error.to_string().contains("number out of range"), "{error}: {text}"),
         }
     }
     scanned.is_some()
@@ -59,16 +60,14 @@ fn it_reads_what_is_odd_but_fits() {
 fn it_leaves_to_serde_json_what_that_may_refuse() {
     let nested = |levels| format!("{{\"new\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     for (text, reads) in [
-        (nested(100), true),
-        (nested(101), false),
+        (nested(126), true),
         (nested(127), false),
         (nested(100_000), false),
         (r#"{"text":"\ud800"}"#.into(), false),
         (r#"{"new":"\ude00\ud83d"}"#.into(), false),
         (r#"{"\ud83dx":1}"#.into(), false),
         (r#"{"new":["\ud83d\u0041"]}"#.into(), false),
-        (r#"{"pageNumber":1e999}"#.into(), false),
-        (r#"{"new":{"$serde_json::private::Number":"5"}}"#.into(), false),
+        (r#"{"new":{"$serde_json::private::Number":"5"}}"#.into(), true),
         ("[]".into(), false),
         ("null".into(), false),
         ("{}{}".into(), false),
@@ -77,6 +76,22 @@ fn it_leaves_to_serde_json_what_that_may_refuse() {
     ] {
         assert_eq!(agrees(&text), reads, "{text}");
     }
+}
+
+#[test]
+fn a_number_that_f64_can_not_hold_is_a_string_with_its_text() {
+    let data = EventData::scan(
+        r#"{"exp":1e400,"inputs":{"n":[-1E+309]},"pageNumber":1e999,"text":1e400,"a":1e308,"b":1e-400,"seq":9007199254740993}"#,
+    )
+    .unwrap();
+    assert_eq!(data.extra["exp"], "1e400");
+    assert_eq!(data.inputs.as_ref().unwrap()["n"][0], "-1E+309");
+    assert_eq!((data.page_number, &data.extra["pageNumber"]), (None, &"1e999".into()));
+    assert_eq!(data.text.as_deref(), Some("1e400"));
+    assert_eq!((data.extra["a"].as_f64(), data.extra["b"].as_f64()), (Some(1e308), Some(0.0)));
+    assert_eq!(data.extra["seq"].as_u64(), Some(9_007_199_254_740_993));
+    let stored = serde_json::to_string(&data).unwrap();
+    assert_eq!(serde_json::from_str::<EventData>(&stored).unwrap(), data);
 }
 
 /// The inside of a string, with escapes, those of half a surrogate pair too.
@@ -141,8 +156,8 @@ proptest! {
     #[test]
     fn it_agrees_with_serde_json_on_any_object(text in object()) {
         let read = agrees(&text);
-        // And it reads all that `serde_json` does, but for what no service writes.
-        prop_assert_eq!(read, serde_json::from_str::<EventData>(&text).is_ok(), "{}", text);
+        // And it reads all that `serde_json` does.
+        prop_assert!(read || serde_json::from_str::<EventData>(&text).is_err(), "{}", text);
     }
 
     #[test]
