@@ -80,6 +80,20 @@ fn recipients() -> Vec<Recipient> {
 
 #[rustfmt::skip]
 const FIXTURES: &[(&str, Expected)] = &expect! { json =>
+    "all-documented-keys" {
+        id: "id", room_id: "roomId", room_type: "roomType", org_id: "orgId", text: "text", person_id: "personId",
+        person_email: "personEmail", meeting_id: "meetingId", creator_id: "creatorId",
+        host: (Some(extra(json["host"].clone()))), attendees: (json["attendees"].as_array().cloned()),
+        transcription_enabled: (Some(true)), recording_enabled: (Some(false)), has_post_meetings_chat: (Some(true)),
+        correlation_id: "corelationId", call_type: "callType", user_id: "userId", user_type: "userType",
+        call_direction: "callDirection", is_call_answered: (Some(true)), call_duration_seconds: (Some(192)),
+        call_start_time: (time("2026-01-05T16:00:00.976Z")), call_answer_time: (time("2026-01-05T16:00:04.012Z")),
+        call_transfer_time: (time("2026-01-05T16:02:00Z")), calling_number: "callingNumber",
+        calling_line_id: "callingLineId", called_number: "calledNumber", called_line_id: "calledLineId",
+        dialed_digits: "dialedDigits", call_redirecting_number: "callRedirectingNumber",
+        call_redirected_reason: "callRedirectedReason", created: (time("2026-01-05T16:05:00Z")), r#type: "type",
+        breakout_session_id: "breakoutSessionId", recipients: (Some(recipients())),
+    }
     "attachmentactions-created" {
         id: "id", r#type: "type", message_id: "messageId", person_id: "personId", room_id: "roomId",
         inputs: (Some(extra(json!({"Name": "Bob", "approve": true, "count": 3, "choice": "a,b"})))),
@@ -107,6 +121,20 @@ const FIXTURES: &[(&str, Expected)] = &expect! { json =>
         owner_email: "ownerEmail", owner_type: "ownerType", storage_region: "storageRegion",
         service_data: (Some(extra(json["serviceData"].clone()))),
     }
+    "convergedrecordings-updated" {
+        id: "id", topic: "topic", create_time: (time("2026-01-05T16:06:00Z")),
+        time_recorded: (time("2026-01-05T16:00:05Z")), format: "format", service_type: "serviceType",
+        duration_seconds: (Some(187)), size_bytes: (Some(1_498_112)), status: "status", owner_id: "ownerId",
+        owner_email: "ownerEmail", owner_type: "ownerType", storage_region: "storageRegion",
+        service_data: (Some(extra(json["serviceData"].clone()))),
+    }
+    "convergedrecordings-deleted" {
+        id: "id", topic: "topic", create_time: (time("2026-01-05T16:06:00Z")),
+        time_recorded: (time("2026-01-05T16:00:05Z")), format: "format", service_type: "serviceType",
+        status: "status", owner_id: "ownerId",
+        owner_email: "ownerEmail", owner_type: "ownerType",
+        service_data: (Some(extra(json["serviceData"].clone()))),
+    }
     "file-transcodings-read" {
         id: "id", room_id: "roomId", room_type: "roomType", person_id: "personId",
         person_email: "personEmail", file_content_url: "fileContentUrl", file_id: "fileId",
@@ -125,6 +153,15 @@ const FIXTURES: &[(&str, Expected)] = &expect! { json =>
         id: "id", meeting_id: "meetingId", text: "text", r#type: "type", person_id: "personId",
         person_email: "personEmail", breakout_session_id: "breakoutSessionId", recipients: (Some(recipients())),
         created: (time("2026-01-05T13:20:00Z")),
+    }
+    "meetingmessages-updated" {
+        id: "id", meeting_id: "meetingId", text: "text", r#type: "type", person_id: "personId",
+        person_email: "personEmail",
+        created: (time("2026-01-05T13:20:00Z")),
+    }
+    "meetingmessages-deleted" {
+        id: "id", meeting_id: "meetingId", r#type: "type", person_id: "personId",
+        person_email: "personEmail",
     }
     "meetings-ended-lenient" {
         meeting_id: "meetingId", host: (Some(Map::new())), attendees: (Some(vec!["bob@example.com".into()])),
@@ -154,9 +191,39 @@ const FIXTURES: &[(&str, Expected)] = &expect! { json =>
         is_moderator: (Some(false)), is_monitor: (Some(false)), is_room_hidden: (Some(false)),
         created: (time("2026-01-05T10:00:00Z")),
     }
+    "memberships-created-without-org" {
+        id: "id", room_id: "roomId", room_type: "roomType", person_id: "personId",
+        person_email: "personEmail", person_display_name: "personDisplayName", person_org_id: "personOrgId",
+        is_moderator: (Some(false)), is_monitor: (Some(false)), is_room_hidden: (Some(false)),
+        created: (time("2026-01-05T10:00:00Z")),
+    }
+    "memberships-updated" {
+        id: "id", room_id: "roomId", room_type: "roomType", person_id: "personId",
+        person_email: "personEmail", person_display_name: "personDisplayName", person_org_id: "personOrgId",
+        is_moderator: (Some(true)), is_monitor: (Some(false)), is_room_hidden: (Some(false)),
+        created: (time("2026-01-05T10:00:00Z")),
+    }
+    "memberships-deleted" {
+        id: "id", room_id: "roomId", room_type: "roomType", person_id: "personId",
+        person_email: "personEmail", person_display_name: "personDisplayName", person_org_id: "personOrgId",
+        is_moderator: (Some(false)), is_monitor: (Some(false)), is_room_hidden: (Some(false)),
+        created: (time("2026-01-05T10:00:00Z")),
+    }
     "messages-created-minimal" {
         id: "id", room_id: "roomId", room_type: "roomType", text: "text", person_id: "personId",
         person_email: "personEmail", created: (time("2026-01-05T09:00:01Z")),
+    }
+    "messages-created-without-org" {
+        id: "id", room_id: "roomId", room_type: "roomType", text: "text", person_id: "personId",
+        person_email: "personEmail", created: (time("2026-01-05T09:00:01Z")),
+    }
+    "messages-created-files-only" {
+        id: "id", room_id: "roomId", room_type: "roomType", files: (Some(vec![json["files"][0].as_str().unwrap().to_owned()])), person_id: "personId",
+        person_email: "personEmail", created: (time("2026-01-05T09:00:01Z")),
+    }
+    "messages-created-card-only" {
+        id: "id", room_id: "roomId", room_type: "roomType", attachments: (Some(vec![card()])), person_id: "personId",
+        person_email: "personEmail", created: (time("2026-01-05T09:00:02Z")),
     }
     "messages-created" {
         id: "id", room_id: "roomId", room_type: "roomType", org_id: "orgId", text: "text",
@@ -182,7 +249,22 @@ const FIXTURES: &[(&str, Expected)] = &expect! { json =>
         title_encryption_key_url: "titleEncryptionKeyUrl", last_activity: (time("2026-01-05T10:59:59Z")),
         created: (time("2025-12-01T08:00:00Z")),
     }
+    "rooms-created-untitled" {
+        id: "id", r#type: "type", is_locked: (Some(true)), is_public: (Some(false)),
+        creator_id: "creatorId",
+        owner_id: "ownerId",
+        title_encryption_key_url: "titleEncryptionKeyUrl", last_activity: (time("2026-01-05T11:00:00Z")),
+        created: (time("2026-01-05T11:00:00Z")),
+    }
     "tabs-created" {
+        id: "id", room_id: "roomId", room_type: "roomType", display_name: "displayName",
+        content_url: "contentUrl", creator_id: "creatorId", created: (time("2026-01-05T11:30:00Z")),
+    }
+    "tabs-updated" {
+        id: "id", room_id: "roomId", room_type: "roomType", display_name: "displayName",
+        content_url: "contentUrl", creator_id: "creatorId", created: (time("2026-01-05T11:30:00Z")),
+    }
+    "tabs-deleted" {
         id: "id", room_id: "roomId", room_type: "roomType", display_name: "displayName",
         content_url: "contentUrl", creator_id: "creatorId", created: (time("2026-01-05T11:30:00Z")),
     }
