@@ -1,6 +1,11 @@
 //! Items that aren't events: they neither vanish nor stop an export, and it doesn't look complete.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    thread,
+};
 
 use serde_json::Value;
 use webex_events::sandbox::Sandbox;
@@ -24,7 +29,7 @@ fn they_are_kept_beside_the_file() {
     for (number, item) in kept.iter().enumerate() {
         let place = number * 10 + 9;
         assert_eq!((&item["page"], &item["index"]), (&(place / 30 + 1).into(), &(place % 30).into()));
-        assert!(item["error"].as_str().unwrap().contains("isn't an event"));
+        assert!(item["error"].as_str().unwrap().contains("is not an event"));
         whole.insert(place, item["raw"].as_str().unwrap().to_owned());
     }
     assert_eq!(whole.join("\n") + "\n", service.lines());
@@ -71,4 +76,28 @@ fn fields_that_the_service_could_not_give_are_counted() {
     assert!(ended.stdout == service.lines() && ended.stderr.is_empty());
     let ended = run(service.export([] as [&str; 0]));
     assert!(ended.success().contains("4 events with fields"), "{}", ended.stderr);
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_kept_too() {
+    let folder = folder();
+    let path = folder.path().join("f");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while !lines.next().unwrap().unwrap().is_empty() {}
+        let body = b"{\"items\":[\"Am\xe9rique\"]}";
+        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    });
+    run(crate::support::export_from(&base_url, ["-o", path.to_str().unwrap()])).success();
+    server.join().unwrap();
+    let kept: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("f.malformed")).unwrap()).unwrap();
+    assert_eq!(
+        (&kept["raw"], &kept["bytes"]),
+        (&"\"Am\u{fffd}rique\"".into(), &"22416de9726971756522".into())
+    );
 }

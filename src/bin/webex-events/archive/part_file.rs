@@ -410,15 +410,19 @@ pub(crate) fn single_line(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// The record of a malformed item from this page.
+/// The record of a malformed item from this page. Bytes that are not UTF-8 are kept in hexadecimal digits too.
 pub(crate) fn malformed_record(page: u64, item: &MalformedItem) -> Map<String, Value> {
+    let is_utf8 = item.raw().as_bytes() == item.bytes();
+    let hexadecimal = |byte: &u8| format!("{byte:02x}");
+    let bytes = (!is_utf8).then(|| item.bytes().iter().map(hexadecimal).collect::<String>());
     let record = [
         ("page", page.into()),
         ("index", item.index().into()),
         ("error", item.to_string().into()),
         ("raw", item.raw().into()),
     ];
-    record.map(|(key, value): (&str, Value)| (key.to_owned(), value)).into_iter().collect()
+    let record = record.into_iter().chain(bytes.map(|bytes| ("bytes", bytes.into())));
+    record.map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect()
 }
 
 fn unfit(why: impl Into<String>) -> io::Error {
