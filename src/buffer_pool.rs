@@ -1,6 +1,9 @@
 //! Memory that is kept from one page to the next.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 /// So many buffers are kept, for a page that is read while another is being fetched.
 const BUFFERS: usize = 2;
@@ -22,9 +25,17 @@ impl BufferPool {
         buffer.reserve_exact(bytes);
         buffer
     }
+}
 
+/// Takes buffers back. Behind a trait, so that an event, which leads to it, can be the key of a map: by its type
+/// alone, a lock would look like a part of the key.
+pub(crate) trait TakesBack: fmt::Debug + Send + Sync {
     /// Keeps a buffer that is no longer needed, if there is room for it.
-    pub(crate) fn give(&self, mut buffer: Vec<u8>) {
+    fn give(&self, buffer: Vec<u8>);
+}
+
+impl TakesBack for BufferPool {
+    fn give(&self, mut buffer: Vec<u8>) {
         if buffer.capacity() > LONGEST {
             return;
         }

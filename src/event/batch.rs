@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use self::reader::{Reader, Unread};
 use super::{EventType, Resource};
 use crate::{
-    buffer_pool::BufferPool,
+    buffer_pool::{BufferPool, TakesBack},
     error::MalformedItems,
     json::{Scanner, SyntaxError},
 };
@@ -37,7 +37,7 @@ pub(crate) struct Batch {
     /// Those of the malformed items that are not UTF-8, by their number among them, and their text with U+FFFD.
     lossy: Vec<(u32, Span)>,
     /// Takes the text's buffer when no event needs it any more.
-    buffers: Option<Arc<BufferPool>>,
+    buffers: Option<Arc<dyn TakesBack>>,
 }
 
 /// An item that is not an event. A page can consist of such items, so only this is kept: the reason is found by
@@ -182,7 +182,7 @@ impl Batch {
 
     /// The same, but its buffer is given back when it is no longer needed.
     pub(crate) fn returning(mut self, buffers: &Arc<BufferPool>) -> Self {
-        self.buffers = Some(Arc::clone(buffers));
+        self.buffers = Some(Arc::clone(buffers) as _);
         self
     }
 
