@@ -2,7 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![cfg(feature = "sandbox")]
 
-use std::{future::pending, thread, time::Duration};
+use std::{
+    future::pending,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
 
 use allocation_counter::measure;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -123,4 +129,50 @@ fn data_allocates_its_texts_and_nothing_else() {
         assert_eq!((data.text.as_deref(), data.size_bytes), (Some("d\n\"e\""), Some(8)));
     });
     assert_eq!(counted.count_total, 3);
+}
+
+/// The bytes that `pages()` holds at most while the page of `items` is read and kept.
+fn most_at_once_of_a_page(items: &str) -> u64 {
+    let body = format!("{{\"items\":[{items}]}}");
+    let (runtime, expected) = (runtime(), items.matches(',').count() + 1);
+    let (base_url, server) = serve(body);
+    let client = Client::builder().base_url(base_url).token("t").build().unwrap();
+    let mut pages = client.list(ListEvents::new()).pages();
+    let counted = measure(|| {
+        let page = runtime.block_on(pages.next()).unwrap().unwrap();
+        assert_eq!(page.items.len(), expected);
+    });
+    server.join().unwrap();
+    counted.bytes_max
+}
+
+/// Responds to one request, in a thread that isn't counted.
+fn serve(body: String) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+        while !request.next().unwrap().unwrap().is_empty() {}
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        stream.write_all((head + &body).as_bytes()).unwrap();
+    });
+    (base_url, server)
+}
+
+#[test]
+fn a_page_of_tiny_malformed_items_takes_at_most_twenty_times_its_bytes() {
+    // As many items as a page may have; and some room for the connection.
+    for item in ["null", "[{}]", "\"a\\u0001\"", "{\"a\":NaN}", "{\"id\":\"\"}"] {
+        let items = format!("{}{item}", format!("{item},").repeat(99_999));
+        let most = most_at_once_of_a_page(&items);
+        let limit = 20 * items.len() as u64 + (1 << 20);
+        assert!(most <= limit, "{item}: {most} bytes for {}", items.len());
+    }
+}
+
+#[test]
+fn no_page_of_malformed_items_takes_more_than_ten_mebibytes_beyond_its_text() {
+    let most = most_at_once_of_a_page(&format!("{}1", "1,".repeat(99_999)));
+    assert!(most < 10 << 20, "{most} bytes");
 }

@@ -15,16 +15,31 @@ use model::members;
 fuzz_target!(|body: &[u8]| {
     let found = internals::decode_page(body.to_vec());
     let Ok(text) = str::from_utf8(body) else {
-        // What it is with U+FFFD in it decides; which items that spoils is for the tests to say.
-        let lossy = String::from_utf8_lossy(body).into_owned();
-        if let Some(items) = found {
-            assert_eq!(internals::decode_page(lossy.into_bytes()).map(|items| items.len()), Some(items.len()));
+        // Which items that makes malformed is for the tests to say. Their bytes are those of the body.
+        for item in found.into_iter().flatten() {
+            let (raw, item) = match &item {
+                Ok(event) => (event.raw().as_bytes(), "an event"),
+                Err(Error::Item(item)) => (item.bytes(), "malformed"),
+                Err(error) => panic!("{error}"),
+            };
+            assert!(raw.is_empty() || body.windows(raw.len()).any(|part| part == raw), "{item}");
         }
         return;
     };
-    let expected = items(text);
-    assert_eq!(found.as_ref().map(|items| items.len()), expected.as_ref().map(Vec::len), "{text}");
-    for (index, (item, raw)) in found.into_iter().flatten().zip(expected.into_iter().flatten()).enumerate() {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // What is not JSON as a whole can still be a page, with malformed items.
+    let Some(expected) = items(text) else {
+        for (index, item) in found.into_iter().flatten().enumerate() {
+            match item {
+                Ok(event) => compare(Ok(event.clone()), index, event.raw()),
+                Err(Error::Item(item)) => assert!(text.contains(item.raw()) && item.index() == index, "{text}"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        return;
+    };
+    assert_eq!(found.as_ref().map(|items| items.len()), Some(expected.len()), "{text}");
+    for (index, (item, raw)) in found.into_iter().flatten().zip(expected).enumerate() {
         compare(item, index, raw.get());
     }
 });
@@ -81,7 +96,7 @@ impl<'a> Envelope<'a> {
             Some(value) => serde_json::from_str::<Option<String>>(value).ok(),
         };
         Some(Self {
-            id: text("id")?,
+            id: text("id").filter(|id| !id.is_empty())?,
             resource: text("resource")?,
             event_type: text("type")?,
             created: time(&text("created")?)?,
@@ -101,7 +116,10 @@ impl<'a> Envelope<'a> {
         assert_eq!(event.org_id(), self.org_id.as_deref());
         assert_eq!(event.app_id(), self.app_id.as_deref());
         let data = self.data.map_or_else(|| Ok(EventData::default()), serde_json::from_str);
-        assert_eq!(event.data().ok(), data.ok(), "{:?}", self.data);
+        // A number beyond `f64` is a string to the crate alone.
+        if !data.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {
+            assert_eq!(event.data().ok(), data.ok(), "{:?}", self.data);
+        }
     }
 }
 

@@ -68,7 +68,9 @@ impl OpenPage {
     pub(super) fn cursor(&self, query: &ListEvents) -> Option<Cursor> {
         match &self.page.next {
             Ok(None) if self.left() == 0 => None,
-            Ok(Some(next)) if self.left() == 0 && !self.is_limited => Some(Cursor::at(next.as_str(), query.clone())),
+            Ok(Some(next)) if self.left() == 0 && !self.is_limited => {
+                Some(Cursor::at(next.as_str(), query.clone()))
+            }
             _ => Some(self.end(query)),
         }
     }

@@ -484,3 +484,82 @@ async fn a_full_page_is_resumed_at_every_hundredth_event() {
     }
     assert_eq!(events.cursor(), None);
 }
+
+// ---- the size of pages ----
+
+#[tokio::test]
+async fn a_page_that_is_resumed_in_its_middle_keeps_its_size_after_a_504() {
+    let service = Service::start(|call| match (call.n, &*call.cursor) {
+        (1, _) => refusal(504),
+        (_, "") => call.page("a b c d", Some("1")),
+        _ => call.page("end", None),
+    })
+    .await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new().page_size(4));
+    read_some(3, &mut events).await;
+    let cursor = through_text(&events.cursor().unwrap());
+    assert_eq!(read(client.resume(&cursor)).await, ["d", "end"]);
+    assert_eq!(service.sizes().await, ["4", "4", "4", "-"]);
+}
+
+#[tokio::test]
+async fn a_limited_list_is_resumed_with_the_page_size_of_its_query() {
+    let service = Service::start(|call| match (call.n, &*call.cursor) {
+        (0, _) => call.page("a", Some("1")),
+        (_, "") => call.page("a b c d", Some("4")),
+        _ => call.page("e", None),
+    })
+    .await;
+    let client = service.client();
+    let mut first = client.list(ListEvents::new().page_size(100)).take(1);
+    let before = first.cursor().unwrap();
+    assert_eq!(read(&mut first).await, ["a"]);
+    let cursor = through_text(&first.cursor().unwrap());
+    assert_eq!(read(client.resume(&cursor)).await, ["b", "c", "d", "e"]);
+    assert_eq!(service.sizes().await, ["1", "100", "-"]);
+    // Even before anything was read.
+    assert_eq!(read(client.resume(&before)).await, ["a", "b", "c", "d", "e"]);
+    assert_eq!(service.sizes().await[3], "100");
+}
+
+#[tokio::test]
+async fn a_limited_list_continues_by_its_links_where_malformed_items_took_the_room() {
+    let service = Service::walk(&["!1 a", "b c"]).await;
+    let mut events = service.client().list(ListEvents::new()).take(2);
+    assert_eq!(read(&mut events).await, labels("!1 a b"));
+    assert_eq!(service.count(), 2);
+    assert_eq!(read(service.client().resume(&events.cursor().unwrap())).await, ["c"]);
+}
+
+// ---- page URLs of other clients ----
+
+#[tokio::test]
+async fn a_page_url_that_another_client_stored_is_resumed_byte_for_byte() {
+    let service = Service::walk(&["a b", "c"]).await;
+    let client = service.client();
+    let mut events = client.list(ListEvents::new());
+    read_some(1, &mut events).await;
+    let url = format!("{}/events?max=2&cursor=&x=%2B%20", service.url());
+    assert_eq!(
+        read(client.resume(&Cursor::from_page_url(&format!(" {url}\n")).unwrap())).await,
+        ["a", "b", "c"]
+    );
+    assert_eq!(service.requests().await[1].url.query(), Some("max=2&cursor=&x=%2B%20"));
+}
+
+#[tokio::test]
+async fn a_page_url_of_another_origin_is_refused_and_nothing_is_sent() {
+    let service = Service::walk(&["a"]).await;
+    for url in
+        ["https://evil.example/v1/events?cursor=1", "http://user@127.0.0.1/v1/events", "ftp://127.0.0.1/a"]
+    {
+        let cursor = Cursor::from_page_url(url).unwrap();
+        let error = error(&mut service.client().resume(&cursor)).await;
+        assert_eq!(kind(&error), "Link CrossOrigin", "{url}");
+    }
+    assert_eq!(service.count(), 0);
+    for url in ["", "events?cursor=1", "/v1/events", "//webexapis.com/v1/events"] {
+        assert!(matches!(Cursor::from_page_url(url), Err(Error::Cursor { .. })), "{url}");
+    }
+}

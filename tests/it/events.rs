@@ -24,7 +24,7 @@ fn fixtures() -> Vec<(String, String)> {
         })
         .collect();
     fixtures.sort();
-    assert!(fixtures.len() >= 20);
+    assert!(fixtures.len() >= 34);
     fixtures
 }
 
@@ -59,7 +59,14 @@ fn every_fixture_is_an_event() {
         assert_eq!(event.created(), created, "{name}");
         assert_eq!(event.raw(), text, "{name}");
         event.data().unwrap();
-        assert_eq!(event.errors().unwrap().is_empty(), name != "item-with-field-errors", "{name}");
+        let has_errors = name == "item-with-field-errors";
+        assert_eq!(
+            (event.errors().unwrap().is_empty(), event.has_errors()),
+            (!has_errors, has_errors),
+            "{name}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(event.data_raw()).unwrap(), value["data"], "{name}");
+        assert_eq!(event.data_as::<Value>().unwrap(), value["data"], "{name}");
     }
 }
 
@@ -443,4 +450,124 @@ async fn an_item_error_is_not_an_answer() {
     assert_eq!((kind(&item), item.status(), item.tracking_id()), ("Item".into(), None, None));
     assert!(item.to_string().contains('0') && !item.to_string().contains(&bad(1)));
     assert_eq!(read_some(1, &mut events).await, ["a"]);
+}
+
+// ---- what is new of an event ----
+
+#[test]
+fn the_text_of_data_is_kept_byte_for_byte() {
+    for (members, expected) in [
+        (r#","data": { "a" : 1e400 ,"b":"\ud800"} "#, r#"{ "a" : 1e400 ,"b":"\ud800"}"#),
+        (r#","data":[1]"#, "[1]"),
+        (r#","data":null"#, "{}"),
+        ("", "{}"),
+    ] {
+        let event = Event::from_json(event_with("a", members)).unwrap();
+        assert_eq!(event.data_raw(), expected);
+        assert_eq!(event.into_owned().data_raw(), expected);
+    }
+}
+
+#[test]
+fn data_is_decoded_into_a_type_of_the_users_own() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Own {
+        text: Option<String>,
+    }
+    let read = |members: &str| Event::from_json(event_with("a", members)).unwrap().data_as::<Own>();
+    assert_eq!(read(r#","data":{"text":"b","x":1}"#).unwrap(), Own { text: Some("b".to_owned()) });
+    assert_eq!(read("").unwrap(), Own { text: None });
+    let error = read(r#","data":{"text":{"SECRET":1}}"#).unwrap_err();
+    assert_eq!(kind(&error), "Item");
+    assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
+}
+
+#[test]
+fn an_event_has_errors_where_there_is_one() {
+    for (members, expected) in [
+        ("", false),
+        (r#","errors":null"#, false),
+        (r#","errors":{ }"#, false),
+        (r#","errors":{"text":{"code":"kms_failure"}}"#, true),
+        (r#","errors":[]"#, true),
+    ] {
+        let event = Event::from_json(event_with("a", members)).unwrap();
+        assert_eq!(event.has_errors(), expected, "{members}");
+    }
+}
+
+#[test]
+fn equal_events_have_equal_hashes() {
+    let events = [event("a"), event("a"), event("b")].map(|text| Event::from_json(text).unwrap());
+    let set: std::collections::HashSet<_> = events.iter().cloned().collect();
+    assert_eq!(set.len(), 2);
+}
+
+// ---- one bad item ----
+
+#[tokio::test]
+async fn an_error_inside_an_item_does_not_spoil_its_page() {
+    for item in [
+        event_with("x", ",\"data\":{\"text\":\"one\ntwo\"}"),
+        event_with("x", ",\"data\":{\"n\":NaN}"),
+        event_with("x", ",\"data\":{\"n\":1,}"),
+        event_with("x", ",,\"data\":{}"),
+        event_with("x", ",\"data\":{\"text\":\"a \"quoted\" word\"}"),
+        event(""),
+        "NaN".to_owned(),
+    ] {
+        let events = listed(&[event("a"), item.clone(), event("b")]).await;
+        assert_eq!(events.iter().map(label).collect::<Vec<_>>(), ["a", &format!("!{item}"), "b"]);
+        let Err(Error::Item(malformed)) = &events[1] else { panic!("{item}") };
+        assert_eq!((malformed.bytes(), malformed.index()), (item.as_bytes(), 1));
+        assert!(!malformed.to_string().contains('\n'));
+    }
+}
+
+#[tokio::test]
+async fn two_events_without_an_id_are_both_reported() {
+    let items = [event(""), event_with("", ",\"data\":{}"), event("c")];
+    let events = listed(&items).await;
+    let expected = [format!("!{}", items[0]), format!("!{}", items[1]), "c".to_owned()];
+    assert_eq!(events.iter().map(label).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_page_is_ignored() {
+    let text = format!("\u{feff}{}", page("a b"));
+    let service = Service::start(move |_| ok(text.clone())).await;
+    assert_eq!(read(service.client().list(ListEvents::new())).await, ["a", "b"]);
+}
+
+#[test]
+fn a_number_beyond_f64_hides_no_other_field() {
+    for (member, key, expected) in [
+        (r#""exp":1e400"#, "exp", json!("1e400")),
+        (r#""exp":-1E+309"#, "exp", json!("-1E+309")),
+        (r#""inputs":{"n":1e999}"#, "", json!(null)),
+        (r#""snow":1285704473650888702"#, "snow", json!(1_285_704_473_650_888_702_u64)),
+    ] {
+        let event =
+            Event::from_json(event_with("a", &format!(",\"data\":{{\"text\":\"b\",{member}}}"))).unwrap();
+        let data = event.data().unwrap();
+        assert_eq!(
+            (data.text.as_deref(), data.extra.get(key).cloned().unwrap_or_default()),
+            (Some("b"), expected)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_item_outlives_its_stream_and_its_page() {
+    let events = listed(&[event("a"), bad(1), "\u{1}".to_owned()]).await;
+    let malformed: Vec<_> = events
+        .into_iter()
+        .filter_map(|item| match item {
+            Err(Error::Item(item)) => Some(*item),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((malformed[0].raw(), malformed[1].bytes()), (&*bad(1), &[1][..]));
+    assert_eq!(malformed[0].clone(), malformed[0]);
+    assert_ne!(malformed[0], malformed[1]);
 }

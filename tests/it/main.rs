@@ -33,6 +33,7 @@ mod seam;
 mod secrets;
 mod select;
 mod slices;
+mod stored;
 #[cfg_attr(
     not(feature = "sandbox"),
     expect(dead_code, reason = "the tests against the sandbox use the rest")

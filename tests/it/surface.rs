@@ -88,6 +88,7 @@ fn streams_are_fused_and_can_move_between_tasks() {
 #[test]
 fn values_are_cloned_compared_and_stored() {
     fn equal<T: Eq>() {}
+    fn hashed<T: Hash>() {}
     fn value<T: Clone + PartialEq + Debug>() {}
     fn stored<T: Serialize + DeserializeOwned>() {}
     fn cloned<T: Clone>() {}
@@ -107,6 +108,10 @@ fn values_are_cloned_compared_and_stored() {
     assert_eq!(EventData::default(), EventData::default());
     equal::<ListEvents>();
     equal::<Cursor>();
+    hashed::<ListEvents>();
+    hashed::<Cursor>();
+    hashed::<Event>();
+    let _: Result<Cursor> = Cursor::from_page_url("https://webexapis.com/v1/events");
     equal::<Slice>();
 }
 
@@ -286,7 +291,8 @@ fn an_event_has_the_methods_of_the_design() {
     let _: serde_json::Map<String, serde_json::Value> = data.unwrap().extra;
     let errors: Result<BTreeMap<String, FieldError>> = event.errors();
     assert!(errors.unwrap().is_empty());
-    let _: &str = event.raw();
+    let _: (&str, &str, bool) = (event.raw(), event.data_raw(), event.has_errors());
+    let _: Result<serde_json::Value> = event.data_as();
     let _: Event = event.into_owned();
 }
 
