@@ -230,15 +230,26 @@ impl Client {
         self.shared.json(path).await
     }
 
-    /// What time it is for the service, in UTC: the `Date` of the latest answer to this client or a clone,
-    /// moved on by the time since. `None` before the first answer with a `Date`.
+    /// The service's time in UTC: the `Date` of a response to this client or a clone, plus the time since by the
+    /// monotonic clock. `None` before the first `Date` that is believed.
     ///
-    /// It errs to the past only, by up to a second and the time that the answer was on its way: the
-    /// service's clock shows no less. It doesn't go by this machine's time of day. An answer with another
-    /// clock's `Date`, such as a gateway's, moves it until the next answer.
+    /// A `Date` is believed if a second clock supports it: the first one if it lies within a minute of this
+    /// machine's time of day, a later one if it lies within a minute of the service's time so far. A `Date` that
+    /// has no such support, because one of the clocks is wrong or has jumped, is believed once three responses agree
+    /// within a minute. So a single wrong `Date`, such as a gateway's, changes nothing.
+    ///
+    /// The time may be early by up to a second and the time that the response took, but not late: the service's
+    /// clock shows no less.
     #[must_use]
     pub fn service_time(&self) -> Option<DateTime<Utc>> {
         self.shared.service_time()
+    }
+
+    /// The latest time that a response has claimed in its `Date`, plus the time since, even if it is not believed
+    /// ([`service_time`](Self::service_time)). For diagnostics: if only this one is `Some`, the clocks differ.
+    #[must_use]
+    pub fn claimed_time(&self) -> Option<DateTime<Utc>> {
+        self.shared.response_stats.claimed_time(self.shared.clock.now())
     }
 
     /// How many answers of each status this client and its clones have had, 200 included.

@@ -40,6 +40,9 @@ impl Clock for System {
     }
 }
 
+#[cfg(feature = "__internals")]
+pub(crate) mod manual;
+
 /// A clock for tests: sleeping moves it on at once, and `jitter` is what the test says.
 #[cfg(test)]
 pub(crate) mod simulated {

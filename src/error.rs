@@ -111,6 +111,20 @@ pub enum Error {
         /// The error of the system, a [`std::io::Error`].
         source: BoxError,
     },
+
+    /// The checkpoint of a follower lies ahead of the service's time, on which three responses have agreed. Events
+    /// that the service creates until then would be taken for old ones. Either the clock by which the checkpoint
+    /// was made was wrong, or the service's clock is. The same call succeeds once the clock is correct, or the
+    /// service's time has reached the checkpoint.
+    #[error(
+        "the checkpoint lies {} s ahead of the service's clock: correct the clock that is wrong, or follow from an earlier checkpoint",
+        ahead.as_secs()
+    )]
+    #[non_exhaustive]
+    Clock {
+        /// How far the checkpoint lies ahead.
+        ahead: Duration,
+    },
 }
 
 impl Error {
@@ -139,12 +153,13 @@ impl Error {
     }
 
     /// True if the same call, unchanged, can succeed later: the responses that are retried
-    /// (408, 423, 429, 500, 502, 503, 504), every [`Error::Transport`] and every [`Error::Store`].
+    /// (408, 423, 429, 500, 502, 503, 504), every [`Error::Transport`], every [`Error::Store`] and
+    /// [`Error::Clock`].
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Api(error) => is_retried(error.status()),
-            Self::Transport(_) | Self::Store { .. } => true,
+            Self::Transport(_) | Self::Store { .. } | Self::Clock { .. } => true,
             _ => false,
         }
     }

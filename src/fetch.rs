@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{
     HeaderMap, HeaderName,
     header::{DATE, LINK, RETRY_AFTER},
@@ -28,6 +28,7 @@ use crate::{
     rate::Pacer,
     response_stats::ResponseStats,
     retry::{Attempt, RetryPolicy, retry_after},
+    service_clock::{DateReading, ServedAt},
     stats::Meter,
     timer::current_runtime,
     token::{Token, TokenProvider},
@@ -46,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) provider: TokenProvider,
     pub(crate) retry: RetryPolicy,
     pub(crate) pacer: Pacer,
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) response_stats: ResponseStats,
     pub(crate) origins: AllowedOrigins,
     /// The URL of the list, without a query.
@@ -63,9 +64,8 @@ pub(crate) struct Fetched {
     pub(crate) next: Result<Option<Url>>,
     pub(crate) previous: Option<Url>,
     pub(crate) tracking_id: Option<Box<str>>,
-    /// The service's time when the page was requested, at the latest: what happened before is in the
-    /// page, as far as the service knew of it. None without a `Date` that can be read.
-    pub(crate) served_at: Option<DateTime<Utc>>,
+    /// The time of the response by each of the clocks. None without a `Date` that can be read.
+    pub(crate) served_at: Option<ServedAt>,
 }
 
 /// A 200 with its decoded body.
@@ -80,7 +80,7 @@ struct Decoded<T> {
     body: T,
     /// The length of the body in bytes.
     bytes: usize,
-    served_at: Option<DateTime<Utc>>,
+    served_at: Option<ServedAt>,
 }
 
 /// One request, and what it is sent with.
@@ -119,7 +119,7 @@ impl Shared {
         Ok(Fetched { url, batch, next, previous, tracking_id, served_at })
     }
 
-    /// The service's time, as far as its responses tell.
+    /// The time that the service's responses tell, if it is believed: see `service_clock.rs`.
     pub(crate) fn service_time(&self) -> Option<DateTime<Utc>> {
         self.response_stats.service_time(self.clock.now())
     }
@@ -225,10 +225,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends one request. With the response comes the earliest time at which the service can have looked at its data.
-    async fn send(&self, request: Request<'_>, meter: &Meter) -> Result<(Response, Option<DateTime<Utc>>)> {
+    /// Sends one request. With the response comes its time.
+    async fn send(&self, request: Request<'_>, meter: &Meter) -> Result<(Response, Option<ServedAt>)> {
         let Request { url, token, attempt_number, backoff } = request;
         meter.request(attempt_number);
+        let utc = self.clock.utc();
         let on_head = |status: u16, headers: &HeaderMap| {
             if status == 429 {
                 let asked = asked_wait(headers).unwrap_or_default();
@@ -249,8 +250,7 @@ impl Shared {
         if response.status != 429 {
             self.pacer.grant();
         }
-        let date = response.header(DATE.as_str());
-        let served_at = date.and_then(|date| self.response_stats.dated(date, response.sent, response.took));
+        let served_at = self.served_at(&response, utc);
         let tracking_id =
             || response.tracking_id().map(|id| mask(&response.url, token, url).apply(&without_queries(&id)));
         tracing::debug!(
@@ -261,6 +261,22 @@ impl Shared {
             "response"
         );
         Ok((response, served_at))
+    }
+
+    /// Learns the service's time from the `Date` of a response whose request was sent at `utc`.
+    fn served_at(&self, response: &Response, utc: DateTime<Utc>) -> Option<ServedAt> {
+        let date = httpdate::parse_http_date(response.header(DATE.as_str())?.trim()).ok()?;
+        let Response { sent, took, .. } = *response;
+        let verdict = self.response_stats.observe(DateReading { sent, utc, took, date: date.into() })?;
+        if let Some(apart) = verdict.apart {
+            let side = if apart > TimeDelta::zero() { "ahead of" } else { "behind" };
+            tracing::warn!(
+                is_believed = verdict.is_believed,
+                "the service's clock is {} s {side} this machine's: correct the one that is wrong",
+                apart.abs().num_seconds()
+            );
+        }
+        Some(verdict.served_at)
     }
 }
 

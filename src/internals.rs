@@ -1,10 +1,12 @@
-//! What the benchmarks reach into. Not part of the API: it can change with any version.
+//! Entry points of the benchmarks, fuzz targets and tests. Not part of the API: they can change with any version.
 
 use std::sync::Arc;
 
 use url::Url;
 
+pub use crate::clock::manual::ManualClock;
 use crate::{
+    client::ClientBuilder,
     error::Result,
     event::Event,
     link::{self, AllowedOrigins},
@@ -24,4 +26,9 @@ pub fn next_link(headers: &[&[u8]], page: &str) -> Option<String> {
     let page = Url::parse(page).ok()?;
     let links = link::links(headers, &page, &AllowedOrigins::new(&page)).ok()?;
     links.next.map(Into::into)
+}
+
+/// Lets the client go by this clock instead of the system's.
+pub fn with_clock(builder: ClientBuilder, clock: &ManualClock) -> ClientBuilder {
+    builder.clock(Arc::new(clock.clone()))
 }

@@ -19,6 +19,7 @@ mod query;
 mod rate;
 mod response_stats;
 mod retry;
+mod service_clock;
 mod slice;
 mod stats;
 mod stream;

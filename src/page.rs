@@ -2,8 +2,6 @@
 
 use std::vec;
 
-use chrono::{DateTime, Utc};
-
 use crate::{
     cursor::Cursor,
     error::Result,
@@ -11,6 +9,7 @@ use crate::{
         Event,
         batch::{Batch, Rejected},
     },
+    service_clock::ServedAt,
 };
 
 /// A page of a list: what one request brought, or what is left of it where reading began in its
@@ -40,8 +39,8 @@ pub struct Page {
     pub items: Vec<Result<Event>>,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) previous: Option<Cursor>,
-    /// The service's time when this page was requested, or a little earlier.
-    pub(crate) served_at: Option<DateTime<Utc>>,
+    /// The time of the response by each of the clocks.
+    pub(crate) served_at: Option<ServedAt>,
     pub(crate) tracking_id: Option<Box<str>>,
 }
 

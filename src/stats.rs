@@ -22,7 +22,8 @@ pub struct Stats {
     /// Malformed items that were yielded, each as an [`Error::Item`](crate::Error::Item).
     pub malformed: u64,
     /// Events that the service listed for a [`Slice`](crate::Slice) although they were created outside of the
-    /// slice and its margin. They are not yielded. 0 for streams that are not of slices.
+    /// slice and its margin. They are not yielded. A follower counts events that were created more than a minute
+    /// before the range that it requested; for other streams it is 0.
     ///
     /// Such an event either has a wrong `created` (the year 1, for example), or was stored later than the
     /// margin allows for: then a larger [`Slices::margin`](crate::Slices::margin) makes sure that it is

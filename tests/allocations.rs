@@ -3,9 +3,10 @@
 #![cfg(feature = "sandbox")]
 
 use std::{
-    future::pending,
+    future::{pending, poll_fn},
     io::{BufRead, BufReader, Write},
     net::TcpListener,
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -13,8 +14,14 @@ use std::{
 use allocation_counter::measure;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt};
-use tokio::runtime::{Builder, Runtime};
-use webex_events::{Checkpoint, Client, Event, ListEvents, sandbox::Sandbox};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::yield_now,
+};
+use webex_events::{
+    Checkpoint, Client, Event, ListEvents,
+    sandbox::{Sandbox, SandboxBuilder},
+};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -80,20 +87,75 @@ fn a_follower_holds_no_more_over_a_busy_month() {
     assert!(most < 32 << 20, "{most} bytes at once");
 }
 
+#[test]
+fn a_follower_holds_little_of_a_large_batch_that_arrives_late() {
+    const EVENTS: usize = 1_400;
+    let (sandbox, client) = in_a_thread(|| Sandbox::builder().events(0).now(start_of_month()));
+    let settle = Duration::from_secs(3600);
+    let mut follow = client.follow(ListEvents::new().page_size(100), Checkpoint::at(start_of_month()));
+    follow = follow.every(Duration::ZERO).settle(settle);
+    let runtime = runtime();
+    sandbox.advance(settle);
+    runtime.block_on(async {
+        while !follow.is_caught_up() {
+            assert!(poll_fn(|cx| Poll::Ready(follow.poll_next_unpin(cx))).await.is_pending());
+            yield_now().await;
+        }
+    });
+    // 14 MiB, all before the mark.
+    for n in 0..EVENTS {
+        let created = start_of_month() + TimeDelta::seconds(i64::try_from(n).unwrap());
+        let (created, text) = (created.to_rfc3339(), "x".repeat(10_400));
+        let event = format!(
+            r#"{{"id":"e{n}","resource":"messages","type":"created","created":"{created}","data":{{"text":"{text}"}}}}"#
+        );
+        sandbox.push_json(&event).unwrap();
+    }
+    let counted = measure(|| {
+        runtime.block_on(async {
+            for _ in 0..EVENTS {
+                follow.next().await.unwrap().unwrap();
+            }
+        });
+    });
+    assert!(counted.bytes_max < 64 << 20, "{} bytes at once", counted.bytes_max);
+    assert!(counted.bytes_total < 256 << 20, "{} bytes in all", counted.bytes_total);
+}
+
+#[test]
+fn a_checkpoint_after_each_event_costs_the_same_however_many_ids_it_holds() {
+    let bytes = [1_000, 16_000].map(|events| {
+        let (sandbox, client) = in_a_thread(move || {
+            let end = start_of_month() + TimeDelta::hours(1);
+            Sandbox::builder().events(events).period(start_of_month(), end).now(end)
+        });
+        let follow = client.follow(ListEvents::new(), Checkpoint::at(start_of_month()));
+        let mut follow = follow.settle(Duration::from_secs(7200));
+        let runtime = runtime();
+        runtime.block_on(follow.next()).unwrap().unwrap();
+        let mut stored = follow.checkpoint();
+        let _entered = runtime.enter();
+        let counted = measure(|| {
+            for _ in 1..events {
+                follow.next().now_or_never().unwrap().unwrap().unwrap();
+                stored = follow.checkpoint();
+            }
+        });
+        assert!(serde_json::to_string(&stored).unwrap().len() > 50 * events);
+        drop(sandbox);
+        counted.bytes_total / events as u64
+    });
+    let [few, many] = bytes;
+    assert!(many < 2 * few, "{few} bytes for each event, and {many} where there are more");
+}
+
 /// What a follower holds at the most, of a month two thirds of which lie behind when it begins.
 fn most_at_once_over_a_month_of(events: usize) -> u64 {
-    // The sandbox is in a thread of its own and isn't counted.
-    let (sandbox, client) = thread::spawn(move || {
-        let runtime = runtime();
+    let (sandbox, client) = in_a_thread(move || {
         let end = start_of_month() + TimeDelta::days(30);
         let sandbox = Sandbox::builder().events(events).period(start_of_month(), end);
-        let sandbox = runtime.block_on(sandbox.now(start_of_month() + TimeDelta::days(20)).start()).unwrap();
-        let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build().unwrap();
-        thread::spawn(move || runtime.block_on(pending::<()>()));
-        (sandbox, client)
-    })
-    .join()
-    .unwrap();
+        sandbox.now(start_of_month() + TimeDelta::days(20))
+    });
     let mut follow = client.follow(ListEvents::new(), Checkpoint::at(start_of_month())).every(Duration::ZERO);
     let mut seen = 0;
 
@@ -110,6 +172,18 @@ fn most_at_once_over_a_month_of(events: usize) -> u64 {
         });
     });
     counted.bytes_max
+}
+
+/// A sandbox in a thread of its own, which isn't counted.
+fn in_a_thread(sandbox: impl FnOnce() -> SandboxBuilder + Send + 'static) -> (Sandbox, Client) {
+    let started = thread::spawn(move || {
+        let runtime = runtime();
+        let sandbox = runtime.block_on(sandbox().start()).unwrap();
+        let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build().unwrap();
+        thread::spawn(move || runtime.block_on(pending::<()>()));
+        (sandbox, client)
+    });
+    started.join().unwrap()
 }
 
 fn start_of_month() -> DateTime<Utc> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Client, DEFAULT_BASE_URL};
 use crate::{
-    clock,
+    clock::{self, Clock},
     error::{Error, Result},
     event::batch::LONGEST,
     fetch::Shared,
@@ -55,6 +55,8 @@ pub struct ClientBuilder {
     retry: RetryPolicy,
     rate_limit: Option<RateLimit>,
     settings: Settings,
+    /// The system's unless set.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl ClientBuilder {
@@ -209,6 +211,12 @@ impl ClientBuilder {
         self
     }
 
+    #[cfg(feature = "__internals")]
+    pub(crate) fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Checks everything and builds the client. Nothing is sent.
     ///
     /// # Errors
@@ -248,7 +256,7 @@ impl ClientBuilder {
             provider: TokenProvider::new(access),
             retry: self.retry,
             pacer: Pacer::new(self.rate_limit),
-            clock: Box::new(clock::System),
+            clock: self.clock.unwrap_or_else(|| Arc::new(clock::System)),
             response_stats: ResponseStats::default(),
             origins,
             events: base,

@@ -1,4 +1,37 @@
-//! `Follow`: the events of a list that has no end, as they come.
+//! `Follow`: the events of a list that has no end.
+//!
+//! A follower reads in rounds. Each round is a list of its own, and these are the instants that it knows:
+//!
+//! ```text
+//!              settle                              every
+//!      ┌───────────────────────┐              ┌──────────────┐
+//!   settled                 horizon         mark            now
+//! ─────┼───────────────────────┼──────────────┼──────────────┼──────▶ created
+//!      │ read again by each round; ids are remembered        │
+//!      ╰──────────────── range of the next round ────────────╯
+//! ```
+//!
+//! - **now** is the time at which the service read the data of the first page: the earliest of what its `Date`, the
+//!   service's time believed so far (`service_clock.rs`) and this machine's time of day say. A `now` that is too early
+//!   costs a repetition, which the remembered ids remove. One that is too late costs events, and needs two wrong clocks.
+//!   While the clocks disagree there is no `now`: events are yielded and remembered, and no instant moves.
+//! - **mark**: the events created before it have been yielded, as far as they had arrived. It moves to `now` (or to the
+//!   upper bound of a shorter round) when a round has been read to its last page, and during the last part of a round
+//!   from event to event, since they are yielded oldest first.
+//! - **horizon** is `now − settle`: later than `settle` after its creation no event arrives. It belongs to the round and
+//!   counts from the *beginning* of its list, because an event that arrives while the round is read may be missing in it.
+//! - **settled** is the earlier of horizon and mark, and never moves back. The next round begins here. An id is forgotten
+//!   when its event lies before it, because no round lists that event again. (The drawing shows it before the horizon,
+//!   where it is until the round closes.)
+//!
+//! **Memory.** The order of a list is unknown, and a round is yielded oldest first, so it must be held until its last
+//! page. There are two limits. If the events *before* the horizon are more than [`BACKLOG_BYTES`], the follower is far
+//! behind: the round begins again with a span that fits, and the next ones follow immediately. A smaller span cannot
+//! help with the events after the horizon, since every round reads those again; they are yielded in parts of
+//! [`PART_BYTES`], which needs no further request, and ids keep the parts apart.
+//!
+//! **Seams.** The end of a round with an upper bound is requested later by a margin, and the next round begins earlier by
+//! it, because the service may select by another time than `created`, and may or may not include its bounds.
 
 use std::{
     fmt, mem,
@@ -6,54 +39,83 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
-    vec,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_core::{Stream, future::BoxFuture, stream::FusedStream};
 use futures_util::StreamExt;
 
+use self::{
+    handout::{AfterHandout, Handout, RoundBounds, RoundEnd},
+    progress::FollowProgress,
+    round::{BACKLOG_BYTES, FollowRound, OutsideEvents, PART_BYTES},
+};
 use super::{EventStream, Pages};
 use crate::{
     checkpoint::Checkpoint,
     error::{Error, Result},
     event::Event,
     fetch::Shared,
+    fingerprint::Fingerprint,
     page::Page,
     query::ListEvents,
+    service_clock::TOLERANCE,
     stats::Stats,
 };
 
-/// How much text of new items a round may hold. Where there is more, it covers less time.
-const ROUND_BYTES: usize = 12 << 20;
+mod handout;
+mod progress;
+mod round;
+
 /// The service may or may not include the instants of `from` and `to`.
 const MARGIN: TimeDelta = TimeDelta::milliseconds(1);
+/// The largest margin of a round with an upper bound.
+const SEAM: TimeDelta = TimeDelta::minutes(1);
+/// Number of requests that follow a round immediately if the clocks disagree: with the first page, three responses.
+const CONFIRMING_REQUESTS: u8 = 2;
 
-/// Events as they come, without end. Made by [`Client::follow`](crate::Client::follow).
+/// The events of a query, without end, as they arrive. Made by [`Client::follow`](crate::Client::follow).
 ///
-/// It reads in rounds: from [`settle`](Self::settle) before the instant up to which everything was read, up
-/// to now, which is what the service's own clock says (`Date`), never this machine's. It hands out what it
-/// hasn't handed out before, oldest first within a round, and begins the next round
-/// [`every`](Self::every) so often. Far behind, a round covers as much time as memory has room for, some
-/// 12 MiB of events, and the next follows at once.
+/// It reads in rounds: from [`settle`](Self::settle) before the instant up to which everything was read, up to now. It
+/// yields the events that it has not yielded before, oldest first within a round, and starts the next round after
+/// [`every`](Self::every). If it is far behind, a round covers as much time as fits into memory (about 12 MiB of
+/// events), and the next one follows immediately. If more than 24 MiB of events arrive within `settle`, the round is
+/// yielded in parts, each oldest first.
 ///
-/// **What is handed out:** each event that arrives within `settle` of its creation, once; with the
-/// same [`Checkpoint`] again, once more at most what came behind it. An event is known by its id.
-/// A round is handed out when it has been read to its end, so that an error in its middle can neither skip
-/// nor repeat anything.
+/// **Guarantee:** each event that arrives within `settle` of its creation is yielded once, and after a restart from a
+/// stored [`Checkpoint`] only the events after that checkpoint are yielded again. An event is recognized by its id, even
+/// if the service lists it again with another `created`. A round is yielded when it has been read to its end (or a part
+/// of it), so that an error in its middle neither skips nor repeats anything.
 ///
-/// The service's clock is taken at its word: so far as it is ahead, `settle` is shorter. Where answers have no
-/// `Date`, the latest event tells the time.
+/// # Clocks
 ///
-/// A malformed item is an [`Error::Item`] ahead of its round's events, and the stream goes on; it is known by
-/// its text, and given once for as long as rounds list it. Any other
-/// error ends it, until [`resume`](Self::resume). A checkpoint that the service won't reach back to any
-/// more is one of them: [`is_beyond_retention`](Error::is_beyond_retention).
+/// An instant counts as read only if two clocks support it. It is never later than this machine's UTC time, nor than
+/// the service's `Date`. A `Date` that deviates by more than a minute from the service's time so far (the first one: from
+/// this machine's clock) is believed when three responses agree on it; the follower makes up to two further requests
+/// immediately to find out. While they do not agree, events are yielded, but [`lag`](Self::lag) grows. As a result:
+///
+/// - a single wrong `Date`, and a `Date` that is constantly wrong, lose nothing;
+/// - a machine whose clock is slow costs re-reading: each round reads again from `settle` before this machine's time, and
+///   the ids of that time are remembered. `lag` is at least the time by which the clock is slow;
+/// - only if both clocks are ahead, `settle` is shorter by the smaller of the two errors;
+/// - a checkpoint that lies more than a minute ahead of the service's time, on which three responses agree, is
+///   [`Error::Clock`], at the start and later. One that lies less ahead is waited for.
+///
+/// Clocks that differ by more than a minute are reported once, as a warning of `tracing`. If the responses have no
+/// `Date`, the latest event tells the time, but none that is later than this machine's.
+///
+/// # Other items
+///
+/// A malformed item is an [`Error::Item`] before the events of its round, and the stream continues. It is recognized by
+/// its text, and yielded once for as long as rounds list it. An event that the service lists although it was created more
+/// than a minute before the requested range is not yielded, but counted ([`Stats::outside`]) and reported as a warning.
+/// Any other error ends the stream, until [`resume`](Self::resume). A checkpoint that is older than the service's
+/// retention is one of those: [`is_beyond_retention`](Error::is_beyond_retention).
 ///
 /// # Cancel safety
 ///
-/// Dropping a future of `next` loses nothing and repeats no request. Dropping the stream aborts what
-/// is under way; a new one from its [`checkpoint`](Self::checkpoint) goes on. Nothing is spawned.
+/// Dropping a future of `next` loses nothing and repeats no request. Dropping the stream aborts everything in flight; a
+/// new one continues from its [`checkpoint`](Self::checkpoint). No task is spawned.
 ///
 /// ```
 /// # use futures::StreamExt;
@@ -79,302 +141,344 @@ const MARGIN: TimeDelta = TimeDelta::milliseconds(1);
 pub struct Follow {
     shared: Arc<Shared>,
     query: ListEvents,
-    checkpoint: Checkpoint,
+    progress: FollowProgress,
     every: Duration,
     settle: TimeDelta,
-    /// How far behind the mark a round may reach, where that is less than up to now.
+    /// The time that a round may cover after the position; none while that is not limited.
     span: Option<TimeDelta>,
-    /// Where the service doesn't say what time it is: the latest event of a round that held too much.
+    /// The upper bound of the last round, if it had one. It may lie after the mark while the clocks disagree.
+    position: Option<DateTime<Utc>>,
+    /// The latest event, for a service that does not tell the time.
     latest: Option<DateTime<Utc>>,
-    state: State,
-    /// Whether the latest round reached up to now.
+    state: FollowState,
+    /// The last round reached up to now.
     has_reached_now: bool,
+    /// The beginning of the last round up to now on whose end the clocks agreed.
+    agreed_at: Instant,
+    outside: OutsideEvents,
     /// `None` was returned, and nothing has been resumed since.
     is_terminated: bool,
-    /// Of the rounds that are over, and of all events.
+    /// Of the rounds that are over, and of all items.
     stats: Stats,
 }
 
-enum State {
-    /// A round is to begin.
+enum FollowState {
+    /// A round is due.
     Due,
-    Reading(Box<Round>),
-    Giving(Given),
+    Reading(Box<FollowRound>),
+    /// The round was read, and the clocks disagree.
+    Confirming(Box<Confirmation>),
+    HandingOut(Box<Handout>),
     Waiting(BoxFuture<'static, ()>),
-    /// An error was given. The round can go on if the error is one that passes.
-    Failed(Option<Box<Round>>),
+    /// The last round is over, and this is to be returned.
+    Failing(Error),
+    /// An error was returned. The round can continue if the error was transient.
+    Failed(Option<Box<FollowRound>>),
 }
 
-/// A round that is being read.
-struct Round {
+/// A list of one event, for its `Date`.
+struct Confirmation {
+    round: Box<FollowRound>,
     pages: Pages,
-    begun: Instant,
-    /// Up to where, if not up to now.
-    to: Option<DateTime<Utc>>,
-    /// Whether there is a page.
-    is_begun: bool,
-    /// The service's time when it was requested the first page; where the answers to further pages come from
-    /// a clock that is behind, that one's.
-    served_at: Option<DateTime<Utc>>,
-    events: Vec<Event>,
-    malformed: Vec<Error>,
-    /// Malformed items that were handed out by an earlier round.
-    again: Vec<Box<str>>,
-    bytes: usize,
-}
-
-/// What a round that was read to its end has to give.
-struct Given {
-    begun: Instant,
-    malformed: vec::IntoIter<Error>,
-    events: vec::IntoIter<Event>,
-    /// Up to where it was read.
-    end: DateTime<Utc>,
-    /// What was created before this had arrived.
-    horizon: DateTime<Utc>,
-    reaches_now: bool,
+    /// Number of requests that may follow.
+    left: u8,
 }
 
 impl Follow {
     pub(crate) fn new(shared: Arc<Shared>, query: ListEvents, checkpoint: Checkpoint) -> Self {
+        let agreed_at = shared.clock.now();
         Self {
             shared,
             query,
-            checkpoint,
+            progress: FollowProgress::new(checkpoint),
             every: Duration::from_secs(30),
             settle: TimeDelta::minutes(5),
             span: None,
+            position: None,
             latest: None,
-            state: State::Due,
+            state: FollowState::Due,
             has_reached_now: false,
+            agreed_at,
+            outside: OutsideEvents::default(),
             is_terminated: false,
             stats: Stats::default(),
         }
     }
 
-    /// How long after the beginning of a round the next one begins, once it has caught up. The default is
-    /// 30 s.
+    /// Sets the time from the beginning of a round to the beginning of the next one, once the follower has caught up.
+    /// The default is 30 s.
     pub fn every(mut self, every: Duration) -> Self {
         self.every = every;
         self
     }
 
-    /// How late events may come: each round reads so much again. The default is 5 min.
+    /// Sets how late events may arrive: each round reads this much time again. The default is 5 min.
     ///
-    /// An event that arrives later than that after its creation is missed. How late the service's
-    /// events come is undocumented.
+    /// An event that arrives later than that after its creation is missed. The service does not document how late
+    /// events arrive.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = TimeDelta::from_std(settle).unwrap_or(TimeDelta::MAX);
         self
     }
 
-    /// How far it has got: covers what was handed out and nothing else.
+    /// The position after the last item that was yielded: it covers the items that were yielded and nothing else.
+    ///
+    /// It shares its memory with the follower, so taking one after each event is cheap.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.checkpoint.clone()
+        self.progress.checkpoint().clone()
     }
 
-    /// How far it is behind: the time, by the service's clock, since the instant up to which everything
-    /// was handed out. Before the first answer it goes by this machine's clock.
+    /// The time since the instant up to which everything was yielded, by the service's clock.
+    ///
+    /// It is measured from the last service time that was believed, by the monotonic clock, and so grows while the
+    /// clocks disagree, while an [`Error::Clock`] lasts, and while no round comes to its end. Before any time is
+    /// believed it goes by this machine's clock or by the service's, whichever is later.
     #[must_use]
     pub fn lag(&self) -> Duration {
-        let now = self.shared.service_time().unwrap_or_else(|| self.shared.clock.utc());
-        (now - self.checkpoint.mark()).to_std().unwrap_or_default()
+        let at = self.shared.clock.now();
+        let now = self.shared.response_stats.service_time(at).unwrap_or_else(|| {
+            let utc = self.shared.clock.utc();
+            self.shared.response_stats.claimed_time(at).map_or(utc, |claimed| claimed.max(utc))
+        });
+        let since_mark = (now - self.mark()).to_std().unwrap_or_default();
+        since_mark.max(at.saturating_duration_since(self.agreed_at))
     }
 
-    /// Whether everything has been handed out that there was up to the beginning of the latest round, and
-    /// that one reached up to now. Not after an error.
+    /// Whether every event has been yielded that was listed by the latest round, and that round reached up to now.
+    /// False after an error.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        self.has_reached_now && !matches!(self.state, State::Giving(_) | State::Failed(_))
+        use FollowState::{Failed, Failing, HandingOut};
+        self.has_reached_now && !matches!(self.state, HandingOut(_) | Failing(_) | Failed(_))
     }
 
-    /// After an error, makes the next poll go on: with the page that failed, or, where that is gone,
-    /// with the round from its beginning. Without one, does nothing.
+    /// Continues after an error: the next poll requests the page that failed again or, where that is gone, starts the
+    /// round from its beginning. Without an error it does nothing.
     pub fn resume(&mut self) {
-        if let State::Failed(round) = &mut self.state {
+        if let FollowState::Failed(round) = &mut self.state {
             self.is_terminated = false;
             self.state = match round.take() {
                 Some(mut round) => {
                     round.pages.resume();
-                    State::Reading(round)
+                    FollowState::Reading(round)
                 }
-                None => State::Due,
+                None => FollowState::Due,
             };
         }
     }
 
-    /// What it has done so far.
+    /// The work so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         match &self.state {
-            State::Reading(round) | State::Failed(Some(round)) => self.stats + round.cost(),
+            FollowState::Reading(round) | FollowState::Failed(Some(round)) => self.stats + round.cost(),
+            FollowState::HandingOut(handout) => match &handout.then {
+                AfterHandout::Read(round) => self.stats + round.cost(),
+                AfterHandout::Close(_) => self.stats,
+            },
+            FollowState::Confirming(confirmation) => self.stats + confirmation.round.cost(),
             _ => self.stats,
         }
     }
 
-    fn begin(&self) -> Result<Round> {
+    fn mark(&self) -> DateTime<Utc> {
+        self.progress.checkpoint().mark()
+    }
+
+    /// The instant up to which has been read, whether or not the clocks let the mark move there.
+    fn read_up_to(&self) -> DateTime<Utc> {
+        let mark = self.mark().max(self.progress.checkpoint().settled());
+        self.position.map_or(mark, |position| position.max(mark))
+    }
+
+    fn begin(&self) -> Result<FollowRound> {
         if self.query.has_end() {
             return Err(Error::query("a follower has no end: leave `to` out"));
         }
-        let from = self.checkpoint.settled();
-        let to = self.bound();
-        let mut query = self.query.clone().from(from.checked_sub_signed(MARGIN).unwrap_or(from));
+        let began_utc = self.shared.clock.utc();
+        // The service may refuse a range of the future, and then would tell only the time.
+        let from = self.progress.checkpoint().settled().min(self.shared.service_time().unwrap_or(began_utc));
+        let from = from.checked_sub_signed(MARGIN).unwrap_or(from);
+        let to = self.bound(self.span);
+        let mut query = self.query.clone().from(from);
         if let Some(to) = to {
-            query = query.to(to + MARGIN);
+            query = query.to(to.checked_add_signed(self.seam()).unwrap_or(to));
         }
-        Ok(Round {
-            pages: EventStream::list(Arc::clone(&self.shared), query).pages(),
-            begun: self.shared.clock.now(),
-            to,
-            is_begun: false,
-            served_at: None,
-            events: Vec::new(),
-            malformed: Vec::new(),
-            again: Vec::new(),
-            bytes: 0,
-        })
+        let pages = EventStream::list(Arc::clone(&self.shared), query).pages();
+        Ok(FollowRound { from, to, ..FollowRound::new(pages, self.shared.clock.now(), began_utc) })
     }
 
-    /// Where the next round ends, if not with what there is: where that is known to be the past.
-    fn bound(&self) -> Option<DateTime<Utc>> {
+    /// The upper bound of a round of this span; none if that is not before the horizon, after which each round must
+    /// read everything anyway.
+    fn bound(&self, span: Option<TimeDelta>) -> Option<DateTime<Utc>> {
         let now = self.shared.service_time().or(self.latest)?;
-        let to = self.checkpoint.mark().max(self.checkpoint.settled()).checked_add_signed(self.span?)?;
-        // What is requested is rounded up.
-        (to.checked_add_signed(MARGIN * 2)? < now).then_some(to)
+        let to = self.read_up_to().checked_add_signed(span?)?;
+        let requested = to.checked_add_signed(self.seam())?;
+        (requested < now.checked_sub_signed(self.settle.max(MARGIN))?).then_some(to)
     }
 
-    /// How far a service has got, at the least, that doesn't say what time it is: up to its latest event. One that
-    /// says that it is of the future says nothing.
-    fn reached(&self, events: &[Event]) -> Option<DateTime<Utc>> {
-        let now = self.shared.clock.utc();
-        events.iter().map(Event::created).filter(|created| *created <= now).max().max(self.latest)
+    fn seam(&self) -> TimeDelta {
+        self.span.map_or(MARGIN, |span| (span / 10).clamp(MARGIN, SEAM))
     }
 
-    /// A round that holds too much is begun anew with less time to cover, unless there is none to spare.
-    fn narrow(&mut self, round: &Round) -> bool {
-        if round.bytes <= ROUND_BYTES || self.span.is_some_and(|span| span <= MARGIN) {
+    /// Limits the span if a round holds too much that a smaller one would leave out. Returns whether the round is to
+    /// begin again.
+    fn narrow(&mut self, round: &FollowRound) -> bool {
+        if round.backlog <= BACKLOG_BYTES || self.span.is_some_and(|span| span <= MARGIN) {
             return false;
         }
-        let created = || round.events.iter().map(Event::created);
-        self.latest = self.reached(&round.events);
-        let Some(end) = round.to.or(round.served_at).or(self.latest) else { return false };
+        self.learn_latest(round);
+        let now = round.first.map(|first| first.earliest.min(first.utc));
+        let Some(end) = round.to.or(now).or(self.latest) else { return false };
+        let position = self.read_up_to();
+        let missing = end - position;
         // If the list has an order, as much time as was covered fits; if not, half of it may.
-        let missing = end - self.checkpoint.mark();
+        let created = || round.events.iter().map(Event::created).filter(|created| *created >= position);
         let covered =
             created().max().zip(created().min()).map_or(missing, |(newest, oldest)| newest - oldest);
-        self.span = Some((covered.min(missing) / 2).max(MARGIN));
-        self.bound().is_some_and(|bound| round.to.is_none_or(|to| bound < to))
+        let span = (covered.min(missing) / 2).max(MARGIN);
+        let helps = self.bound(Some(span)).is_some_and(|bound| round.to.is_none_or(|to| bound < to));
+        if helps {
+            self.span = Some(span);
+        }
+        helps
     }
 
-    /// The round was read to its end.
-    fn give(&mut self, round: Round) -> Given {
+    fn learn_latest(&mut self, round: &FollowRound) {
+        self.latest = round.latest(&round.events).max(self.latest);
+    }
+
+    /// Takes in a page, and decides what follows.
+    fn take(&mut self, mut round: Box<FollowRound>, page: Page) -> FollowState {
+        let position = self.read_up_to();
+        round.add(page, &mut self.progress, &mut self.outside, self.settle, position);
+        if self.narrow(&round) {
+            self.stats = self.stats + round.cost();
+            return FollowState::Due;
+        }
+        if round.bytes <= PART_BYTES {
+            return FollowState::Reading(round);
+        }
+        self.learn_latest(&round);
+        let (malformed, events) = (mem::take(&mut round.malformed), mem::take(&mut round.events));
+        (round.bytes, round.backlog) = (0, 0);
+        let items = malformed.iter().filter_map(|error| match error {
+            Error::Item(item) => Some(Fingerprint::of(item.raw())),
+            _ => None,
+        });
+        round.repeated.extend(items);
+        FollowState::HandingOut(Box::new(Handout::new(
+            malformed,
+            events,
+            self.mark(),
+            AfterHandout::Read(round),
+        )))
+    }
+
+    /// The round was read to its last page. Hands it out, if the clocks agree or up to `left` responses more don't help.
+    fn confirm(&mut self, round: Box<FollowRound>, left: u8) -> FollowState {
+        let clocks = &self.shared.response_stats;
+        let at = self.shared.clock.now();
+        let is_ahead =
+            self.ahead_of(clocks.service_time(at)).is_some() && clocks.confirmed_time(at).is_none();
+        if left == 0 || !(is_ahead || self.end_of(&round).is_doubtful) {
+            return FollowState::HandingOut(Box::new(self.finish(*round)));
+        }
+        let query = self.query.clone().from(round.from).page_size(1);
+        let pages = EventStream::list(Arc::clone(&self.shared), query).pages();
+        FollowState::Confirming(Box::new(Confirmation { round, pages, left: left - 1 }))
+    }
+
+    /// How far the mark is ahead of a time, if that is more than clocks may differ.
+    fn ahead_of(&self, time: Option<DateTime<Utc>>) -> Option<TimeDelta> {
+        Some(self.mark() - time?).filter(|ahead| *ahead > TOLERANCE)
+    }
+
+    /// The round was read, and the clocks have had their chance.
+    fn finish(&mut self, round: FollowRound) -> Handout {
         self.stats = self.stats + round.cost();
-        if let (Some(span), true) = (self.span, round.bytes < ROUND_BYTES / 4) {
+        self.learn_latest(&round);
+        let end = self.end_of(&round);
+        if let (Some(span), true) = (self.span, round.bytes < BACKLOG_BYTES / 4) {
             self.span = span.checked_add(&span);
         }
-        let Round { begun, to, served_at, mut events, malformed, again, .. } = round;
-        events.sort_by_key(Event::created);
-        let now = served_at.or_else(|| self.reached(&events)).unwrap_or(self.checkpoint.mark());
-        let end = to.unwrap_or(now);
-        for raw in again {
-            self.checkpoint.note_malformed(&raw, end);
+        let checkpoint = self.progress.checkpoint();
+        let listed_up_to =
+            end.bounds.map_or(checkpoint.mark(), |bounds| bounds.end).max(checkpoint.settled());
+        for item in round.repeated {
+            self.progress.note_malformed(item, listed_up_to);
         }
-        Given {
-            begun,
-            malformed: malformed.into_iter(),
-            events: events.into_iter(),
-            end,
-            horizon: now.checked_sub_signed(self.settle).unwrap_or(DateTime::<Utc>::MIN_UTC),
-            reaches_now: to.is_none(),
-        }
+        Handout::new(round.malformed, round.events, listed_up_to, AfterHandout::Close(end))
     }
 
-    /// The next item of the round, which is over with its last one.
-    fn give_next(&mut self) -> Option<Result<Event>> {
-        let State::Giving(given) = &mut self.state else { return None };
-        let item = given.next(&self.checkpoint);
+    /// How far a round moves the mark and the horizon.
+    fn end_of(&self, round: &FollowRound) -> RoundEnd {
+        let clocks = &self.shared.response_stats;
+        let now = match round.first {
+            Some(first) => first
+                .supported(clocks.service_time(first.sent))
+                .map(|now| round.earliest.map_or(now, |earliest| earliest.min(now))),
+            // The service's own events are the other clock.
+            None => self
+                .latest
+                .map(|latest| clocks.service_time(round.began).map_or(latest, |now| now.min(latest))),
+        };
+        let bounds = now.map(|now| {
+            let horizon = now.checked_sub_signed(self.settle).unwrap_or(DateTime::<Utc>::MIN_UTC);
+            match round.to {
+                None => RoundBounds { end: now, horizon },
+                Some(to) => {
+                    let seam = to.checked_sub_signed(self.seam()).unwrap_or(to);
+                    RoundBounds { end: to.min(now), horizon: horizon.min(seam) }
+                }
+            }
+        });
+        let is_doubtful = round.first.is_some() && bounds.is_none();
+        RoundEnd { began: round.began, to: round.to, bounds, is_doubtful }
+    }
+
+    /// The next item of a round, which is over with its last one.
+    fn next_item(&mut self) -> Option<Result<Event>> {
+        let FollowState::HandingOut(handout) = &mut self.state else { return None };
+        let item = handout.next(&mut self.progress);
         match &item {
-            Some(Ok(event)) => {
-                self.checkpoint.note(event.created(), event.id());
-                self.checkpoint.advance(event.created().min(given.end), given.horizon);
-                self.stats.events += 1;
-            }
-            Some(Err(Error::Item(item))) => {
-                self.checkpoint.note_malformed(item.raw(), given.end);
-                self.stats.malformed += 1;
-            }
-            _ => {}
+            Some(Ok(_)) => self.stats.events += 1,
+            Some(Err(_)) => self.stats.malformed += 1,
+            None => {}
         }
-        if given.is_empty() {
-            self.checkpoint.close(given.end, given.horizon);
-            self.has_reached_now = given.reaches_now;
-            let passed = self.shared.clock.now().saturating_duration_since(given.begun);
-            let wait = self.every.saturating_sub(passed);
-            self.state = if given.reaches_now && !wait.is_zero() {
-                State::Waiting(self.shared.clock.sleep(wait))
-            } else {
-                State::Due
+        if handout.is_empty()
+            && let FollowState::HandingOut(handout) = mem::replace(&mut self.state, FollowState::Due)
+        {
+            self.state = match handout.then {
+                AfterHandout::Read(round) => FollowState::Reading(round),
+                AfterHandout::Close(end) => self.close(end),
             };
         }
         item
     }
-}
 
-impl Round {
-    /// Takes in what is new of a page. `checkpoint` is where the round began.
-    fn add(&mut self, page: Page, checkpoint: &Checkpoint) {
-        self.served_at = match (self.is_begun, self.served_at, page.served_at) {
-            (false, _, served_at) | (true, served_at, None) => served_at,
-            (true, before, Some(served_at)) => before.map(|before| before.min(served_at)),
-        };
-        self.is_begun = true;
-        let all = page.items.len();
-        let mut events = Vec::new();
-        for item in page {
-            match item {
-                Ok(event) => {
-                    let created = event.created();
-                    let is_within = created >= checkpoint.settled() && self.to.is_none_or(|to| created < to);
-                    if is_within && !checkpoint.has(created, event.id()) {
-                        events.push(event);
-                    }
-                }
-                Err(Error::Item(item)) if checkpoint.has_malformed(item.raw()) => {
-                    self.again.push(item.raw().into());
-                }
-                Err(error) => {
-                    if let Error::Item(item) = &error {
-                        self.bytes += item.raw().len();
-                    }
-                    self.malformed.push(error);
-                }
-            }
+    /// Moves mark and settled to the end of a round, and decides what follows.
+    fn close(&mut self, end: RoundEnd) -> FollowState {
+        if let Some(RoundBounds { end, horizon }) = end.bounds {
+            self.progress.advance(end, horizon);
         }
-        self.bytes += events.iter().map(|event| event.raw().len()).sum::<usize>();
-        // A few events must not keep a page of old ones in memory.
-        let is_sparse = events.len() < all / 2;
-        self.events
-            .extend(events.into_iter().map(|event| if is_sparse { event.into_owned() } else { event }));
-    }
-
-    /// What it has taken; its events count when they are handed out.
-    fn cost(&self) -> Stats {
-        Stats { events: 0, malformed: 0, ..self.pages.stats() }
-    }
-}
-
-impl Given {
-    fn next(&mut self, checkpoint: &Checkpoint) -> Option<Result<Event>> {
-        if let Some(error) = self.malformed.next() {
-            return Some(Err(error));
+        self.progress.forget_settled();
+        self.position = end.to;
+        self.has_reached_now = end.to.is_none();
+        if end.to.is_some() {
+            return FollowState::Due;
         }
-        // The same event can stand in a list twice.
-        self.events.find(|event| !checkpoint.has(event.created(), event.id())).map(Ok)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.malformed.len() == 0 && self.events.len() == 0
+        let at = self.shared.clock.now();
+        let clocks = &self.shared.response_stats;
+        if let Some(ahead) = self.ahead_of(clocks.confirmed_time(at)) {
+            return FollowState::Failing(Error::Clock { ahead: ahead.to_std().unwrap_or_default() });
+        }
+        if !end.is_doubtful && self.ahead_of(clocks.service_time(at)).is_none() {
+            self.agreed_at = end.began;
+        }
+        let wait = self.every.saturating_sub(at.saturating_duration_since(end.began));
+        if wait.is_zero() { FollowState::Due } else { FollowState::Waiting(self.shared.clock.sleep(wait)) }
     }
 }
 
@@ -385,49 +489,62 @@ impl Stream for Follow {
         let this = self.get_mut();
         loop {
             match &mut this.state {
-                State::Due => match this.begin() {
-                    Ok(round) => this.state = State::Reading(Box::new(round)),
+                FollowState::Due => match this.begin() {
+                    Ok(round) => this.state = FollowState::Reading(Box::new(round)),
                     Err(error) => {
-                        this.state = State::Failed(None);
+                        this.state = FollowState::Failed(None);
                         return Poll::Ready(Some(Err(error)));
                     }
                 },
-                State::Reading(round) => {
+                FollowState::Reading(round) => {
                     let page = ready!(round.pages.poll_next_unpin(cx));
-                    let State::Reading(mut round) = mem::replace(&mut this.state, State::Due) else {
+                    let FollowState::Reading(round) = mem::replace(&mut this.state, FollowState::Due) else {
                         continue;
                     };
                     match page {
-                        Some(Ok(page)) => {
-                            round.add(page, &this.checkpoint);
-                            if this.narrow(&round) {
-                                this.stats = this.stats + round.cost();
-                            } else {
-                                this.state = State::Reading(round);
-                            }
-                        }
+                        Some(Ok(page)) => this.state = this.take(round, page),
+                        None => this.state = this.confirm(round, CONFIRMING_REQUESTS),
                         Some(Err(error)) => {
-                            if error.is_transient() {
-                                this.state = State::Failed(Some(round));
+                            let round = if error.is_transient() {
+                                Some(round)
                             } else {
                                 this.stats = this.stats + round.cost();
-                                this.state = State::Failed(None);
-                            }
+                                None
+                            };
+                            this.state = FollowState::Failed(round);
                             return Poll::Ready(Some(Err(error)));
                         }
-                        None => this.state = State::Giving(this.give(*round)),
                     }
                 }
-                State::Giving(_) => {
-                    if let Some(item) = this.give_next() {
+                FollowState::Confirming(confirmation) => {
+                    let page = ready!(confirmation.pages.poll_next_unpin(cx));
+                    let FollowState::Confirming(confirmation) =
+                        mem::replace(&mut this.state, FollowState::Due)
+                    else {
+                        continue;
+                    };
+                    let Confirmation { round, pages, left } = *confirmation;
+                    this.stats = this.stats + Stats { pages: 0, events: 0, malformed: 0, ..pages.stats() };
+                    // An error is one of the next round too. The round that was read does not need the answer.
+                    this.state = this.confirm(round, if matches!(page, Some(Ok(_))) { left } else { 0 });
+                }
+                FollowState::HandingOut(_) => {
+                    if let Some(item) = this.next_item() {
                         return Poll::Ready(Some(item));
                     }
                 }
-                State::Waiting(wait) => {
+                FollowState::Waiting(wait) => {
                     ready!(wait.as_mut().poll(cx));
-                    this.state = State::Due;
+                    this.state = FollowState::Due;
                 }
-                State::Failed(_) => {
+                FollowState::Failing(_) => {
+                    if let FollowState::Failing(error) =
+                        mem::replace(&mut this.state, FollowState::Failed(None))
+                    {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+                FollowState::Failed(_) => {
                     this.is_terminated = true;
                     return Poll::Ready(None);
                 }
@@ -445,7 +562,7 @@ impl FusedStream for Follow {
 impl fmt::Debug for Follow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Follow")
-            .field("mark", &self.checkpoint.mark())
+            .field("mark", &self.mark())
             .field("is_caught_up", &self.is_caught_up())
             .field("stats", &self.stats())
             .finish_non_exhaustive()

@@ -101,6 +101,7 @@ pub(crate) fn kind(error: &Error) -> String {
         Error::Cursor { .. } => "Cursor".to_owned(),
         Error::Query(..) => "Query".to_owned(),
         Error::Config(..) => "Config".to_owned(),
+        Error::Clock { .. } => "Clock".to_owned(),
         other => panic!("an error of a new kind: {other:?}"),
     }
 }

@@ -358,25 +358,30 @@ async fn answers_are_counted_by_status_for_all_clones() {
 }
 
 #[tokio::test]
-async fn the_service_time_is_that_of_its_latest_answer() {
+async fn the_service_time_is_a_date_on_which_three_responses_agree() {
     let wire = support::Wire::bind().await;
     let client = wire.client();
     assert_eq!(client.service_time(), None);
     let get = async |date: &str| {
-        let answer = http(404, &[("Date", date)], "{}");
-        let (refused, _) = within(async { tokio::join!(client.get("a"), wire.answer(answer)) }).await;
+        let response = http(404, &[("Date", date)], "{}");
+        let (refused, _) = within(async { tokio::join!(client.get("a"), wire.answer(response)) }).await;
         assert_eq!(kind(&refused.unwrap_err()), "Api 404");
         client.clone().service_time()
     };
     assert_eq!(get("soon").await, None);
+    assert_eq!(get("Mon, 05 Jan 2026 09:00:00 GMT").await, None);
+    assert_eq!(get("Mon, 05 Jan 2026 09:00:00 GMT").await, None);
     let nine: DateTime<Utc> = "2026-01-05T09:00:00Z".parse().unwrap();
     let first = get("Mon, 05 Jan 2026 09:00:00 GMT").await.unwrap();
-    assert!((nine..nine + TimeDelta::seconds(20)).contains(&first), "{first}");
-    // It goes on by itself, whatever the time of day is here.
+    assert!((nine - TimeDelta::seconds(20)..nine + TimeDelta::seconds(20)).contains(&first), "{first}");
+    // It continues by itself, whatever the time of day is here.
     assert!(client.service_time().unwrap() >= first);
     assert!(get("soon").await.unwrap() >= first);
+    let single = get("Mon, 05 Jan 2026 10:00:00 GMT").await.unwrap();
+    assert!(single - first < TimeDelta::minutes(1), "{single}");
+    get("Mon, 05 Jan 2026 10:00:00 GMT").await;
     let later = get("Mon, 05 Jan 2026 10:00:00 GMT").await.unwrap();
-    assert!(later - first > TimeDelta::minutes(59));
+    assert!(later - first > TimeDelta::minutes(59), "{later}");
 }
 
 #[tokio::test]

@@ -144,7 +144,8 @@ fn warn_of_clocks(now: DateTime<Utc>) {
 
 /// The time by which this machine's clock is ahead of the service's, if that is more than is uncertain.
 pub(crate) fn ahead_of(client: &Client) -> Option<TimeDelta> {
-    let ahead = Utc::now() - client.service_time()?;
+    // A time that is claimed and not believed yet counts too: an earlier beginning loses nothing.
+    let ahead = Utc::now() - client.service_time().or_else(|| client.claimed_time())?;
     (ahead > UNCERTAIN).then_some(ahead)
 }
 

@@ -1,0 +1,167 @@
+//! One round of a follower: a list that is read to its end, or in parts.
+
+use std::{collections::HashSet, time::Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::progress::FollowProgress;
+use crate::{
+    error::Error, event::Event, fingerprint::Fingerprint, page::Page, service_clock::ServedAt, stats::Stats,
+    stream::Pages,
+};
+
+/// How many bytes of events a round may hold that lie before the horizon. A round with more than that is begun again
+/// with a smaller span of time.
+pub(super) const BACKLOG_BYTES: usize = 12 << 20;
+/// How many bytes of new items a round may hold at all. With more than that it is yielded in parts.
+pub(super) const PART_BYTES: usize = 24 << 20;
+/// The memory of a malformed item besides its text.
+const MALFORMED_BYTES: usize = 256;
+/// An event listed although it was created this long before the requested range lies outside of it.
+const OUTSIDE: TimeDelta = TimeDelta::minutes(1);
+/// Number of events outside of the range that are remembered, so that each is reported once.
+const OUTSIDE_REMEMBERED: usize = 10_000;
+
+/// A round that is being read.
+pub(super) struct FollowRound {
+    pub(super) pages: Pages,
+    /// The monotonic clock and this machine's time of day before the first request.
+    pub(super) began: Instant,
+    pub(super) began_utc: DateTime<Utc>,
+    /// The lower bound of the requested range.
+    pub(super) from: DateTime<Utc>,
+    /// The upper bound of the events that are kept; none for a round up to now.
+    pub(super) to: Option<DateTime<Utc>>,
+    pub(super) has_page: bool,
+    /// The time of the first page's response, which began the list.
+    pub(super) first: Option<ServedAt>,
+    /// The earliest `Date` of all pages.
+    pub(super) earliest: Option<DateTime<Utc>>,
+    pub(super) events: Vec<Event>,
+    pub(super) malformed: Vec<Error>,
+    /// Malformed items that were yielded by an earlier round.
+    pub(super) repeated: Vec<Fingerprint>,
+    /// Bytes of the new items.
+    pub(super) bytes: usize,
+    /// Bytes of the new events before the horizon and after the position, which a smaller span would leave out.
+    pub(super) backlog: usize,
+    pub(super) outside: u64,
+}
+
+/// Events that the service listed for a range they do not lie in, and that were counted.
+#[derive(Debug, Default)]
+pub(super) struct OutsideEvents(HashSet<Box<str>>);
+
+impl FollowRound {
+    pub(super) fn new(pages: Pages, began: Instant, began_utc: DateTime<Utc>) -> Self {
+        Self {
+            pages,
+            began,
+            began_utc,
+            from: DateTime::<Utc>::MIN_UTC,
+            to: None,
+            has_page: false,
+            first: None,
+            earliest: None,
+            events: Vec::new(),
+            malformed: Vec::new(),
+            repeated: Vec::new(),
+            bytes: 0,
+            backlog: 0,
+            outside: 0,
+        }
+    }
+
+    /// Takes in the new items of a page. `settle` and `position` tell the backlog.
+    pub(super) fn add(
+        &mut self,
+        page: Page,
+        progress: &mut FollowProgress,
+        outside: &mut OutsideEvents,
+        settle: TimeDelta,
+        position: DateTime<Utc>,
+    ) {
+        if !self.has_page {
+            self.first = page.served_at;
+        }
+        self.has_page = true;
+        self.earliest = match (self.earliest, page.served_at.map(|served_at| served_at.earliest)) {
+            (Some(before), Some(earliest)) => Some(before.min(earliest)),
+            (before, earliest) => before.or(earliest),
+        };
+        let settled = progress.checkpoint().settled();
+        let all = page.items.len();
+        let mut events = Vec::new();
+        for item in page {
+            match item {
+                Ok(event) => {
+                    let created = event.created();
+                    if created < settled {
+                        self.outside += u64::from(outside.is_new(&event, self.from));
+                    } else if self.to.is_none_or(|to| created < to) && !progress.is_known(&event) {
+                        events.push(event);
+                    }
+                }
+                Err(Error::Item(item)) => {
+                    let fingerprint = Fingerprint::of(item.raw());
+                    if progress.has_malformed(fingerprint) {
+                        self.repeated.push(fingerprint);
+                        continue;
+                    }
+                    self.bytes += item.raw().len() + MALFORMED_BYTES;
+                    self.backlog += item.raw().len() + MALFORMED_BYTES;
+                    self.malformed.push(Error::Item(item));
+                }
+                Err(error) => self.malformed.push(error),
+            }
+        }
+        let horizon = self.now_at_most(&events).and_then(|now| now.checked_sub_signed(settle));
+        let is_backlog = |event: &&Event| {
+            event.created() >= position && horizon.is_some_and(|horizon| event.created() < horizon)
+        };
+        self.bytes += bytes(events.iter());
+        self.backlog += bytes(events.iter().filter(is_backlog));
+        // A few new events must not keep a page of old ones in memory.
+        let is_sparse = events.len() < all / 2;
+        self.events
+            .extend(events.into_iter().map(|event| if is_sparse { event.into_owned() } else { event }));
+    }
+
+    /// A time that is hardly later than now, good enough to decide how much is read.
+    fn now_at_most(&self, events: &[Event]) -> Option<DateTime<Utc>> {
+        match self.first {
+            Some(first) => Some(first.earliest.min(first.utc)),
+            None => self.latest(events),
+        }
+    }
+
+    /// The latest of these events. One that claims to be of the future is no evidence.
+    pub(super) fn latest(&self, events: &[Event]) -> Option<DateTime<Utc>> {
+        events.iter().map(Event::created).filter(|created| *created <= self.began_utc).max()
+    }
+
+    /// The work for this round. Its items count when they are yielded.
+    pub(super) fn cost(&self) -> Stats {
+        Stats { events: 0, malformed: 0, outside: self.outside, ..self.pages.stats() }
+    }
+}
+
+impl OutsideEvents {
+    /// Whether the event lies outside of the range from `from` on, and was not counted before.
+    fn is_new(&mut self, event: &Event, from: DateTime<Utc>) -> bool {
+        let is_outside = from - event.created() > OUTSIDE;
+        if !is_outside || self.0.len() >= OUTSIDE_REMEMBERED || !self.0.insert(event.id().into()) {
+            return false;
+        }
+        tracing::warn!(
+            id = event.id(),
+            created = %event.created(),
+            "the service lists an event that was created before the requested range: it is not yielded"
+        );
+        true
+    }
+}
+
+fn bytes<'a, I: Iterator<Item = &'a Event>>(events: I) -> usize {
+    events.map(|event| event.raw().len()).sum()
+}
