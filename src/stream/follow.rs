@@ -42,7 +42,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_core::{Stream, future::BoxFuture, stream::FusedStream};
+use futures_core::{Stream, stream::FusedStream};
 use futures_util::StreamExt;
 
 use self::{
@@ -59,8 +59,10 @@ use crate::{
     fingerprint::Fingerprint,
     page::Page,
     query::ListEvents,
+    retry::ResumeBackoff,
     service_clock::TOLERANCE,
     stats::Stats,
+    timer::Timer,
 };
 
 mod handout;
@@ -156,6 +158,8 @@ pub struct Follow {
     /// The beginning of the last round up to now on whose end the clocks agreed.
     agreed_at: Instant,
     outside: OutsideEvents,
+    /// The wait before a round that begins again after an error. A round that continues has its own.
+    backoff: ResumeBackoff,
     /// `None` was returned, and nothing has been resumed since.
     is_terminated: bool,
     /// Of the rounds that are over, and of all items.
@@ -169,7 +173,7 @@ enum FollowState {
     /// The round was read, and the clocks disagree.
     Confirming(Box<Confirmation>),
     HandingOut(Box<Handout>),
-    Waiting(BoxFuture<'static, ()>),
+    Waiting(Timer),
     /// The last round is over, and this is to be returned.
     Failing(Error),
     /// An error was returned. The round can continue if the error was transient.
@@ -200,6 +204,7 @@ impl Follow {
             has_reached_now: false,
             agreed_at,
             outside: OutsideEvents::default(),
+            backoff: ResumeBackoff::default(),
             is_terminated: false,
             stats: Stats::default(),
         }
@@ -254,7 +259,8 @@ impl Follow {
     }
 
     /// Continues after an error: the next poll requests the page that failed again or, where that is gone, starts the
-    /// round from its beginning. Without an error it does nothing.
+    /// round from its beginning. It waits first, as after [`EventStream::resume`], and longer while failures repeat, so
+    /// that a loop that resumes after every transient error can't spin. Without an error it does nothing.
     pub fn resume(&mut self) {
         if let FollowState::Failed(round) = &mut self.state {
             self.is_terminated = false;
@@ -458,6 +464,14 @@ impl Follow {
         item
     }
 
+    fn failed(&mut self, error: Error, round: Option<Box<FollowRound>>) -> Error {
+        if round.is_none() {
+            self.backoff.fail(&error, &self.shared.retry, &*self.shared.clock);
+        }
+        self.state = FollowState::Failed(round);
+        error
+    }
+
     /// Moves mark and settled to the end of a round, and decides what follows.
     fn close(&mut self, end: RoundEnd) -> FollowState {
         if let Some(RoundBounds { end, horizon }) = end.bounds {
@@ -474,11 +488,12 @@ impl Follow {
         if let Some(ahead) = self.ahead_of(clocks.confirmed_time(at)) {
             return FollowState::Failing(Error::Clock { ahead: ahead.to_std().unwrap_or_default() });
         }
+        self.backoff.succeed();
         if !end.is_doubtful && self.ahead_of(clocks.service_time(at)).is_none() {
             self.agreed_at = end.began;
         }
         let wait = self.every.saturating_sub(at.saturating_duration_since(end.began));
-        if wait.is_zero() { FollowState::Due } else { FollowState::Waiting(self.shared.clock.sleep(wait)) }
+        if wait.is_zero() { FollowState::Due } else { FollowState::Waiting(Timer::new(at, wait)) }
     }
 }
 
@@ -489,13 +504,19 @@ impl Stream for Follow {
         let this = self.get_mut();
         loop {
             match &mut this.state {
-                FollowState::Due => match this.begin() {
-                    Ok(round) => this.state = FollowState::Reading(Box::new(round)),
-                    Err(error) => {
-                        this.state = FollowState::Failed(None);
-                        return Poll::Ready(Some(Err(error)));
+                FollowState::Due => {
+                    let begun = match ready!(this.backoff.poll(&*this.shared.clock, cx)) {
+                        Ok(waited) => {
+                            this.stats.waited = this.stats.waited.saturating_add(waited);
+                            this.begin()
+                        }
+                        Err(error) => Err(error),
+                    };
+                    match begun {
+                        Ok(round) => this.state = FollowState::Reading(Box::new(round)),
+                        Err(error) => return Poll::Ready(Some(Err(this.failed(error, None)))),
                     }
-                },
+                }
                 FollowState::Reading(round) => {
                     let page = ready!(round.pages.poll_next_unpin(cx));
                     let FollowState::Reading(round) = mem::replace(&mut this.state, FollowState::Due) else {
@@ -511,8 +532,7 @@ impl Stream for Follow {
                                 this.stats = this.stats + round.cost();
                                 None
                             };
-                            this.state = FollowState::Failed(round);
-                            return Poll::Ready(Some(Err(error)));
+                            return Poll::Ready(Some(Err(this.failed(error, round))));
                         }
                     }
                 }
@@ -533,15 +553,16 @@ impl Stream for Follow {
                         return Poll::Ready(Some(item));
                     }
                 }
-                FollowState::Waiting(wait) => {
-                    ready!(wait.as_mut().poll(cx));
+                FollowState::Waiting(timer) => {
+                    let waited = ready!(timer.poll(&*this.shared.clock, cx));
                     this.state = FollowState::Due;
+                    if let Err(error) = waited {
+                        return Poll::Ready(Some(Err(this.failed(error, None))));
+                    }
                 }
                 FollowState::Failing(_) => {
-                    if let FollowState::Failing(error) =
-                        mem::replace(&mut this.state, FollowState::Failed(None))
-                    {
-                        return Poll::Ready(Some(Err(error)));
+                    if let FollowState::Failing(error) = mem::replace(&mut this.state, FollowState::Due) {
+                        return Poll::Ready(Some(Err(this.failed(error, None))));
                     }
                 }
                 FollowState::Failed(_) => {

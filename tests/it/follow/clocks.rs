@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{TimeDelta, Utc};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use proptest::{collection::vec, prelude::*};
 use webex_events::{
     Checkpoint, Client, Error, Follow, ListEvents, RetryPolicy,
@@ -15,7 +15,7 @@ use webex_events::{
 };
 
 use super::{SETTLE, at, created, events, hourly, ids, live::Live, round, start};
-use crate::support::{Served, body, builder, http, kind, page, within};
+use crate::support::{Served, body, builder, http, kind, page, settle, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -163,6 +163,10 @@ async fn a_checkpoint_ahead_of_the_service_is_a_clock_error_that_says_by_how_muc
         assert_eq!(by.as_secs(), ahead.num_seconds().unsigned_abs());
         assert_eq!(live.requests(), 3, "three responses confirm it");
         assert!(!follow.is_caught_up() && within(follow.next()).await.is_none());
+        follow.resume();
+        assert!(follow.next().now_or_never().is_none(), "it waits before the next request");
+        settle().await;
+        assert_eq!(live.requests(), 3);
         let sent = &live.targets()[0];
         assert!(sent.contains("from=2026-01-05T08%3A59"), "no range of the future is requested: {sent}");
     }
