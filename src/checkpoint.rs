@@ -16,7 +16,7 @@ mod stored;
 /// follower continues after that event. It holds an instant, and the ids of the events that were yielded and lie in
 /// the time that is read again, because events arrive late: with the default of five minutes and 100,000 events a
 /// day, about 350 ids. A malformed item has no id; of it the checkpoint holds a hash (the first 128 bits of the
-/// SHA-256 of its text) for as long as it is listed. It holds no token and no URL.
+/// SHA-256 of its bytes) for as long as it is listed. It holds no token and no URL.
 ///
 /// Cloning it takes constant time, and storing it takes time in proportion to the ids. It is stored in any format
 /// of serde. The stored form has a version; the form before it, which had none, is

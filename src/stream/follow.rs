@@ -109,7 +109,7 @@ const CONFIRMING_REQUESTS: u8 = 2;
 /// # Other items
 ///
 /// A malformed item is an [`Error::Item`] before the events of its round, and the stream continues. It is recognized by
-/// its text, and yielded once for as long as rounds list it. An event that the service lists although it was created more
+/// its bytes, and yielded once for as long as rounds list it. An event that the service lists although it was created more
 /// than a minute before the requested range is not yielded, but counted ([`Stats::outside`]) and reported as a warning.
 /// Any other error ends the stream, until [`resume`](Self::resume). A checkpoint that is older than the service's
 /// retention is one of those: [`is_beyond_retention`](Error::is_beyond_retention).
@@ -370,7 +370,7 @@ impl Follow {
         let (malformed, events) = (mem::take(&mut round.malformed), mem::take(&mut round.events));
         (round.bytes, round.backlog) = (0, 0);
         let items = malformed.iter().filter_map(|error| match error {
-            Error::Item(item) => Some(Fingerprint::of(item.raw())),
+            Error::Item(item) => Some(Fingerprint::of(item.bytes())),
             _ => None,
         });
         round.repeated.extend(items);

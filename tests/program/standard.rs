@@ -30,7 +30,7 @@ fn exported(service: &Service) -> (TempDir, String) {
 fn id(service: &Service) -> String {
     let mut id = String::new();
     service.for_each_item(|item| {
-        id = serde_json::from_str::<Value>(item).unwrap()["id"].as_str().unwrap().to_owned();
+        serde_json::from_str::<Value>(item).unwrap()["id"].as_str().unwrap().clone_into(&mut id);
     });
     id
 }

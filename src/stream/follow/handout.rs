@@ -62,7 +62,7 @@ impl Handout {
     pub(super) fn next(&mut self, progress: &mut FollowProgress) -> Option<Result<Event>> {
         if let Some(error) = self.malformed.next() {
             if let Error::Item(item) = &error {
-                progress.note_malformed(Fingerprint::of(item.raw()), self.listed_up_to);
+                progress.note_malformed(Fingerprint::of(item.bytes()), self.listed_up_to);
             }
             return Some(Err(error));
         }

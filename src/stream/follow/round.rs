@@ -103,7 +103,7 @@ impl FollowRound {
                     }
                 }
                 Err(Error::Item(item)) => {
-                    let fingerprint = Fingerprint::of(item.raw());
+                    let fingerprint = Fingerprint::of(item.bytes());
                     if progress.has_malformed(fingerprint) {
                         self.repeated.push(fingerprint);
                         continue;
