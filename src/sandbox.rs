@@ -5,13 +5,13 @@
 //! real service does, when you say so and the same way each time.
 //!
 //! ```
-//! use webex_events::sandbox::{Answer, Sandbox, When};
+//! use webex_events::sandbox::{Response, Sandbox, When};
 //!
 //! # async fn example() -> webex_events::Result<()> {
 //! let sandbox = Sandbox::builder()
 //!     .events(10_000)
 //!     .seed(7)
-//!     .fail(When::every(10), Answer::status(503))
+//!     .fail(When::every(10), Response::status(503))
 //!     .malformed_every(1000)
 //!     .start()
 //!     .await?;
@@ -111,9 +111,11 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio::task::AbortHandle;
 
+#[expect(deprecated, reason = "the former name stays for those who use it")]
+pub use self::faults::Answer;
 pub use self::{
     builder::SandboxBuilder,
-    faults::{Answer, LinkFault, When},
+    faults::{LinkFault, Response, When},
     items::Malformed,
     log::{Counts, Request, Route},
     query::Bounds,

@@ -92,20 +92,20 @@ impl When {
     }
 }
 
-/// An answer to give instead of the true one.
+/// A response to send instead of the true one.
 ///
-/// Its body is the service's error JSON, or the HTML that the reference shows for 429 and gateways
-/// send with 502, unless [`body`](Answer::body) sets one.
+/// Its body is the service's error JSON, or the HTML that the service's documentation shows for 429 and gateways
+/// send with 502, unless [`body`](Response::body) sets one.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Answer {
+pub struct Response {
     pub(super) status: u16,
     pub(super) retry_after: Option<String>,
     pub(super) body: Option<(String, String)>,
 }
 
-impl Answer {
-    /// An answer of this status. One that HTTP doesn't have (under 200, over 999) becomes 500.
+impl Response {
+    /// A response of this status. One that HTTP doesn't have (under 200, over 999) becomes 500.
     pub const fn status(status: u16) -> Self {
         Self { status, retry_after: None, body: None }
     }
@@ -125,7 +125,11 @@ impl Answer {
     }
 }
 
-/// What is wrong, or just unusual, with a `next` link.
+/// The former name of [`Response`].
+#[deprecated(since = "0.2.0", note = "renamed to `Response`")]
+pub type Answer = Response;
+
+/// A fault or an oddity of a `next` link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkFault {
@@ -156,7 +160,7 @@ pub enum LinkFault {
 pub(super) enum Effect {
     Latency(Duration),
     Drop,
-    Answer(Answer),
+    Respond(Response),
     Cut(f64),
     Pace(u64),
     Link(LinkFault),
@@ -192,7 +196,7 @@ impl Rule {
 pub(super) struct Verdict {
     pub(super) latency: Duration,
     pub(super) drop: bool,
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<Response>,
     pub(super) cut: Option<f64>,
     pub(super) pace: Option<u64>,
 }
@@ -248,7 +252,7 @@ impl Faults {
             match &rule.effect {
                 Effect::Latency(wait) => verdict.latency += *wait,
                 Effect::Drop => verdict.drop = true,
-                Effect::Answer(answer) => {
+                Effect::Respond(answer) => {
                     verdict.answer.get_or_insert_with(|| answer.clone());
                 }
                 Effect::Cut(part) => verdict.cut = Some(verdict.cut.map_or(*part, |cut| cut.min(*part))),

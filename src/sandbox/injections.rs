@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Sandbox, SandboxBuilder,
-    faults::{Answer, Effect, Faults, LinkFault, When},
+    faults::{Effect, Faults, LinkFault, Response, When},
     items::Malformed,
 };
 
@@ -65,12 +65,12 @@ injections! {
     /// Gives these requests another answer than the true one, before their token is looked at.
     ///
     /// ```
-    /// # use webex_events::sandbox::{Answer, Sandbox, When};
+    /// # use webex_events::sandbox::{Response, Sandbox, When};
     /// let _ = Sandbox::builder()
-    ///     .fail(When::next(2), Answer::status(503).retry_after(1))
-    ///     .fail(When::every(50), Answer::status(200).body("application/json", "{}"));
+    ///     .fail(When::next(2), Response::status(503).retry_after(1))
+    ///     .fail(When::every(50), Response::status(200).body("application/json", "{}"));
     /// ```
-    fail(when: When, answer: Answer) => |faults| faults.add(when, Effect::Answer(answer));
+    fail(when: When, answer: Response) => |faults| faults.add(when, Effect::Respond(answer));
 
     /// Closes the connection of these requests without an answer.
     drop_connections(when: When) => |faults| faults.add(when, Effect::Drop);

@@ -28,7 +28,7 @@ use super::{
     body::Reply,
     clock::Clock,
     cursor::Ledger,
-    faults::{Answer, Faults},
+    faults::{self, Faults},
     json,
     log::{Log, Request, Route},
     oauth::Tokens,
@@ -179,7 +179,7 @@ fn event_id(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/events/").filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
-fn injected(answer: &Answer, tracking_id: &str) -> Draft {
+fn injected(answer: &faults::Response, tracking_id: &str) -> Draft {
     let status = if (200..1000).contains(&answer.status) { answer.status } else { 500 };
     let draft = match &answer.body {
         Some((content_type, text)) => Draft::new(status, content_type, text.as_bytes()),
