@@ -15,6 +15,7 @@ use http::{
     header::{DATE, LINK, RETRY_AFTER},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tracing::Instrument;
 use url::Url;
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
     stats::Meter,
     timer::current_runtime,
     token::{Token, TokenProvider},
+    trace,
     transport::{self, Response, Transport},
 };
 
@@ -80,6 +82,8 @@ struct Decoded<T> {
     body: T,
     /// The length of the body in bytes.
     bytes: usize,
+    /// The number of requests that it took.
+    attempt_number: u32,
     served_at: Option<ServedAt>,
 }
 
@@ -105,12 +109,18 @@ impl Shared {
             transport::uri(&url)?;
         }
         let decode = |body| Ok(page::decode(body)?.returning(&self.transport.buffers));
-        let Decoded { url, response, body, bytes, served_at, .. } =
-            self.request(url, first, meter, decode).await?;
+        let span = trace::page(&url);
+        let fetched = self.request(url, first, meter, decode).instrument(span.clone()).await?;
+        let Decoded { url, response, body, bytes, served_at, token, attempt_number } = fetched;
         let headers = response.headers.get_all(LINK).iter().map(http::HeaderValue::as_bytes);
         let links = link::links(headers, &response.url, &self.origins);
         let tracking_id = response.tracking_id();
         let batch = Arc::new(body);
+        span.record("webex.page.items", batch.len());
+        span.record("http.request.resend_count", attempt_number.saturating_sub(1));
+        if let Some(id) = tracking_id.as_deref().filter(|_| !span.is_disabled()) {
+            span.record("webex.tracking_id", masked_id(id, &response.url, &token, &url));
+        }
         meter.body(bytes);
         let (next, previous) = match links {
             Ok(links) => (Ok(links.next), links.prev),
@@ -211,7 +221,7 @@ impl Shared {
         let bytes = body.len();
         let body = decode(body)
             .map_err(|fault| fault.error(&response, &mask(&response.url, &token, &url), attempt_number))?;
-        Ok(Decoded { url, response, token, body, bytes, served_at })
+        Ok(Decoded { url, response, token, body, bytes, attempt_number, served_at })
     }
 
     /// Waits until the request with this number may be sent. A pause that is longer than the policy waits gives the
@@ -236,10 +246,15 @@ impl Shared {
                 self.pacer.pause(&*self.clock, asked.max(backoff));
             }
         };
+        let span = trace::attempt(url, attempt_number);
         // Boxed, because it would double the size of every future that holds this one.
-        let response = match Box::pin(self.transport.get(url, token, &*self.clock, &on_head)).await {
+        let get = Box::pin(self.transport.get(url, token, &*self.clock, &on_head)).instrument(span.clone());
+        let response = match get.await {
             Ok(response) => response,
-            Err(Error::Transport(error)) => return Err(error.after(attempt_number).into()),
+            Err(Error::Transport(error)) => {
+                span.record("error.type", error.kind().as_str());
+                return Err(error.after(attempt_number).into());
+            }
             Err(error) => {
                 // A body that is too long belongs to a response that was counted nowhere else.
                 error.status().into_iter().for_each(|status| self.response_stats.count(status));
@@ -251,15 +266,16 @@ impl Shared {
             self.pacer.grant();
         }
         let served_at = self.served_at(&response, utc);
-        let tracking_id =
-            || response.tracking_id().map(|id| mask(&response.url, token, url).apply(&without_queries(&id)));
-        tracing::debug!(
-            path = url.path(),
-            attempt = attempt_number,
-            status = response.status,
-            tracking_id = tracking_id(),
-            "response"
-        );
+        if !span.is_disabled() {
+            span.record("http.response.status_code", response.status);
+            if response.status >= 400 {
+                span.record("error.type", response.status);
+            }
+            if let Some(id) = response.tracking_id() {
+                span.record("webex.tracking_id", masked_id(&id, &response.url, token, url));
+            }
+        }
+        span.in_scope(|| tracing::debug!(attempt = attempt_number, status = response.status, "response"));
         Ok((response, served_at))
     }
 
@@ -283,6 +299,11 @@ impl Shared {
 /// What a response from `responded` to a request of `url` with `token` may have repeated.
 fn mask(responded: &Url, token: &Token, url: &Url) -> Mask {
     Mask::default().token(token).query(url).query(responded)
+}
+
+/// A tracking id that can be logged.
+fn masked_id(id: &str, responded: &Url, token: &Token, url: &Url) -> String {
+    mask(responded, token, url).apply(&without_queries(id))
 }
 
 /// The wait that a response asks for.

@@ -25,6 +25,7 @@ mod stats;
 mod stream;
 mod timer;
 mod token;
+mod trace;
 mod transport;
 mod trusted_url;
 

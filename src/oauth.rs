@@ -409,7 +409,7 @@ impl Renewer {
                         Ok(tokens) => {
                             self.state().on_granted(tokens.clone(), true);
                             self.commit(&mut lock, commit, &tokens)?;
-                            tracing::debug!(expires_at = ?tokens.expires_at, "the access token was renewed");
+                            tracing::info!(expires_at = ?tokens.expires_at, "the access token was renewed");
                             let missing = || RenewalError::no_response("the reply holds no access token");
                             return tokens.access.ok_or_else(missing);
                         }

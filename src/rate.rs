@@ -113,6 +113,7 @@ impl Pacer {
         if rest < wait {
             *pause = Some(Pause { begun: now, wait });
             drop(pause);
+            tracing::info!(wait_ms = millis(wait), "paused by the service");
             self.extended.notify_waiters();
         }
     }
@@ -168,18 +169,26 @@ impl Pacer {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The pause that holds, with its rest. The first request after a pause ends it.
+    fn current_pause(&self, now: Instant) -> Option<(Pause, Duration)> {
+        let mut current = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = (*current)?;
+        let rest = pause.rest(now);
+        if rest.is_zero() {
+            *current = None;
+            tracing::info!("the pause of the service is over");
+            return None;
+        }
+        Some((pause, rest))
+    }
+
     /// Returns when no pause holds, each waiter at an instant of its own.
     async fn paused(&self, clock: &dyn Clock, longest: Duration) -> Result<(), Duration> {
         loop {
             let mut extended = pin!(self.extended.notified());
             // Before the pause is read, so that no extension is missed.
             extended.as_mut().enable();
-            let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(pause) = pause else { return Ok(()) };
-            let rest = pause.rest(clock.now());
-            if rest.is_zero() {
-                return Ok(());
-            }
+            let Some((pause, rest)) = self.current_pause(clock.now()) else { return Ok(()) };
             if rest > longest {
                 return Err(rest);
             }
@@ -187,6 +196,10 @@ impl Pacer {
             select(extended, clock.sleep(wait)).await;
         }
     }
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

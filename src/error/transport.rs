@@ -49,6 +49,22 @@ pub enum TransportErrorKind {
     Other,
 }
 
+impl TransportErrorKind {
+    /// A name for logs and metrics: `dns`, `refused`, `tls`, `timed_out`, `proxy`, `truncated` or `other`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::Tls => "tls",
+            Self::TimedOut => "timed_out",
+            Self::Proxy => "proxy",
+            Self::Truncated => "truncated",
+            Self::Other => "other",
+        }
+    }
+}
+
 impl TransportError {
     /// A failure on the way to a token, for a [`TokenSource`](crate::TokenSource) of your own: its kind is
     /// [`Other`](TransportErrorKind::Other), and the [`Error`] that it converts into is transient.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_core::Stream;
+use tracing::Instrument;
 
 use crate::{
     cursor::Cursor,
@@ -17,6 +18,7 @@ use crate::{
     link::CycleDetector,
     query::ListEvents,
     stats::Meter,
+    trace::ListTrace,
 };
 
 /// This number of empty pages in a row is no progress.
@@ -78,11 +80,13 @@ pub(super) fn list_run(
     Box::pin(async_stream::try_stream! {
         let ListStart { cursor: Cursor { url, taken, query }, from_user } = start;
         let mut url = shared.origins.admit(&url)?;
+        let mut trace = ListTrace::start(&url);
         let is_first = query.url(&shared.events).is_ok_and(|first| first == url);
         // A page that is continued in its middle keeps its size: a smaller one may not have its last event.
         let first = (is_first && taken.is_none()).then(|| limited.unwrap_or(query));
         let sent = first.as_ref().and_then(|first| first.url(&shared.events).ok()).unwrap_or_else(|| url.clone());
-        let page = shared.page(sent.clone(), first.as_ref(), &meter).await;
+        let page = shared.page(sent.clone(), first.as_ref(), &meter).instrument(trace.span()).await;
+        let page = page.inspect_err(|_| trace.fail());
         let mut page = if is_first && !from_user { page? } else { page.map_err(stale)? };
         let mut taken = taken.resume_at(page.batch.len(), |index| page.batch.key(index));
         let mut cycles = CycleDetector::new(&page.url);
@@ -97,12 +101,19 @@ pub(super) fn list_run(
                 next.map(|next| cycles.follow(&next).and_then(|()| progress(empty_pages)).map(|()| next)).transpose()
             });
             let next = page.next.as_ref().ok().cloned().flatten();
+            trace.add_page(page.batch.len());
+            match &page.next {
+                Ok(Some(_)) => {}
+                Ok(None) => trace.complete(),
+                Err(_) => trace.fail(),
+            }
             yield (page, taken);
             match next {
                 Some(next) if !demand.is_met(events) => url = next,
                 _ => break,
             }
-            page = shared.page(url, None, &meter).await.map_err(stale)?;
+            let later = shared.page(url, None, &meter).instrument(trace.span()).await;
+            page = later.inspect_err(|_| trace.fail()).map_err(stale)?;
             taken = 0;
         }
     })

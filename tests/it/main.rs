@@ -33,6 +33,7 @@ mod seam;
 mod secrets;
 mod select;
 mod slices;
+mod spans;
 mod stored;
 #[cfg_attr(
     not(feature = "sandbox"),

@@ -1,14 +1,13 @@
 //! Mode, owner and group of the files that are created beside an output.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::Path,
 };
 
 /// Who may use a file. The default is what the system gives a new file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(unix), expect(dead_code, reason = "modes and owners are those of Unix"))]
 pub(crate) struct Attributes {
     mode: Option<u32>,
     owner: Option<(u32, u32)>,
@@ -16,7 +15,6 @@ pub(crate) struct Attributes {
 
 /// The result of setting attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(unix), expect(dead_code, reason = "modes and owners are those of Unix"))]
 pub(super) enum Applied {
     Fully,
     /// The owner or the group couldn't be set. The mode gives nobody more than the original.
@@ -33,7 +31,7 @@ impl Attributes {
     #[cfg(unix)]
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
-        match std::fs::metadata(path) {
+        match fs::metadata(path) {
             Ok(file) => Ok(Self { mode: Some(file.mode() & 0o777), owner: Some((file.uid(), file.gid())) }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
@@ -100,7 +98,7 @@ impl Attributes {
             }
         }
         // Some file systems have no modes, so that there is nothing to keep.
-        if file.set_permissions(std::fs::Permissions::from_mode(mode)).is_err() {
+        if file.set_permissions(fs::Permissions::from_mode(mode)).is_err() {
             applied = Applied::Narrowed;
         }
         Ok(applied)
@@ -123,7 +121,7 @@ fn without_group(mode: u32) -> u32 {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 

@@ -87,7 +87,7 @@ impl Destination {
             self.warning = Some(ArchiveWarning::OwnerNotKept);
         }
         if let Layout::File(path) = layout
-            && is_held(&part(path))
+            && is_held(&part(path)).map_err(|error| layout.unwritable(error))?
         {
             // Older versions lock the temporary file itself.
             return Err(locked());

@@ -75,7 +75,7 @@ impl Layout {
 
     /// Returns whether another process is writing here.
     pub(crate) fn is_locked(&self) -> bool {
-        is_held(&self.lock_path())
+        is_held(&self.lock_path()).unwrap_or(false)
     }
 
     /// The ledger, if there is one.

@@ -1,7 +1,7 @@
 //! Lock files: one process at a time writes an output or moves a checkpoint.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     thread,
@@ -83,11 +83,13 @@ impl Drop for FileLock {
     }
 }
 
-/// Returns whether another process holds the file at `path`. A file that can't be opened or locked counts as free.
-pub(super) fn is_held(path: &Path) -> bool {
-    // Some network file systems lock only what can be written.
-    let file = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path));
-    file.is_ok_and(|file| matches!(try_lock(&file), Ok(false)))
+/// Returns whether another process holds the file at `path`, if there is one.
+pub(super) fn is_held(path: &Path) -> io::Result<bool> {
+    match File::open(path) {
+        Ok(file) => Ok(!try_lock(&file)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns false if another process holds it. A file system without locks is taken as it is.
@@ -104,8 +106,8 @@ fn try_lock(file: &File) -> io::Result<bool> {
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let id = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-    let named = match std::fs::metadata(path) {
+    let id = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+    let named = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         result => result?,
     };
@@ -121,8 +123,6 @@ fn is_at(_: &File, _: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn acquire(path: &Path) -> Option<FileLock> {
@@ -134,9 +134,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.lock");
         let first = acquire(&path);
-        assert!(first.is_some() && acquire(&path).is_none() && is_held(&path));
+        assert!(first.is_some() && acquire(&path).is_none() && is_held(&path).unwrap());
         drop(first);
-        assert!(!path.exists() && !is_held(&path));
+        assert!(!path.exists() && !is_held(&path).unwrap());
         assert!(acquire(&path).is_some());
     }
 
