@@ -4,7 +4,7 @@ use std::{env, fmt::Write as _, num::NonZeroU32, time::Duration};
 
 use chrono::{DateTime, Days, Utc};
 use serde_json::json;
-use webex_events::sandbox::{Answer, Sandbox, StartErrorKind, When};
+use webex_events::sandbox::{Response, Sandbox, StartErrorKind, When};
 
 use crate::{
     cli::{
@@ -55,8 +55,8 @@ async fn start(asked: &cli::Sandbox) -> Result<Sandbox, Failure> {
         .rotate_refresh_tokens(access.rotate_refresh_tokens)
         .malformed_every(faults.malformed_every)
         .empty_pages(faults.empty_pages)
-        .fail(When::every(faults.fail_every), Answer::status(503).retry_after(0))
-        .fail(When::every(faults.unauthorized_every), Answer::status(401))
+        .fail(When::every(faults.fail_every), Response::status(503).retry_after(0))
+        .fail(When::every(faults.unauthorized_every), Response::status(401))
         .drop_connections(When::every(faults.drop_every))
         .cut_bodies(When::every(faults.cut_every), 0.5);
     if let Some(days) = asked.retention {

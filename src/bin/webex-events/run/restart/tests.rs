@@ -2,7 +2,7 @@ use chrono::{TimeDelta, Utc};
 use futures_util::StreamExt;
 use webex_events::{
     Client, ListEvents, RetryPolicy,
-    sandbox::{Answer, Sandbox, When},
+    sandbox::{Response, Sandbox, When},
 };
 
 use super::*;
@@ -17,7 +17,7 @@ async fn error_of(configure: impl FnOnce(&Sandbox), query: ListEvents) -> Error 
 }
 
 async fn status(status: u16) -> Error {
-    error_of(|sandbox| sandbox.fail(When::next(1), Answer::status(status)), ListEvents::new()).await
+    error_of(|sandbox| sandbox.fail(When::next(1), Response::status(status)), ListEvents::new()).await
 }
 
 async fn beyond_retention() -> Error {
