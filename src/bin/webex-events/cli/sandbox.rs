@@ -83,15 +83,15 @@ pub(crate) struct Faults {
     #[arg(long, value_name = "BYTES_PER_SECOND")]
     pub(crate) slow: Option<NonZeroU64>,
 
-    /// Response 429 to more requests than so many: 300 (by the minute), 300/m or 10/s
+    /// Respond with 429 above this rate of requests: 300 (per minute), 300/m or 10/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) rate_limit: Option<Rate>,
 
-    /// Response every N-th list request 503
+    /// Respond with 503 to every N-th list request
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) fail_every: u64,
 
-    /// Response every N-th list request 401, although its token is good
+    /// Respond with 401 to every N-th list request, although its token is valid
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) unauthorized_every: u64,
 
