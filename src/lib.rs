@@ -56,3 +56,12 @@ pub use crate::{
     token::{Token, TokenSource, token_fn},
     transport::{HttpBody, HttpService},
 };
+
+/// The examples of the README and of the guides compile.
+#[cfg(all(doctest, feature = "sandbox"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/moving-from-go.md")]
+    struct MovingFromGo;
+}
