@@ -9,6 +9,8 @@
 //! only then is the cursor after it stored. After a crash the last page is read again, so an event can be
 //! handled twice, and none is missed.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -19,6 +21,7 @@ use webex_events::{Client, Cursor, Error, Event, ListEvents, sandbox::Sandbox};
 
 /// Stands for a request to another system. It must tolerate an event that it has seen before.
 async fn handle(event: Event) -> io::Result<()> {
+    tokio::task::yield_now().await;
     println!("{}", event.id());
     Ok(())
 }

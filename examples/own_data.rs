@@ -4,6 +4,8 @@
 //! cargo run --features sandbox --example own_data
 //! ```
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+
 use futures::TryStreamExt;
 use serde::Deserialize;
 use webex_events::{Client, ListEvents, Resource, Result, sandbox::Sandbox};

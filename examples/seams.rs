@@ -5,6 +5,8 @@
 //! cargo run --features sandbox --example seams
 //! ```
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU32, Ordering::Relaxed},
@@ -26,10 +28,7 @@ struct Recording {
 }
 
 fn failed(error: reqwest::Error) -> TransportError {
-    let kind = match error.is_timeout() {
-        true => TransportErrorKind::TimedOut,
-        false => TransportErrorKind::Other,
-    };
+    let kind = if error.is_timeout() { TransportErrorKind::TimedOut } else { TransportErrorKind::Other };
     // A page's URL is nothing for logs.
     TransportError::with_kind(kind, "the request failed", error.without_url())
 }

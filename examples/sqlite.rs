@@ -1,4 +1,4 @@
-//! Follows events into SQLite: the rows and the checkpoint are written in one transaction.
+//! Follows events into `SQLite`: the rows and the checkpoint are written in one transaction.
 //!
 //! ```sh
 //! cargo run --features sandbox --example sqlite
@@ -6,6 +6,8 @@
 //!
 //! Because they are committed together, a crash at any instant leaves a checkpoint that covers exactly the rows in
 //! the table. Each event is then in it exactly once.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
 
 use chrono::{TimeDelta, Utc};
 use futures::StreamExt;

@@ -4,6 +4,8 @@
 //! cargo run --features sandbox --example token_source
 //! ```
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU32, Ordering::Relaxed},
