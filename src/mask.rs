@@ -24,8 +24,9 @@ const DEPTH: u8 = 3;
 /// The first characters of a secret that are no secret yet, where a text ends within it.
 const HARMLESS: usize = 4;
 
-/// The longest escape of one character, which a text can end within.
-const LONGEST_ESCAPE: usize = 16;
+/// The longest form of one character, which a text can end within: an escape takes up to 8 characters, and each of these
+/// can be escaped again, [`DEPTH`] times in all.
+const LONGEST_ESCAPE: usize = 512;
 
 /// A shorter secret would mask every other word, and protects nothing.
 const SHORTEST: usize = 3;
@@ -94,13 +95,20 @@ fn end_of(secret: &str, text: &str, at: usize) -> Option<usize> {
         if next.is_empty() {
             let breaks_off = |&end: &usize| {
                 let rest = text.get(end..).unwrap_or_default();
-                rest.is_empty() || (rest.len() < LONGEST_ESCAPE && rest.starts_with(['\\', '%', '&']))
+                rest.is_empty() || is_part_of_an_escape(rest)
             };
             return (known >= HARMLESS && ends.iter().any(breaks_off)).then_some(text.len());
         }
         ends = next;
     }
     ends.last().copied()
+}
+
+/// Whether `rest` can be the beginning of one escaped character.
+fn is_part_of_an_escape(rest: &str) -> bool {
+    let is_of_escapes =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'\\' | b'%' | b'&' | b'#' | b';');
+    rest.starts_with(['\\', '%', '&']) && rest.len() <= LONGEST_ESCAPE && rest.bytes().all(is_of_escapes)
 }
 
 /// Adds to `ends` each position at which `c`, written at `at` in one of its forms, can end.

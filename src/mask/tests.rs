@@ -111,6 +111,17 @@ fn layered(text: &str, layers: &[Vec<u8>]) -> String {
     text
 }
 
+#[test]
+fn a_text_that_ends_within_a_deeply_escaped_character_shows_no_token() {
+    let token = "+a_a0+a+~_A0-=A~A_=0=A~ua";
+    // The sixth character is `&#x2B;`, with each of its characters escaped again.
+    let echo = "+a_a0&#x26;&#x23;&#x78;&#x32;&#x42;&#x3B;a+~_A0";
+    for kept in 0..echo.len() {
+        let shown = mask(token).apply(&echo[..kept]);
+        assert!(!shown.contains("+a_a0"), "{kept}: {shown}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_token_is_masked_in_every_mixture_of_encodings(
