@@ -1,8 +1,8 @@
 //! A simulated Webex Events service, for tests of your own pipelines.
 //!
-//! A [`Sandbox`] speaks real HTTP on a loopback port of your own process. It needs no account and
-//! no network, holds as many synthetic events as you like, and goes wrong in all the ways that the
-//! real service does, when you say so and the same way each time.
+//! A [`Sandbox`] serves real HTTP on a loopback port of your own process. It needs no account and
+//! no network, holds as many synthetic events as you like, and fails in all the ways that the
+//! real service does, when you choose and the same way each time.
 //!
 //! ```
 //! use webex_events::sandbox::{Response, Sandbox, When};
@@ -24,7 +24,7 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
-//! With this crate's client, a test that a pipeline loses nothing reads like this:
+//! With this crate's client, this is a test that a pipeline loses nothing:
 //!
 //! ```
 //! # use futures::TryStreamExt;
@@ -39,53 +39,52 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
-//! # What it serves
+//! # The service
 //!
 //! - `GET /v1/events` with `resource`, `type`, `actorId`, `from`, `to`, `max` and `serviceType`, each
 //!   with its documented bounds. Other parameters are ignored.
-//! - `Link` paging. A cursor pins the window of its list: events that come in later aren't in a walk
-//!   that has begun. A next link must be requested as it is; with another parameter it is answered
-//!   400. It exists iff another event remains.
+//! - `Link` paging. A cursor pins the window of its list: events that arrive later aren't in a list
+//!   that has begun. A next link must be requested as it is: the response to one with another parameter is a
+//!   400. There is a next link if and only if another event remains.
 //! - `GET /v1/events/{id}`.
 //! - `POST /v1/access_token`, the refresh grant of OAuth.
 //! - Bearer tokens, error bodies and a `TrackingID` in the forms of the real service.
 //!
 //! # The events
 //!
-//! They follow from [`seed`](SandboxBuilder::seed), are of every resource and type, and have the
-//! fields and sizes of real ones. Lists have them newest first unless
-//! [`shuffled`](SandboxBuilder::shuffled). More can come in while it runs: [`Sandbox::push`],
+//! The [`seed`](SandboxBuilder::seed) determines the events. They are of every resource and type, and have the
+//! fields and sizes of real ones. Lists have the newest first unless
+//! [`shuffled`](SandboxBuilder::shuffled). More can arrive while the sandbox runs, by [`Sandbox::push`],
 //! [`Sandbox::push_json`], [`late_events`](SandboxBuilder::late_events), and a
 //! [`period`](SandboxBuilder::period) that reaches into the future.
 //!
-//! # What it makes go wrong
+//! # Faults
 //!
 //! | fault | setter |
 //! |---|---|
 //! | rate limits, with any `Retry-After` | [`rate_limit`](SandboxBuilder::rate_limit), [`rate_limit_header`](SandboxBuilder::rate_limit_header) |
-//! | slow answers | [`latency`](SandboxBuilder::latency), [`slow_bodies`](SandboxBuilder::slow_bodies) |
-//! | other answers than the true one | [`fail`](SandboxBuilder::fail) |
+//! | slow responses | [`latency`](SandboxBuilder::latency), [`slow_bodies`](SandboxBuilder::slow_bodies) |
+//! | other responses than the true one | [`fail`](SandboxBuilder::fail) |
 //! | broken connections | [`drop_connections`](SandboxBuilder::drop_connections), [`cut_bodies`](SandboxBuilder::cut_bodies) |
-//! | items that aren't events, or not whole | [`malformed_every`](SandboxBuilder::malformed_every), [`malformed_at`](SandboxBuilder::malformed_at), [`field_errors_every`](SandboxBuilder::field_errors_every) |
+//! | items that aren't complete events | [`malformed_every`](SandboxBuilder::malformed_every), [`malformed_at`](SandboxBuilder::malformed_at), [`field_errors_every`](SandboxBuilder::field_errors_every) |
 //! | empty pages | [`empty_pages`](SandboxBuilder::empty_pages), [`endless_empty_pages`](SandboxBuilder::endless_empty_pages), [`trailing_empty_page`](SandboxBuilder::trailing_empty_page) |
 //! | foreign, cyclic and malformed links | [`links`](SandboxBuilder::links) |
 //! | cursors that expire | [`cursor_uses`](SandboxBuilder::cursor_uses), [`cursor_lifetime`](SandboxBuilder::cursor_lifetime), [`Sandbox::expire_cursors`] |
-//! | events that come late | [`late_events`](SandboxBuilder::late_events), [`late_every`](SandboxBuilder::late_every) |
+//! | events that arrive late | [`late_events`](SandboxBuilder::late_events), [`late_every`](SandboxBuilder::late_every) |
 //! | tokens that expire or are revoked | [`token_lifetime`](SandboxBuilder::token_lifetime), [`Sandbox::revoke_tokens`] |
-//! | a look too far back | [`retention`](SandboxBuilder::retention) |
+//! | lists that reach too far back | [`retention`](SandboxBuilder::retention) |
 //!
-//! Faults that are about requests take a [`When`]. All of them can be changed while the sandbox
-//! runs. Of one request, the latency comes first, then a dropped connection, an injected answer, the
-//! token, the rate limit, and at last the true answer.
+//! Faults of requests take a [`When`]. All faults can be changed while the sandbox
+//! runs. For each request they apply in this order: the latency, a dropped connection, an injected response, the
+//! check of the token, the rate limit, and finally the true response.
 //!
-//! # Where it had to choose
+//! # Choices
 //!
-//! The real service leaves these open, or nobody has written them down. A pipeline shouldn't depend
-//! on them: the order of a list; whether `from` and `to` include their instants ([`Bounds`] chooses);
-//! 400 for a misspelt `resource` or `type`, for a `max` out of bounds, for a `to` in the future and
-//! for a `from` behind `to`; a `serviceType` that isn't needed is ignored; how long cursors live; all
-//! events, however old, in a list without `from`; 401 for a wrong OAuth client and 400 for a wrong
-//! refresh token; the texts of most error messages.
+//! The real service doesn't document these, so a pipeline shouldn't depend on them: the order of a list; whether
+//! `from` and `to` include their instants ([`Bounds`] chooses); a 400 for a misspelt `resource` or `type`, for a
+//! `max` out of bounds, for a `to` in the future and for a `from` after `to`; a `serviceType` that isn't needed is
+//! ignored; the lifetime of cursors; all events, however old, in a list without `from`; a 401 for a wrong OAuth client
+//! and a 400 for a wrong refresh token; the texts of most error messages.
 
 mod body;
 mod builder;
@@ -122,7 +121,7 @@ pub use self::{
     start_error::{StartError, StartErrorKind},
 };
 use self::{
-    service::State,
+    service::SandboxState,
     store::{Filter, Names, Selection, Store},
 };
 use crate::error::{Error, Result};
@@ -132,31 +131,31 @@ use crate::error::{Error, Result};
 /// Dropping it closes its port and its connections.
 #[must_use = "a sandbox stops when it is dropped"]
 pub struct Sandbox {
-    state: Arc<State>,
+    state: Arc<SandboxState>,
     token: String,
     server: AbortHandle,
 }
 
 impl Sandbox {
-    /// A sandbox to be set up; [`SandboxBuilder`] has the defaults.
+    /// Returns a builder with the defaults that [`SandboxBuilder`] lists.
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder::default()
     }
 
-    /// The URL that paths such as `/events` stand behind: `http://127.0.0.1:41234/v1`. Next links
-    /// point to the same host, so `localhost` won't do instead.
+    /// Returns the URL that paths such as `/events` are appended to: `http://127.0.0.1:41234/v1`. Next links
+    /// point to the same host, so `localhost` can't be used instead.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.state.base_url
     }
 
-    /// The address that it listens on.
+    /// Returns the address that the sandbox listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.state.address
     }
 
-    /// The access token that it accepts from its start on, until it expires or is revoked.
+    /// Returns the access token that is accepted from the start until it expires or is revoked.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.token
@@ -165,26 +164,26 @@ impl Sandbox {
 
 /// # Tokens
 impl Sandbox {
-    /// The client id for a refresh grant.
+    /// Returns the client id for a refresh grant.
     #[must_use]
     pub fn client_id(&self) -> String {
         self.state.tokens().client().0.to_owned()
     }
 
-    /// The client secret for a refresh grant.
+    /// Returns the client secret for a refresh grant.
     #[must_use]
     pub fn client_secret(&self) -> String {
         self.state.tokens().client().1.to_owned()
     }
 
-    /// The refresh token that is good now; `None` after
+    /// Returns the refresh token that is valid now; `None` after
     /// [`revoke_refresh_token`](Sandbox::revoke_refresh_token).
     #[must_use]
     pub fn refresh_token(&self) -> Option<String> {
         self.state.tokens().refresh_token().map(str::to_owned)
     }
 
-    /// Refuses all access tokens given out so far. A grant still gives a new one.
+    /// Refuses all access tokens given out so far. A grant still returns a new one.
     pub fn revoke_tokens(&self) {
         self.state.tokens().revoke();
     }
@@ -203,19 +202,19 @@ impl Sandbox {
 
 /// # Time
 impl Sandbox {
-    /// The time by the sandbox's clock.
+    /// Returns the time by the sandbox's clock.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.state.clock.now()).unwrap_or_default()
     }
 
-    /// Sets the clock, which stands still from then on. By it go the `Date` header, the bound on
-    /// `to`, which events have come to be, the retention, and the lives of tokens and cursors.
+    /// Sets the clock and stops it. These depend on the clock: the `Date` header, the bound on
+    /// `to`, which events are listed, the retention, and the lifetimes of tokens and cursors.
     pub fn set_now(&self, now: DateTime<Utc>) {
         self.state.clock.set(now.timestamp_millis());
     }
 
-    /// Moves the clock on. One that stands stays standing; one that runs goes on running.
+    /// Moves the clock forward. A stopped clock stays stopped; a running one continues to run.
     pub fn advance(&self, by: Duration) {
         self.state.clock.advance(by);
     }
@@ -229,36 +228,35 @@ impl Sandbox {
         self.state.store_mut().push(created.timestamp_millis())
     }
 
-    /// Adds an event of your own: JSON with at least `id`, `resource`, `type` and an RFC 3339
-    /// `created`. Lists have it byte for byte. Returns its id.
+    /// Adds an event of your own and returns its id. It is JSON with at least `id`, `resource`, `type` and an RFC 3339
+    /// `created`, and lists have it byte for byte.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if it isn't such an event, or if there is one of this id.
+    /// [`Error::Config`] if it isn't such an event, or if there already is one with its id.
     pub fn push_json(&self, event: &str) -> Result<String> {
         let names: Names = serde_json::from_str(event)
-            .map_err(|error| Error::config(format!("a sandbox can't add what isn't an event: {error}")))?;
+            .map_err(|error| Error::config(format!("the text isn't an event: {error}")))?;
         if !self.state.store_mut().push_text(event, &names, names.created.timestamp_millis()) {
-            return Err(Error::config(format!("a sandbox has an event {} already", names.id)));
+            return Err(Error::config(format!("the sandbox already has an event with the id {}", names.id)));
         }
         Ok(names.id)
     }
 
-    /// Lets so many late events arrive, the newest first, and returns their ids: fewer when no more
-    /// are left.
+    /// Lets at most this number of late events arrive, the newest first, and returns their ids.
     #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn release_late(&self, count: usize) -> Vec<String> {
         self.state.store_mut().release(count)
     }
 
-    /// How many late events there are that haven't arrived.
+    /// Returns the number of late events that haven't arrived.
     #[must_use]
     pub fn late_events(&self) -> usize {
         self.state.store().waiting()
     }
 
-    /// The ids of all events that a list without parameters has now, in its order, malformed ones
-    /// too.
+    /// Returns the ids of all events that a list without parameters has now, in its order, including malformed
+    /// ones.
     #[must_use]
     pub fn event_ids(&self) -> Vec<String> {
         let mut ids = Vec::new();
@@ -266,7 +264,7 @@ impl Sandbox {
         ids
     }
 
-    /// The text of the event of this id as it was made, if it has arrived.
+    /// Returns the text of the event with this id as it was generated or pushed, if it has arrived.
     #[must_use]
     pub fn event_text(&self, id: &str) -> Option<String> {
         let store = self.state.store();
@@ -274,9 +272,9 @@ impl Sandbox {
         Some(String::from_utf8_lossy(store.text(number)).into_owned())
     }
 
-    /// Shows every item that a list without parameters has now, in its order and byte for byte as
-    /// its pages have it, with malformed items and field errors. Requests that add events wait
-    /// meanwhile; `item` must not call back into the sandbox.
+    /// Calls `item` with every item that a list without parameters has now, in its order and byte for byte as
+    /// its pages have it, including malformed items and field errors. Requests that add events wait
+    /// meanwhile; `item` must not call the sandbox.
     pub fn for_each_item(&self, mut item: impl FnMut(&str)) {
         let faults = Arc::clone(&self.state.faults().items);
         let mut text = Vec::new();
@@ -301,15 +299,15 @@ impl Sandbox {
     }
 }
 
-/// # What it has seen
+/// # Requests
 impl Sandbox {
-    /// Counts since the start.
+    /// Returns the counts since the start.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.state.log().counts()
     }
 
-    /// The last requests, the oldest first: at most
+    /// Returns the latest requests, the oldest first: at most
     /// [`log_capacity`](SandboxBuilder::log_capacity).
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {

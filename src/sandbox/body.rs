@@ -1,4 +1,4 @@
-//! Bodies that can be slow or break off.
+//! Response bodies that can be slow or cut off.
 
 use std::{
     error::Error,
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// Ends a body before its promised length, and with it the connection.
+/// The error that ends a body before its stated length, which closes the connection.
 #[derive(Debug)]
 pub(super) struct CutOff;
 
@@ -24,19 +24,19 @@ impl fmt::Display for CutOff {
 
 impl Error for CutOff {}
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct ResponseBody {
     rest: Bytes,
-    /// What is promised and won't come.
+    /// The number of bytes that `Content-Length` states and that are never sent.
     missing: u64,
-    /// Bytes a second.
+    /// In bytes a second.
     pace: Option<u64>,
     wait: Option<Pin<Box<Sleep>>>,
     flushed: bool,
 }
 
-impl Reply {
+impl ResponseBody {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -55,7 +55,7 @@ impl Reply {
     }
 }
 
-impl Body for Reply {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = CutOff;
 
@@ -77,7 +77,7 @@ impl Body for Reply {
             if self.flushed {
                 return Poll::Ready(Some(Err(CutOff)));
             }
-            // An error makes hyper drop what it hasn't written yet: give it the time to.
+            // An error makes hyper drop what it hasn't written yet, so wait until that is written.
             self.flushed = true;
             self.wait = Some(Box::pin(sleep(Duration::from_millis(20))));
         }

@@ -11,19 +11,19 @@ use tokio::net::TcpListener;
 
 use super::{
     Sandbox,
-    clock::Clock,
-    faults::Faults,
+    clock::SandboxClock,
+    faults::InjectedFaults,
     log::Log,
-    oauth::{OAuth, Tokens},
+    oauth::{IssuedTokens, TokenSettings},
     query::Bounds,
-    service::{Options, State, StateParts, serve},
+    service::{Options, SandboxParts, SandboxState, serve},
     start_error::{StartError, StartErrorKind},
-    store::{Plan, Store},
+    store::{Store, StoreSpec},
 };
 use crate::error::Result;
 
 const MONTH: i64 = 30 * 24 * 3_600_000;
-/// So that numbers of events fit into 32 bits with room for those that are pushed.
+/// The numbers of events fit into 32 bits, with room for events that are pushed.
 const MOST_EVENTS: usize = 100_000_000;
 
 /// Sets a [`Sandbox`] up.
@@ -56,8 +56,8 @@ pub struct SandboxBuilder {
     now: Option<DateTime<Utc>>,
     options: Options,
     log_capacity: usize,
-    oauth: OAuth,
-    pub(super) faults: Faults,
+    oauth: TokenSettings,
+    pub(super) faults: InjectedFaults,
 }
 
 impl Default for SandboxBuilder {
@@ -72,104 +72,104 @@ impl Default for SandboxBuilder {
             now: None,
             options: Options::default(),
             log_capacity: 1000,
-            oauth: OAuth::default(),
-            faults: Faults::default(),
+            oauth: TokenSettings::default(),
+            faults: InjectedFaults::default(),
         }
     }
 }
 
 impl SandboxBuilder {
-    /// Listens here. It must be a loopback address; port 0 is any that is free.
+    /// Sets the address to listen on, which must be a loopback address. Port 0 is any free port.
     pub fn addr(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// How many events there are at the start. The first 21 of them, the newest, are of every
-    /// resource and type once; about a third of the others are new messages.
+    /// Sets the number of events at the start. The newest 21 have each pair of resource and type once; about a
+    /// third of the others are new messages.
     pub fn events(mut self, count: usize) -> Self {
         self.events = count;
         self
     }
 
-    /// How many more events there are that no list has yet, spread over the same period:
+    /// Sets the number of further events that no list has yet, spread over the same period.
     /// [`Sandbox::release_late`] and [`late_every`](Self::late_every) let them arrive.
     pub fn late_events(mut self, count: usize) -> Self {
         self.late = count;
         self
     }
 
-    /// What everything random follows from. The same seed with the same settings gives the same
-    /// events byte for byte, if [`period`](Self::period) or [`now`](Self::now) is set; without them
-    /// all but the times is the same.
+    /// Sets the seed that determines everything random. The same seed with the same settings gives the same
+    /// events, byte for byte, if [`period`](Self::period) or [`now`](Self::now) is set; otherwise
+    /// everything except the times is the same.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// When the events were created: spread evenly from `from`, included, to `to`, excluded, and
+    /// Sets the period in which the events are created: spread evenly from `from` (included) to `to` (excluded),
     /// about one in eight at the same millisecond as another.
     ///
-    /// Events with a time that the sandbox's clock hasn't reached aren't in its lists. So a period
-    /// that reaches into the future makes events come in as time goes by.
+    /// Events with a time that the sandbox's clock hasn't reached aren't in its lists. So with a period
+    /// that reaches into the future, events arrive as time passes.
     pub fn period(mut self, from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
         self.period = Some((from, to));
         self
     }
 
-    /// Whether lists have their events in an order by lot, the same in each list, instead of newest
-    /// first. The service doesn't document its order. A page of a narrow window costs more then.
+    /// If true, lists events in a random order, the same in each list, instead of newest
+    /// first. The service doesn't document its order. A page of a narrow window then takes longer.
     pub fn shuffled(mut self, shuffled: bool) -> Self {
         self.shuffled = shuffled;
         self
     }
 
-    /// Makes the clock stand still at this time, until [`Sandbox::set_now`] or
-    /// [`Sandbox::advance`]. See there for what goes by it.
+    /// Stops the clock at this time, until [`Sandbox::set_now`] or
+    /// [`Sandbox::advance`]. [`Sandbox::set_now`] lists what depends on the clock.
     pub fn now(mut self, now: DateTime<Utc>) -> Self {
         self.now = Some(now);
         self
     }
 
-    /// Whether `from` and `to` include their instants. That of the real service is unknown.
+    /// Sets whether `from` and `to` include their instants. For the real service this is unknown.
     pub fn bounds(mut self, bounds: Bounds) -> Self {
         self.options.bounds = bounds;
         self
     }
 
-    /// Answers 403 to a list with a `from` further back than this, as the service does for 90 days
-    /// and an organization without the Pro Pack. A list without `from` still has all events.
+    /// Refuses a list with an earlier `from` than this many days ago with a 403, as the service does after 90 days
+    /// for an organization without the Pro Pack. A list without `from` still has all events.
     pub fn retention(mut self, days: u32) -> Self {
         self.options.retention = Some(days);
         self
     }
 
-    /// Whether bodies are compressed for requests that accept gzip.
+    /// If true, compresses the responses to requests that accept gzip.
     pub fn gzip(mut self, gzip: bool) -> Self {
         self.options.gzip = gzip;
         self
     }
 
-    /// How many requests [`Sandbox::requests`] remembers.
+    /// Sets the number of requests that [`Sandbox::requests`] returns at most.
     pub fn log_capacity(mut self, requests: usize) -> Self {
         self.log_capacity = requests;
         self
     }
 
-    /// The access token that it accepts from the start. Otherwise it makes one up.
+    /// Sets the access token that is accepted from the start. By default one is generated.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.oauth.token = Some(token.into());
         self
     }
 
-    /// How long an access token is good for, by the sandbox's clock; the first one too. Whole
-    /// seconds of it are the `expires_in` of a grant.
+    /// Sets the lifetime of each access token, including the first, by the sandbox's clock. The
+    /// `expires_in` of a grant has its whole seconds.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.oauth.lifetime = lifetime;
         self
     }
 
-    /// The client id and secret that a refresh grant must name. Otherwise they are
+    /// Sets the client id and secret that a refresh grant must have. By default they are
     /// `sandbox-client` and `sandbox-secret`.
     pub fn oauth_client(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         self.oauth.client_id = id.into();
@@ -177,20 +177,20 @@ impl SandboxBuilder {
         self
     }
 
-    /// The refresh token that is good at the start. Otherwise it makes one up.
+    /// Sets the refresh token that is valid at the start. By default one is generated.
     pub fn refresh_token(mut self, token: impl Into<String>) -> Self {
         self.oauth.refresh_token = Some(token.into());
         self
     }
 
-    /// Whether each grant replaces the refresh token, and the one before is refused from then on.
-    /// What the real service does is disputed.
+    /// If true, each grant replaces the refresh token, and the previous one is refused from then on.
+    /// Reports about the real service differ.
     pub fn rotate_refresh_tokens(mut self, rotate: bool) -> Self {
         self.oauth.rotate = rotate;
         self
     }
 
-    /// Generates the events and starts to serve. A million events take a few seconds and about a gigabyte.
+    /// Generates the events and starts to serve. A million events take a few seconds and about a gigabyte of memory.
     ///
     /// # Errors
     ///
@@ -200,7 +200,7 @@ impl SandboxBuilder {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime with I/O and time enabled.
+    /// Panics outside of a Tokio runtime with I/O and time enabled.
     pub async fn start(self) -> Result<Sandbox> {
         Ok(self.try_start().await?)
     }
@@ -225,13 +225,13 @@ impl SandboxBuilder {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime with I/O and time enabled.
+    /// Panics outside of a Tokio runtime with I/O and time enabled.
     pub async fn try_start(self) -> Result<Sandbox, StartError> {
         if !self.address.ip().is_loopback() {
             let reason = format!("a sandbox listens on a loopback address only: {}", self.address);
             return Err(StartError::new(StartErrorKind::Address, reason));
         }
-        let clock = Clock::new(self.now.map(|now| now.timestamp_millis()));
+        let clock = SandboxClock::new(self.now.map(|now| now.timestamp_millis()));
         let plan = self.plan(clock.now())?;
         let failed = |error| StartError::listen(format!("a sandbox can't listen on {}", self.address), error);
         let listener = TcpListener::bind(self.address).await.map_err(failed)?;
@@ -239,9 +239,9 @@ impl SandboxBuilder {
         let store = tokio::task::spawn_blocking(move || Store::generate(&plan)).await.map_err(|error| {
             StartError::new(StartErrorKind::Events, format!("a sandbox can't generate its events: {error}"))
         })?;
-        let tokens = Tokens::new(self.oauth, self.seed, clock.now());
+        let tokens = IssuedTokens::new(self.oauth, self.seed, clock.now());
         let token = tokens.newest().unwrap_or_default().to_owned();
-        let state = Arc::new(State::new(StateParts {
+        let state = Arc::new(SandboxState::new(SandboxParts {
             address,
             seed: self.seed,
             options: self.options,
@@ -255,7 +255,7 @@ impl SandboxBuilder {
         Ok(Sandbox { state, token, server })
     }
 
-    fn plan(&self, now: i64) -> Result<Plan, StartError> {
+    fn plan(&self, now: i64) -> Result<StoreSpec, StartError> {
         let period = match self.period {
             Some((from, to)) if from.timestamp_millis() < to.timestamp_millis() => {
                 from.timestamp_millis()..to.timestamp_millis()
@@ -272,7 +272,7 @@ impl SandboxBuilder {
             let reason = format!("a sandbox has at most {MOST_EVENTS} events, not {events}");
             return Err(StartError::new(StartErrorKind::Events, reason));
         }
-        Ok(Plan {
+        Ok(StoreSpec {
             seed: self.seed,
             events: number(self.events),
             late: number(self.late),

@@ -1,4 +1,4 @@
-//! The synthetic events: which they are and how they read.
+//! The synthetic events: their kinds, ids and texts.
 
 use super::{
     json::{self, Object},
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::event::{EventType, Resource};
 
-/// Every pair of resource and type in the reference's table, and how often it comes in 64 events.
+/// Every pair of resource and type in the table of the service's reference, and its number among 64 events.
 pub(super) const KINDS: [(Resource, EventType, usize); 21] = [
     (Resource::Messages, EventType::Created, 20),
     (Resource::Messages, EventType::Updated, 3),
@@ -36,7 +36,7 @@ const NAMES: [&str; 16] = [
     "Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi", "Ivan", "Judy", "Mallory", "Niaj",
     "Olivia", "Peggy", "Rupert", "Zoë",
 ];
-/// How many people act in the events.
+/// The number of people who act in the events.
 pub(super) const PEOPLE: usize = 48;
 const ROOMS: usize = 96;
 
@@ -64,7 +64,7 @@ pub(super) struct World {
     pub(super) org_uri: String,
     pub(super) people: Vec<Person>,
     rooms: Vec<Room>,
-    /// Indexes into [`KINDS`], each as often as its weight.
+    /// Indexes into [`KINDS`], each repeated by its weight.
     draws: Vec<usize>,
 }
 
@@ -108,7 +108,7 @@ impl World {
         self.people.iter().map(|person| &*person.id)
     }
 
-    /// The kind of an event, an index into [`KINDS`]: each kind once, and then by weight.
+    /// The kind of an event, as an index into [`KINDS`]: first each kind once, then randomly by weight.
     pub(super) fn kind(&self, number: u32) -> usize {
         let number = number as usize;
         if number < KINDS.len() {
@@ -131,19 +131,18 @@ impl World {
         (self.seed >> 32) as u32 ^ (self.seed & 0xFFFF_FFFF) as u32
     }
 
-    /// Its first 32 bits are the number in another guise: ids can't meet, and lead back to their
-    /// events without an index.
+    /// The first 32 bits are the scrambled number: ids are unique, and lead back to their events without an index.
     fn uuid(&self, number: u32) -> u128 {
         let scrambled = (number ^ self.key()).wrapping_mul(SCRAMBLE);
         let rest = mix(self.seed ^ u64::from(number).rotate_left(32));
         uuid((u64::from(scrambled) << 32) | (rest >> 32), mix(rest))
     }
 
-    /// Writes the event and says who its actor is, an index into [`actors`](World::actors).
+    /// Writes the event and returns its actor, as an index into [`actors`](World::actors).
     pub(super) fn render(&self, out: &mut Vec<u8>, number: u32, kind: usize, created: i64) -> usize {
         let (resource, event_type, _) = &KINDS[kind];
         let mut random = Random::new(self.seed, Purpose::Event, u64::from(number));
-        random.next(); // the one that `kind` drew
+        random.next(); // the number that `kind` has used
         let actor = random.below(self.people.len());
         let deleted = *event_type == EventType::Deleted;
 
@@ -176,7 +175,7 @@ impl World {
 const SCRAMBLE: u32 = 0x9E37_79B1;
 const UNSCRAMBLE: u32 = inverse(SCRAMBLE);
 
-/// What undoes a multiplication by this odd number (Newton's method, modulo 2 to the 32).
+/// The inverse of an odd number modulo 2 to the 32, by Newton's method.
 const fn inverse(odd: u32) -> u32 {
     let (mut inverse, mut round) = (odd, 0);
     while round < 4 {
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_events_are_of_every_kind() {
+    fn the_first_events_include_every_kind() {
         let world = World::new(1);
         let kinds: HashSet<_> = (0..21).map(|number| world.kind(number)).collect();
         assert_eq!((kinds.len(), world.draws.len()), (21, 64));
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_leads_back_to_its_event_alone() {
+    fn an_id_leads_back_to_its_only_event() {
         for seed in [0, 7, u64::MAX] {
             let world = World::new(seed);
             let mut ids = HashSet::new();
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_stands_for_the_same_bytes() {
+    fn the_same_seed_gives_the_same_bytes() {
         assert_eq!(text(&World::new(7), 500), text(&World::new(7), 500));
         assert_ne!(text(&World::new(7), 500), text(&World::new(8), 500));
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, and when.
+//! The faults that can be injected, and the requests that they apply to.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,12 +9,11 @@ use super::{
     random::{Purpose, Random},
 };
 
-/// Which requests a fault is for. Lists only, unless [`on`](When::on) or
-/// [`on_any_route`](When::on_any_route) says otherwise.
+/// The requests that a fault applies to: only lists, unless [`on`](When::on) or
+/// [`on_any_route`](When::on_any_route) is called.
 ///
-/// Requests are counted by each fault for itself, from the moment that it was set, those of its
-/// routes and its span of time alone. So faults don't shift each other, and the same requests in
-/// the same order meet the same faults.
+/// Each fault counts its own requests: those of its routes and its span of time, from the moment that it was
+/// set. So faults don't shift each other, and the same requests in the same order meet the same faults.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,7 +66,7 @@ impl When {
         Self::new(Pick::At(numbers.into_iter().collect()))
     }
 
-    /// Each request with this probability, 0 to 1. The draws follow from the sandbox's seed.
+    /// Each request with this probability, 0 to 1. The seed of the sandbox determines which.
     pub const fn chance(probability: f64) -> Self {
         Self::new(Pick::Chance(probability))
     }
@@ -84,8 +83,8 @@ impl When {
         self
     }
 
-    /// Only requests that come this long after the sandbox was started: faults that come and go by
-    /// themselves. `from` is within, `until` isn't.
+    /// Only requests that arrive at this time after the start of the sandbox, for faults that begin and end by
+    /// themselves. `from` is included, `until` isn't.
     pub const fn during(mut self, from: Duration, until: Duration) -> Self {
         self.span = Some((from, until));
         self
@@ -110,15 +109,15 @@ impl Response {
         Self { status, retry_after: None, body: None }
     }
 
-    /// With a `Retry-After` of this text: a number of seconds, a date, or nonsense such as the
-    /// `rand(30),add(30)` that the service has been seen to send. Text that no header can carry is
+    /// Sets `Retry-After` to this text: a number of seconds, a date, or nonsense such as the
+    /// `rand(30),add(30)` that the service has been observed to send. A text that no header can hold is
     /// left out.
     pub fn retry_after(mut self, value: impl fmt::Display) -> Self {
         self.retry_after = Some(value.to_string());
         self
     }
 
-    /// With this body. With a status of 200 it stands in for a page.
+    /// Sets the body. With a status of 200 it replaces a page.
     pub fn body(mut self, content_type: impl Into<String>, text: impl Into<String>) -> Self {
         self.body = Some((content_type.into(), text.into()));
         self
@@ -133,26 +132,28 @@ pub type Answer = Response;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkFault {
-    /// It points to `https://webexapis.invalid`, a host that can't exist.
+    /// The link points to `https://webexapis.invalid`, a host that can't exist.
     Foreign,
-    /// It points to this origin, such as another sandbox's, which then sees who follows.
+    /// The link points to this origin, for example that of another sandbox, which then records whether the link
+    /// is followed.
     Origin(String),
-    /// It points back this many pages; 0 is the page that carries it. No further than the walk's
-    /// second page, since the first has no cursor.
+    /// The link points back by this number of pages; 0 is the page that has the link. It points to the second page
+    /// of the list at most, since the first has no cursor.
     Cycle(u32),
-    /// It doesn't parse: its target has no end.
+    /// The link doesn't parse, because its target has no end.
     Malformed,
-    /// There are two with different targets.
+    /// There are two next links with different targets.
     Ambiguous,
-    /// Its `max` is `null`, which the service is known to have sent. Followed, it is answered 400.
+    /// The link has a `max` of `null`, as the service has been observed to send. The response to such a request is
+    /// a 400.
     NullMax,
-    /// Its target is relative. Correct.
+    /// The target is relative, which is valid.
     Relative,
-    /// It comes behind links of other relations, in one header line. Correct.
+    /// The link follows a link with another relation in the same header line, which is valid.
     Joined,
-    /// It comes in a second header line, behind one with another relation. Correct.
+    /// The link is in a second header line, after one with another relation, which is valid.
     SeparateLines,
-    /// Its relation is unquoted, in capitals and without a space before. Correct.
+    /// The relation is unquoted, in capitals and without a space before it, which is valid.
     Unquoted,
 }
 
@@ -191,30 +192,30 @@ impl Rule {
     }
 }
 
-/// What a request meets.
+/// The faults that apply to one request.
 #[derive(Debug, Default)]
-pub(super) struct Verdict {
+pub(super) struct RequestFaults {
     pub(super) latency: Duration,
     pub(super) drop: bool,
-    pub(super) answer: Option<Response>,
+    pub(super) response: Option<Response>,
     pub(super) cut: Option<f64>,
     pub(super) pace: Option<u64>,
 }
 
-/// So many requests in each period.
+/// At most this number of requests in each period.
 #[derive(Clone, Debug)]
-struct RateLimit {
+struct RequestQuota {
     requests: u32,
     period: Duration,
-    /// When the current period began, and how many were let through in it.
+    /// The start of the current period, and the number of requests that it has let through.
     window: Option<(Duration, u32)>,
 }
 
-/// Everything injected, with the counts that go with it.
+/// All injected faults, with their counts of requests.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Faults {
+pub(super) struct InjectedFaults {
     rules: Vec<Rule>,
-    rate_limit: Option<RateLimit>,
+    rate_limit: Option<RequestQuota>,
     pub(super) rate_limit_header: Option<String>,
     pub(super) items: Arc<ItemFaults>,
     pub(super) empty_pages: u32,
@@ -224,7 +225,7 @@ pub(super) struct Faults {
     pub(super) late_every: u64,
 }
 
-impl Faults {
+impl InjectedFaults {
     pub(super) fn add(&mut self, when: When, effect: Effect) {
         self.rules.push(Rule { when, effect, seen: 0 });
     }
@@ -234,17 +235,18 @@ impl Faults {
     }
 
     pub(super) fn limit(&mut self, requests: u32, period: Duration) {
-        self.rate_limit = (requests > 0).then_some(RateLimit { requests, period, window: None });
+        self.rate_limit = (requests > 0).then_some(RequestQuota { requests, period, window: None });
     }
 
-    /// How many empty pages to begin with behind a page with events.
+    /// The number of empty pages that follow a page with events, as far as it is known in advance.
     pub(super) fn blanks(&self) -> u32 {
         if self.endless_empty_pages { 1 } else { self.empty_pages }
     }
 
-    /// Waits add up, the slowest pace and the earliest cut hold, and the answer that was set first.
-    pub(super) fn judge(&mut self, route: Route, elapsed: Duration, seed: u64) -> Verdict {
-        let mut verdict = Verdict::default();
+    /// Returns the faults of a request. Waits add up. Of paces the slowest applies, of cuts the earliest, of responses the
+    /// one that was set first.
+    pub(super) fn judge(&mut self, route: Route, elapsed: Duration, seed: u64) -> RequestFaults {
+        let mut verdict = RequestFaults::default();
         for (nth, rule) in (0..).zip(&mut self.rules) {
             if matches!(rule.effect, Effect::Link(_)) || !rule.applies(route, elapsed, seed ^ nth) {
                 continue;
@@ -252,8 +254,8 @@ impl Faults {
             match &rule.effect {
                 Effect::Latency(wait) => verdict.latency += *wait,
                 Effect::Drop => verdict.drop = true,
-                Effect::Respond(answer) => {
-                    verdict.answer.get_or_insert_with(|| answer.clone());
+                Effect::Respond(response) => {
+                    verdict.response.get_or_insert_with(|| response.clone());
                 }
                 Effect::Cut(part) => verdict.cut = Some(verdict.cut.map_or(*part, |cut| cut.min(*part))),
                 Effect::Pace(rate) => verdict.pace = Some(verdict.pace.map_or(*rate, |pace| pace.min(*rate))),
@@ -263,7 +265,7 @@ impl Faults {
         verdict
     }
 
-    /// What is wrong with the link of a page that has one.
+    /// Returns the fault of a page's next link. It is called only for pages that have one.
     pub(super) fn link(&mut self, elapsed: Duration, seed: u64) -> Option<LinkFault> {
         let mut found = None;
         for (nth, rule) in (0..).zip(&mut self.rules) {
@@ -277,7 +279,7 @@ impl Faults {
         found
     }
 
-    /// Counts a request against the rate limit. Too many have to wait this long.
+    /// Counts a request against the rate limit. The error is the rest of the period.
     pub(super) fn throttle(&mut self, elapsed: Duration) -> Result<(), Duration> {
         let Some(limit) = &mut self.rate_limit else { return Ok(()) };
         let (began, count) = match limit.window {
@@ -297,7 +299,7 @@ mod tests {
     use super::*;
 
     fn hits(when: When, requests: usize) -> Vec<bool> {
-        let mut faults = Faults::default();
+        let mut faults = InjectedFaults::default();
         faults.add(when, Effect::Drop);
         (0..requests).map(|_| faults.judge(Route::List, Duration::ZERO, 7).drop).collect()
     }
@@ -322,7 +324,7 @@ mod tests {
 
     #[test]
     fn requests_outside_of_route_and_span_do_not_count() {
-        let mut faults = Faults::default();
+        let mut faults = InjectedFaults::default();
         let second = Duration::from_secs(1);
         faults.add(When::next(1).on(Route::Event).during(second, 2 * second), Effect::Drop);
         let mut drop = |route, elapsed| faults.judge(route, elapsed, 7).drop;
@@ -334,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_rate_limit_says_how_long_to_wait() {
-        let mut faults = Faults::default();
+        let mut faults = InjectedFaults::default();
         faults.limit(2, Duration::from_secs(10));
         let mut at = |seconds| faults.throttle(Duration::from_secs(seconds));
         assert_eq!([at(5), at(6)], [Ok(()), Ok(())]);

@@ -1,10 +1,10 @@
-//! The setters of faults: each once on the builder, and once on the running sandbox.
+//! The setters of faults, on the builder and on the running sandbox.
 
 use std::time::Duration;
 
 use super::{
     Sandbox, SandboxBuilder,
-    faults::{Effect, Faults, LinkFault, Response, When},
+    faults::{Effect, InjectedFaults, LinkFault, Response, When},
     items::Malformed,
 };
 
@@ -13,8 +13,7 @@ macro_rules! injections {
     ($($(#[$docs:meta])* $name:ident($($argument:ident: $type:ty),*) => |$faults:ident| $body:expr;)+) => {
         /// # Faults
         ///
-        /// They can be combined, and changed while the sandbox runs by the methods of the same
-        /// names on [`Sandbox`].
+        /// Faults can be combined. The methods of the same names on [`Sandbox`] change them while it runs.
         impl SandboxBuilder {
             $(
                 $(#[$docs])*
@@ -28,8 +27,8 @@ macro_rules! injections {
 
         /// # Faults
         ///
-        /// From the next request on. What the builder has set stays until it is set again;
-        /// [`clear_faults`](Sandbox::clear_faults) ends all of it.
+        /// A fault applies from the next request. Faults that the builder has set stay until they are set again;
+        /// [`clear_faults`](Sandbox::clear_faults) ends all of them.
         impl Sandbox {
             $(
                 $(#[$docs])*
@@ -39,30 +38,30 @@ macro_rules! injections {
                 }
             )+
 
-            /// Ends every fault; the limits on cursors and the release of late events
-            /// ([`late_every`](Sandbox::late_every)) too.
+            /// Ends every fault, including the limits on cursors and the release of late events
+            /// ([`late_every`](Sandbox::late_every)).
             pub fn clear_faults(&self) {
-                *self.state.faults() = Faults::default();
+                *self.state.faults() = InjectedFaults::default();
             }
         }
     };
 }
 
 injections! {
-    /// Lets so many authorized requests through in each period, lists and single events together;
-    /// any more are answered 429 with `Retry-After` in whole seconds, rounded up, until the period
-    /// is over, and a body of HTML. A period begins with the first request behind the last period.
-    /// Goes by real time. 0 requests: no limit, the default.
+    /// Lets at most this number of authorized requests through in each period, lists and single events together.
+    /// The response to any other is a 429 with an HTML body and a `Retry-After` of the seconds until the end of the
+    /// period, rounded up. A period begins with the first request after the previous period. Periods are measured
+    /// in real time. 0 requests mean no limit, which is the default.
     rate_limit(requests: u32, period: Duration) => |faults| faults.limit(requests, period);
 
-    /// Sends this as the `Retry-After` of [`rate_limit`](Self::rate_limit) in place of the number
-    /// of seconds, such as `rand(30),add(30)`, which the service has been seen to send.
+    /// Sends this as the `Retry-After` of [`rate_limit`](Self::rate_limit) instead of the number
+    /// of seconds, such as `rand(30),add(30)`, which the service has been observed to send.
     rate_limit_header(value: impl Into<String>) => |faults| faults.rate_limit_header = Some(value.into());
 
-    /// Waits so long before each of these requests is answered. Several such waits add up.
+    /// Waits this long before the response to each of these requests. Several such waits add up.
     latency(when: When, wait: Duration) => |faults| faults.add(when, Effect::Latency(wait));
 
-    /// Gives these requests another answer than the true one, before their token is looked at.
+    /// Sends this response to these requests instead of the true one, before the token is checked.
     ///
     /// ```
     /// # use webex_events::sandbox::{Response, Sandbox, When};
@@ -70,64 +69,62 @@ injections! {
     ///     .fail(When::next(2), Response::status(503).retry_after(1))
     ///     .fail(When::every(50), Response::status(200).body("application/json", "{}"));
     /// ```
-    fail(when: When, answer: Response) => |faults| faults.add(when, Effect::Respond(answer));
+    fail(when: When, response: Response) => |faults| faults.add(when, Effect::Respond(response));
 
-    /// Closes the connection of these requests without an answer.
+    /// Closes the connection of these requests without a response.
     drop_connections(when: When) => |faults| faults.add(when, Effect::Drop);
 
-    /// Sends only this fraction of the body of these answers, 0 to 1, and closes the connection.
-    /// `Content-Length` promises the whole, and at least the last byte is missing.
+    /// Sends only this fraction, 0 to 1, of the bodies of these responses, and closes the connection.
+    /// `Content-Length` states the whole length, and at least the last byte is missing.
     cut_bodies(when: When, fraction: f64) => |faults| faults.add(when, Effect::Cut(fraction));
 
-    /// Sends the bodies of these answers at so many bytes a second (at least 1), in small pieces,
+    /// Sends the bodies of these responses at this number of bytes a second (at least 1), in small pieces,
     /// twenty times a second.
     slow_bodies(when: When, bytes_per_second: u64) => |faults| faults.add(when, Effect::Pace(bytes_per_second));
 
-    /// Gives the pages of these requests another `next` link. Only lists count, and only pages that
-    /// have such a link. Several may be set; the first that applies is taken.
+    /// Replaces the `next` link in the pages of these requests. Only requests for a list whose page has such a link
+    /// count. If several faults apply, the one that was set first does.
     links(when: When, fault: LinkFault) => |faults| faults.add(when, Effect::Link(fault));
 
-    /// Makes every `n`-th event a [`Malformed`] item in pages, by the number that it got when it was
-    /// made: at the start the newest is 0, so that without filters and shuffling these are the
-    /// `n`-th, `2n`-th, … of the list; late and pushed events follow. 0, the default, makes none.
-    /// `GET /v1/events/{id}` still has the event.
+    /// Makes every `n`-th event a [`Malformed`] item in pages. Events are numbered as they are generated: the newest
+    /// at the start is 0, late and pushed events follow. So without filters and shuffling these are the `n`-th,
+    /// `2n`-th, … of the list. 0, the default, makes none. `GET /v1/events/{id}` still returns the event.
     malformed_every(n: u64) => |faults| faults.items().every = n;
 
-    /// Makes the events of these numbers malformed items, counted as in
-    /// [`malformed_every`](Self::malformed_every) from 0.
+    /// Makes the events with these numbers malformed items, numbered as for
+    /// [`malformed_every`](Self::malformed_every).
     malformed_at(numbers: impl IntoIterator<Item = u64>) => |faults| faults.items().at = numbers.into_iter().collect();
 
-    /// What malformed items are, in turn. The default is [`Malformed::ALL`].
+    /// Sets the shapes that malformed items take in turn. The default is [`Malformed::ALL`].
     malformed_as(shapes: impl IntoIterator<Item = Malformed>) => |faults| faults.items().shapes = shapes.into_iter().collect();
 
-    /// Gives every `n`-th event in pages an `errors` object with a `kms_failure`, and ciphertext for
-    /// its `data.text` if it has one. 0, the default, gives none. `GET /v1/events/{id}` has the
-    /// event in clear.
+    /// Adds to every `n`-th event in pages an `errors` object with a `kms_failure`, and replaces its `data.text`, if
+    /// it has one, by ciphertext. 0, the default, changes none. `GET /v1/events/{id}` returns the event decrypted.
     field_errors_every(n: u64) => |faults| faults.items().field_errors_every = n;
 
-    /// Puts so many empty pages, each with a `next` link, between a page with events and the next
-    /// one. Default: 0.
+    /// Inserts this number of empty pages, each with a `next` link, between a page with events and the next
+    /// one. The default is 0.
     empty_pages(count: u32) => |faults| faults.empty_pages = count;
 
-    /// Follows the first page with events with empty pages for ever, each with another `next` link.
-    /// Default: off.
+    /// Inserts an endless number of empty pages after the first page with events, each with another `next` link.
+    /// Off by default.
     endless_empty_pages(on: bool) => |faults| faults.endless_empty_pages = on;
 
-    /// Gives the last page with events a `next` link to an empty page that has none, which the
-    /// service's documentation allows. Default: off; the next link exists iff another event remains.
+    /// Adds to the last page with events a `next` link to an empty page that has none, which the
+    /// service's documentation allows. Off by default: there is a next link only if another event remains.
     trailing_empty_page(on: bool) => |faults| faults.trailing_empty_page = on;
 
-    /// Makes a cursor expire once it was used so many times; one use is one list request with it.
-    /// 0: at once. The default is no limit.
+    /// Makes a cursor expire after this number of uses; each request with the cursor is one use.
+    /// With 0 it expires immediately. The default is no limit.
     cursor_uses(uses: u32) => |faults| faults.expiry.uses = Some(uses);
 
-    /// Makes a cursor expire so long after it was first given out, by the sandbox's clock. The
+    /// Makes a cursor expire at this time after it was first given out, by the sandbox's clock. The
     /// default is no limit.
     cursor_lifetime(lifetime: Duration) => |faults| faults.expiry.lifetime = Some(lifetime);
 
-    /// What an expired cursor is answered with: 404, the default, 400 or 410.
+    /// Sets the status of the response to an expired cursor: 404, the default, 400 or 410.
     cursor_status(status: u16) => |faults| faults.expiry.status = status;
 
-    /// Releases one late event behind every `n`-th list request. 0, the default, releases none.
+    /// Releases one late event after every `n`-th list request. 0, the default, releases none.
     late_every(n: u64) => |faults| faults.late_every = n;
 }

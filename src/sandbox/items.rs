@@ -1,4 +1,4 @@
-//! Items of a page that aren't events, or not whole ones.
+//! Items of a page that aren't complete events.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::json::Object;
 
-/// What a malformed item is instead of an event. It is always JSON.
+/// The shape of a malformed item. It is always JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Malformed {
@@ -22,14 +22,14 @@ pub enum Malformed {
     NumericId,
     /// The event without its `created`.
     MissingCreated,
-    /// The event with a `created` that is no time.
+    /// The event with a `created` that isn't a time.
     UnreadableCreated,
     /// The event with `null` for its `resource`.
     NullResource,
 }
 
 impl Malformed {
-    /// Every one that this version has, in the order in which malformed items take turns.
+    /// Every shape of this version, in the order in which malformed items take turns.
     pub const ALL: &'static [Self] = &[
         Self::Null,
         Self::Text,
@@ -42,7 +42,7 @@ impl Malformed {
     ];
 }
 
-/// What becomes of items on their way into a page.
+/// The changes to events in pages.
 #[derive(Clone, Debug)]
 pub(super) struct ItemFaults {
     pub(super) every: u64,
@@ -69,7 +69,7 @@ impl ItemFaults {
         self.shapes.get(turn).copied()
     }
 
-    /// Writes the event of this number and text as a page has it.
+    /// Writes the item that a page has for the event with this number and text.
     pub(super) fn write(&self, out: &mut Vec<u8>, number: u32, text: &[u8]) {
         if let Some(shape) = self.shape(number) {
             write_malformed(out, shape, text);

@@ -1,8 +1,8 @@
-//! What a sandbox has seen.
+//! The log of the requests that a sandbox has received.
 
 use std::{collections::VecDeque, time::Duration};
 
-/// Which part of the service a request is for.
+/// The part of the service that a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Route {
@@ -12,26 +12,26 @@ pub enum Route {
     Event,
     /// `POST /v1/access_token`.
     AccessToken,
-    /// Anything else, which is answered 404 or 405.
+    /// Anything else. The response is a 404 or 405.
     Other,
 }
 
-/// A request that a sandbox has seen.
+/// A request that a sandbox has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
     /// The method, such as `GET`.
     pub method: String,
-    /// Path and query, byte for byte as they came.
+    /// The path and the query, byte for byte as received.
     pub target: String,
-    /// Which part of the service it was for.
+    /// The part of the service that the request was for.
     pub route: Route,
-    /// Whether it had a token that was good at that time.
+    /// True if the request had a token that was valid at that time.
     pub authorized: bool,
-    /// What it was answered with; `None` if the connection was closed instead. A body that was cut
-    /// or is still on its way has its status here too.
+    /// The status of the response, even if its body was cut off or isn't complete yet; `None` if the connection was
+    /// closed instead.
     pub status: Option<u16>,
-    /// When its answer was decided on, from the start of the sandbox on.
+    /// The time from the start of the sandbox until the response was decided.
     pub at: Duration,
 }
 
@@ -41,23 +41,23 @@ pub struct Request {
 pub struct Counts {
     /// All requests.
     pub requests: u64,
-    /// Those for a list.
+    /// Requests for a list.
     pub lists: u64,
-    /// Those for one event.
+    /// Requests for one event.
     pub gets: u64,
-    /// Those for an access token.
+    /// Requests for an access token.
     pub refreshes: u64,
-    /// Answered 200.
+    /// Responses with the status 200.
     pub succeeded: u64,
-    /// Answered 401.
+    /// Responses with the status 401.
     pub unauthorized: u64,
-    /// Answered 429.
+    /// Responses with the status 429.
     pub rate_limited: u64,
-    /// Answered 500 or more.
+    /// Responses with a status of 500 or more.
     pub server_errors: u64,
-    /// Not answered: the connection was closed.
+    /// Requests without a response, whose connection was closed.
     pub dropped: u64,
-    /// Items in pages, malformed ones too.
+    /// Items in pages, including malformed ones.
     pub items: u64,
 }
 

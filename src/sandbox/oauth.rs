@@ -8,7 +8,7 @@ use super::random::{Purpose, Random};
 
 /// Settings of the token endpoint.
 #[derive(Clone, Debug)]
-pub(super) struct OAuth {
+pub(super) struct TokenSettings {
     pub(super) token: Option<String>,
     pub(super) client_id: String,
     pub(super) client_secret: String,
@@ -17,7 +17,7 @@ pub(super) struct OAuth {
     pub(super) lifetime: Duration,
 }
 
-impl Default for OAuth {
+impl Default for TokenSettings {
     fn default() -> Self {
         Self {
             token: None,
@@ -30,21 +30,21 @@ impl Default for OAuth {
     }
 }
 
-/// Why a grant was refused.
-pub(super) type Refusal = (u16, &'static str);
+/// The status and the message of a refused grant.
+pub(super) type GrantRefusal = (u16, &'static str);
 
 #[derive(Debug)]
-pub(super) struct Tokens {
-    settings: OAuth,
+pub(super) struct IssuedTokens {
+    settings: TokenSettings,
     seed: u64,
     made: u64,
-    /// Access tokens and when they expire.
+    /// The valid access tokens, with their expiry in milliseconds since 1970.
     accepted: Vec<(String, i64)>,
     refresh: Option<String>,
 }
 
-impl Tokens {
-    pub(super) fn new(settings: OAuth, seed: u64, now: i64) -> Self {
+impl IssuedTokens {
+    pub(super) fn new(settings: TokenSettings, seed: u64, now: i64) -> Self {
         let mut tokens = Self { settings, seed, made: 0, accepted: Vec::new(), refresh: None };
         let made = [tokens.make("access"), tokens.make("refresh")];
         let [access, refresh] = made;
@@ -98,8 +98,8 @@ impl Tokens {
         self.accept(token, now);
     }
 
-    /// Answers a refresh grant, form-encoded.
-    pub(super) fn grant(&mut self, form: &[u8], now: i64) -> Result<String, Refusal> {
+    /// Returns the reply to a form-encoded refresh grant.
+    pub(super) fn grant(&mut self, form: &[u8], now: i64) -> Result<String, GrantRefusal> {
         let field = |wanted: &str| {
             form_urlencoded::parse(form).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
         };

@@ -1,4 +1,4 @@
-//! The parameters of a list, their bounds, and the links that carry them on.
+//! The parameters of a list, their bounds, and the links that repeat them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,32 +8,32 @@ use url::form_urlencoded::{self, Serializer};
 use super::{json, store::Store};
 use crate::event::{EventType, Resource};
 
-/// Whether the instants `from` and `to` belong to the list that they bound.
+/// The inclusion of the instants `from` and `to` in the list that they bound.
 ///
-/// The service doesn't say: its reference has "after" and "before" for `/events`, and an inclusive
-/// `from` with an exclusive `to` for its sister lists. A client should be right with each of these.
+/// The service doesn't document it: its reference has "after" and "before" for `/events`, and an inclusive
+/// `from` with an exclusive `to` for similar lists. A client should be correct with each of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Bounds {
-    /// `from` does, `to` doesn't. The default.
+    /// `from` is included, `to` isn't. The default.
     #[default]
     HalfOpen,
-    /// Both do.
+    /// Both are included.
     Inclusive,
-    /// Neither does.
+    /// Neither is included.
     Exclusive,
 }
 
 impl Bounds {
     /// The first and the last millisecond within.
-    pub(super) fn apply(self, from: Option<Instant>, to: Option<Instant>, now: i64) -> (i64, i64) {
+    pub(super) fn apply(self, from: Option<QueryTime>, to: Option<QueryTime>, now: i64) -> (i64, i64) {
         let first = from.map_or(i64::MIN, |from| match self {
-            Self::HalfOpen | Self::Inclusive => from.millis.saturating_add(from.rest.into()),
+            Self::HalfOpen | Self::Inclusive => from.millis.saturating_add(from.has_submillis.into()),
             Self::Exclusive => from.millis.saturating_add(1),
         });
         let last = to.map_or(now, |to| match self {
             Self::Inclusive => to.millis,
-            Self::HalfOpen | Self::Exclusive => to.millis.saturating_sub((!to.rest).into()),
+            Self::HalfOpen | Self::Exclusive => to.millis.saturating_sub((!to.has_submillis).into()),
         });
         (first, last)
     }
@@ -41,29 +41,29 @@ impl Bounds {
 
 /// A time in a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Instant {
+pub(super) struct QueryTime {
     pub(super) millis: i64,
-    /// Whether it is a part of a millisecond later.
-    pub(super) rest: bool,
+    /// True if the time is a fraction of a millisecond after `millis`.
+    pub(super) has_submillis: bool,
 }
 
-impl Instant {
+impl QueryTime {
     fn parse(text: &str) -> Option<Self> {
         let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
-        let rest = time.timestamp_subsec_nanos() % 1_000_000 != 0;
-        Some(Self { millis: time.timestamp_millis(), rest })
+        let has_submillis = time.timestamp_subsec_nanos() % 1_000_000 != 0;
+        Some(Self { millis: time.timestamp_millis(), has_submillis })
     }
 }
 
-/// What a list was asked for.
+/// The parameters of a request for a list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Query {
     pub(super) resource: Option<String>,
     pub(super) event_type: Option<String>,
     pub(super) actor_id: Option<String>,
     pub(super) service_type: Option<String>,
-    pub(super) from: Option<Instant>,
-    pub(super) to: Option<Instant>,
+    pub(super) from: Option<QueryTime>,
+    pub(super) to: Option<QueryTime>,
     pub(super) max: usize,
 }
 
@@ -87,8 +87,8 @@ impl Query {
                 "type" => query.event_type = Some(value),
                 "actorId" => query.actor_id = Some(value),
                 "serviceType" => query.service_type = Some(value),
-                "from" => query.from = Some(Instant::parse(&value).ok_or("from")?),
-                "to" => query.to = Some(Instant::parse(&value).ok_or("to")?),
+                "from" => query.from = Some(QueryTime::parse(&value).ok_or("from")?),
+                "to" => query.to = Some(QueryTime::parse(&value).ok_or("to")?),
                 "max" => {
                     query.max = value.parse().ok().filter(|max| (1..=1000).contains(max)).ok_or("max")?;
                 }
@@ -99,7 +99,8 @@ impl Query {
         Ok((query, cursor))
     }
 
-    /// What is wrong with the query, if anything. With a cursor, `to` was checked when it was new.
+    /// Returns the message of the service's 400 for an invalid query. `to` is checked only without a cursor: in the link
+    /// of an older page it is the time of the first request.
     pub(super) fn check(&self, store: &Store, now: i64, has_cursor: bool) -> Result<(), String> {
         let invalid = |name| Err(format!("Invalid value for parameter: {name}"));
         let known = |name: &str| !matches!(Resource::from(name), Resource::Unknown(_));
@@ -124,7 +125,7 @@ impl Query {
         if has_cursor {
             return Ok(());
         }
-        if self.to.is_some_and(|to| to > Instant { millis: now, rest: false }) {
+        if self.to.is_some_and(|to| to > QueryTime { millis: now, has_submillis: false }) {
             return Err("'to' cannot be set to a future date relative to the current time".to_owned());
         }
         if self.from.zip(self.to).is_some_and(|(from, to)| from > to) {
@@ -156,8 +157,8 @@ impl Query {
         pairs.finish()
     }
 
-    /// Tells this query from others.
-    pub(super) fn mark(&self) -> u64 {
+    /// A hash by which a cursor recognizes its query.
+    pub(super) fn hash_value(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_read_and_written() {
+    fn a_query_survives_a_round_trip_through_a_link() {
         let text = "max=7&resource=messages&from=2026-01-05T09:00:00.000Z&unknown=1&cursor=c";
         let (query, cursor) = Query::parse(text).unwrap();
         assert_eq!(
@@ -195,9 +196,9 @@ mod tests {
     }
 
     #[test]
-    fn bounds_differ_in_their_instants_alone() {
-        let at = |millis| Some(Instant { millis, rest: false });
-        let part = |millis| Some(Instant { millis, rest: true });
+    fn bounds_differ_only_in_their_instants() {
+        let at = |millis| Some(QueryTime { millis, has_submillis: false });
+        let part = |millis| Some(QueryTime { millis, has_submillis: true });
         for (bounds, expected) in
             [(Bounds::HalfOpen, (5, 8)), (Bounds::Inclusive, (5, 9)), (Bounds::Exclusive, (6, 8))]
         {

@@ -1,6 +1,9 @@
-//! Numbers that look random and are the same for the same seed.
+//! Random numbers that depend on the seed alone.
+//!
+//! They are written here instead of taken from a crate such as `fastrand`, because a seed must give the same events in
+//! every version: crates of random numbers don't promise that for theirs.
 
-/// The finalizer of `SplitMix64`: every bit of the value moves half of the bits of the result.
+/// The finalizer of `SplitMix64`: each bit of the value changes half of the bits of the result on average.
 pub(super) const fn mix(value: u64) -> u64 {
     let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -8,7 +11,7 @@ pub(super) const fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// What a number is drawn for, so that draws for one thing leave those for another alone.
+/// The use of a number. Each use has its own sequence, so that a further draw for one changes no other.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     Event = 1,
@@ -20,7 +23,7 @@ pub(super) enum Purpose {
     Fault,
 }
 
-/// `SplitMix64`.
+/// The generator `SplitMix64`.
 #[derive(Debug)]
 pub(super) struct Random(u64);
 
@@ -67,7 +70,7 @@ impl Random {
     }
 }
 
-/// A UUID of version 4 out of 122 of these 128 bits; the first 32 are kept as they are.
+/// A UUID of version 4 from 122 of these 128 bits. Its first 32 bits are those of `high`.
 pub(super) const fn uuid(high: u64, low: u64) -> u128 {
     let high = (high & !0xF000) | 0x4000;
     let low = (low & (u64::MAX >> 2)) | (1 << 63);
@@ -78,7 +81,7 @@ pub(super) const fn uuid(high: u64, low: u64) -> u128 {
 pub(super) fn hyphenated(uuid: u128) -> [u8; 36] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'-'; 36];
-    let mut digits = (0..32).rev().map(|place| DIGITS[(uuid >> (4 * place)) as usize & 15]);
+    let mut digits = (0..32).rev().map(|digit| DIGITS[(uuid >> (4 * digit)) as usize & 15]);
     for at in (0..36).filter(|at| !matches!(at, 8 | 13 | 18 | 23)) {
         text[at] = digits.next().unwrap_or_default();
     }
@@ -90,14 +93,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_says_that_it_is_random() {
+    fn a_uuid_has_the_version_and_the_variant_of_a_random_one() {
         let text = hyphenated(uuid(u64::MAX, u64::MAX));
         assert_eq!(&text, b"ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(&hyphenated(uuid(0, 0)), b"00000000-0000-4000-8000-000000000000");
     }
 
     #[test]
-    fn draws_depend_on_seed_purpose_and_index_alone() {
+    fn draws_depend_only_on_seed_purpose_and_index() {
         let draw = |seed, purpose, index| Random::new(seed, purpose, index).next();
         assert_eq!(draw(7, Purpose::Event, 1), draw(7, Purpose::Event, 1));
         assert_ne!(draw(7, Purpose::Event, 1), draw(8, Purpose::Event, 1));

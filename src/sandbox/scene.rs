@@ -1,4 +1,4 @@
-//! What happened: the `data` of an event, in the form that its resource has.
+//! The `data` of a synthetic event, in the form of its resource.
 
 use super::{
     events::{Person, Room, World},
@@ -43,7 +43,7 @@ const WORDS: [&str; 32] = [
 ];
 const HOUR: i64 = 3_600_000;
 
-/// What one event's `data` is made from.
+/// The parts that the `data` of one event is made from.
 pub(super) struct Scene<'a> {
     pub(super) world: &'a World,
     pub(super) person: &'a Person,
@@ -101,7 +101,7 @@ impl Scene<'_> {
         data.text("personId", &self.person.id).text("personEmail", &self.person.email);
     }
 
-    /// When what the event is about came to be, and when it changed if it did.
+    /// Writes when the subject of the event was created, and for an update when it was updated.
     fn times(&mut self, data: &mut Object<'_>) {
         if *self.event_type == EventType::Updated {
             let age = self.random.span(48 * HOUR);
@@ -145,7 +145,7 @@ impl Scene<'_> {
     fn membership(&mut self, data: &mut Object<'_>) {
         let id = json::id("MEMBERSHIP", self.person.uuid ^ self.room.uuid);
         data.text("id", &id);
-        // A membership that came by way of a team says less.
+        // A membership that was created through a team has fewer members.
         let by_team = self.random.one_in(4);
         data.text("roomId", &self.room.id);
         if !by_team {

@@ -1,4 +1,4 @@
-//! HTTP: routes, tokens, error bodies.
+//! The HTTP service: routes, tokens and error bodies.
 
 use std::{
     io::Write,
@@ -25,13 +25,13 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 
 use super::{
-    body::Reply,
-    clock::Clock,
-    cursor::Ledger,
-    faults::{self, Faults},
+    body::ResponseBody,
+    clock::SandboxClock,
+    cursor::IssuedCursors,
+    faults::{self, InjectedFaults},
     json,
     log::{Log, Request, Route},
-    oauth::Tokens,
+    oauth::IssuedTokens,
     query::Bounds,
     random::{Purpose, Random, hyphenated},
     store::Store,
@@ -40,10 +40,10 @@ use super::{
 const JSON: &str = "application/json;charset=UTF-8";
 const TRACKING_ID: HeaderName = HeaderName::from_static("trackingid");
 const MAX_FORM_BYTES: usize = 64 << 10;
-/// The last instant that an HTTP date can say.
+/// The last instant that an HTTP date can express.
 const LAST_DATE: u64 = 253_402_300_799_000;
 
-/// What doesn't change while a sandbox runs.
+/// The settings that don't change while a sandbox runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     pub(super) bounds: Bounds,
@@ -52,48 +52,48 @@ pub(super) struct Options {
 }
 
 /// Everything that a sandbox and its connections share.
-pub(super) struct State {
+pub(super) struct SandboxState {
     pub(super) base_url: String,
     pub(super) address: SocketAddr,
     pub(super) seed: u64,
     pub(super) options: Options,
     pub(super) started: Instant,
-    pub(super) clock: Clock,
+    pub(super) clock: SandboxClock,
     store: RwLock<Store>,
-    faults: Mutex<Faults>,
-    tokens: Mutex<Tokens>,
-    cursors: Mutex<Ledger>,
+    faults: Mutex<InjectedFaults>,
+    tokens: Mutex<IssuedTokens>,
+    cursors: Mutex<IssuedCursors>,
     log: Mutex<Log>,
-    answers: AtomicU64,
+    responses: AtomicU64,
 }
 
-/// Parts of a [`State`] that are made before it.
-pub(super) struct StateParts {
+/// The parts that a [`SandboxState`] is made of.
+pub(super) struct SandboxParts {
     pub(super) address: SocketAddr,
     pub(super) seed: u64,
     pub(super) options: Options,
-    pub(super) clock: Clock,
+    pub(super) clock: SandboxClock,
     pub(super) store: Store,
-    pub(super) faults: Faults,
-    pub(super) tokens: Tokens,
+    pub(super) faults: InjectedFaults,
+    pub(super) tokens: IssuedTokens,
     pub(super) log: Log,
 }
 
-/// A request that isn't fulfilled, with the service's own words.
+/// A refused request, with the service's status and message.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct RefusedRequest {
     pub(super) status: u16,
     pub(super) reason: String,
 }
 
-impl Refused {
+impl RefusedRequest {
     pub(super) fn bad_request(reason: impl Into<String>) -> Self {
         Self { status: 400, reason: reason.into() }
     }
 }
 
-/// An answer in the making.
-struct Draft {
+/// A response before its common headers are added.
+struct ResponseDraft {
     status: u16,
     content_type: String,
     headers: Vec<(HeaderName, String)>,
@@ -101,7 +101,7 @@ struct Draft {
     items: usize,
 }
 
-impl Draft {
+impl ResponseDraft {
     fn new(status: u16, content_type: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         let content_type = content_type.into();
         Self { status, content_type, headers: Vec::new(), body: body.into(), items: 0 }
@@ -113,17 +113,17 @@ impl Draft {
     }
 }
 
-/// Makes hyper close the connection instead of answering.
+/// Makes hyper close the connection instead of responding.
 #[derive(Debug, thiserror::Error)]
-#[error("closed without an answer")]
+#[error("closed without a response")]
 struct Closed;
 
-/// Serves until it is aborted, and its connections with it.
-pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
+/// Serves until its task is aborted, which closes all connections too.
+pub(super) async fn serve(listener: TcpListener, state: Arc<SandboxState>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        // Accepting fails for a lack of file handles, say; that passes.
+        // Accepting fails for example when there are too many open files, which is temporary.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
@@ -131,38 +131,41 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
         let _ = stream.set_nodelay(true);
         let state = Arc::clone(&state);
         connections.spawn(async move {
-            let answer = service_fn(move |request| answer(Arc::clone(&state), request));
-            // It ends with an error whenever a fault broke it off, or the other side did.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            let respond = service_fn(move |request| respond(Arc::clone(&state), request));
+            // An error means that a fault or the client closed the connection.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), respond).await;
         });
     }
 }
 
-async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Result<Response<Reply>, Closed> {
+async fn respond(
+    state: Arc<SandboxState>,
+    request: http::Request<Incoming>,
+) -> Result<Response<ResponseBody>, Closed> {
     let (parts, body) = request.into_parts();
     let route = route(&parts);
-    let verdict = state.faults().judge(route, state.started.elapsed(), state.seed);
-    if !verdict.latency.is_zero() {
-        tokio::time::sleep(verdict.latency).await;
+    let faults = state.faults().judge(route, state.started.elapsed(), state.seed);
+    if !faults.latency.is_zero() {
+        tokio::time::sleep(faults.latency).await;
     }
     let form = if route == Route::AccessToken {
         Limited::new(body, MAX_FORM_BYTES).collect().await.map(Collected::to_bytes).unwrap_or_default()
     } else {
         Bytes::new()
     };
-    // One that is moved on in between makes no answer that is dated later than what it tells.
+    // Read before the store is: a `Date` later than the events of its response would claim too much.
     let now = state.clock.now();
     let authorized = state.is_authorized(&parts.headers);
     let tracking_id = state.next_tracking_id();
-    let draft = match (verdict.drop, &verdict.answer) {
+    let draft = match (faults.drop, &faults.response) {
         (true, _) => None,
-        (false, Some(answer)) => Some(injected(answer, &tracking_id)),
+        (false, Some(response)) => Some(injected(response, &tracking_id)),
         (false, None) => Some(state.fulfil(&parts, route, &form, authorized, &tracking_id)),
     };
     state.record(&parts, route, authorized, draft.as_ref());
     let draft = draft.ok_or(Closed)?;
     let draft = dated(draft, now).with(TRACKING_ID, tracking_id);
-    Ok(state.finish(draft, &parts.headers, verdict.cut, verdict.pace))
+    Ok(state.finish(draft, &parts.headers, faults.cut, faults.pace))
 }
 
 fn route(parts: &Parts) -> Route {
@@ -174,25 +177,25 @@ fn route(parts: &Parts) -> Route {
     }
 }
 
-/// The last segment of `/v1/events/{id}`, as it came.
+/// The last segment of `/v1/events/{id}`, as it was received.
 fn event_id(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/events/").filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
-fn injected(answer: &faults::Response, tracking_id: &str) -> Draft {
-    let status = if (200..1000).contains(&answer.status) { answer.status } else { 500 };
-    let draft = match &answer.body {
-        Some((content_type, text)) => Draft::new(status, content_type, text.as_bytes()),
+fn injected(response: &faults::Response, tracking_id: &str) -> ResponseDraft {
+    let status = if (200..1000).contains(&response.status) { response.status } else { 500 };
+    let draft = match &response.body {
+        Some((content_type, text)) => ResponseDraft::new(status, content_type, text.as_bytes()),
         None if matches!(status, 429 | 502) => html(status),
         None => refusal(status, phrase(status), tracking_id),
     };
-    match &answer.retry_after {
+    match &response.retry_after {
         Some(value) => draft.with(RETRY_AFTER, value),
         None => draft,
     }
 }
 
-fn dated(draft: Draft, now: i64) -> Draft {
+fn dated(draft: ResponseDraft, now: i64) -> ResponseDraft {
     let now = u64::try_from(now).unwrap_or_default().min(LAST_DATE);
     draft.with(DATE, httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(now)))
 }
@@ -201,15 +204,15 @@ fn phrase(status: u16) -> &'static str {
     StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
 }
 
-/// The page of a gateway.
-fn html(status: u16) -> Draft {
+/// An HTML page as gateways send it.
+fn html(status: u16) -> ResponseDraft {
     let title = format!("{status} {}", phrase(status));
     let page = format!("<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>");
-    Draft::new(status, "text/html", page)
+    ResponseDraft::new(status, "text/html", page)
 }
 
-/// The error body of the reference.
-fn refusal(status: u16, message: &str, tracking_id: &str) -> Draft {
+/// The error body that the service's reference documents.
+fn refusal(status: u16, message: &str, tracking_id: &str) -> ResponseDraft {
     let mut body = Vec::with_capacity(2 * message.len() + 128);
     let mut object = json::Object::new(&mut body);
     object.text("message", message);
@@ -221,11 +224,11 @@ fn refusal(status: u16, message: &str, tracking_id: &str) -> Draft {
     errors.push(b']');
     object.text("trackingId", tracking_id);
     object.end();
-    Draft::new(status, JSON, body)
+    ResponseDraft::new(status, JSON, body)
 }
 
-impl State {
-    pub(super) fn new(parts: StateParts) -> Self {
+impl SandboxState {
+    pub(super) fn new(parts: SandboxParts) -> Self {
         Self {
             base_url: format!("http://{}/v1", parts.address),
             address: parts.address,
@@ -238,7 +241,7 @@ impl State {
             tokens: Mutex::new(parts.tokens),
             cursors: Mutex::default(),
             log: Mutex::new(parts.log),
-            answers: AtomicU64::new(0),
+            responses: AtomicU64::new(0),
         }
     }
 
@@ -250,15 +253,15 @@ impl State {
         self.store.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
+    pub(super) fn faults(&self) -> MutexGuard<'_, InjectedFaults> {
         lock(&self.faults)
     }
 
-    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+    pub(super) fn tokens(&self) -> MutexGuard<'_, IssuedTokens> {
         lock(&self.tokens)
     }
 
-    pub(super) fn cursors(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn cursors(&self) -> MutexGuard<'_, IssuedCursors> {
         lock(&self.cursors)
     }
 
@@ -276,20 +279,27 @@ impl State {
     }
 
     fn next_tracking_id(&self) -> String {
-        let number = self.answers.fetch_add(1, Ordering::Relaxed);
+        let number = self.responses.fetch_add(1, Ordering::Relaxed);
         let uuid = hyphenated(Random::new(self.seed, Purpose::Tracking, number).uuid());
         format!("ROUTER_{}", String::from_utf8_lossy(&uuid).to_uppercase())
     }
 
-    /// The true answer, with no fault but the rate limit.
-    fn fulfil(&self, parts: &Parts, route: Route, form: &[u8], authorized: bool, tracking_id: &str) -> Draft {
+    /// The true response, with no fault except the rate limit.
+    fn fulfil(
+        &self,
+        parts: &Parts,
+        route: Route,
+        form: &[u8],
+        authorized: bool,
+        tracking_id: &str,
+    ) -> ResponseDraft {
         if route == Route::Other {
             return Self::unrouted(parts, tracking_id);
         }
         if route == Route::AccessToken {
             let granted = self.tokens().grant(form, self.clock.now());
             return match granted {
-                Ok(reply) => Draft::new(200, JSON, reply),
+                Ok(reply) => ResponseDraft::new(200, JSON, reply),
                 Err((status, reason)) => refusal(status, reason, tracking_id),
             };
         }
@@ -301,16 +311,16 @@ impl State {
         if let Err(draft) = self.throttle() {
             return draft;
         }
-        let answer = match event_id(parts.uri.path()) {
+        let response = match event_id(parts.uri.path()) {
             Some(id) => self.event(id),
             None => self.list(parts.uri.query().unwrap_or_default()).map(|page| {
-                let draft = Draft { items: page.items, ..Draft::new(200, JSON, page.body) };
+                let draft = ResponseDraft { items: page.items, ..ResponseDraft::new(200, JSON, page.body) };
                 page.links.into_iter().fold(draft, |draft, link| draft.with(LINK, link))
             }),
         };
-        answer.unwrap_or_else(|refused| {
-            // The router wraps what the service behind it says.
-            let Refused { status, reason } = refused;
+        response.unwrap_or_else(|refused| {
+            // The real service's router wraps the message of the server that it forwards to.
+            let RefusedRequest { status, reason } = refused;
             let message = format!(
                 "GET failed: HTTP/1.1 {status} {} (url = {}{}, request/response TrackingId = {tracking_id}, error = '{reason}')",
                 phrase(status),
@@ -321,7 +331,7 @@ impl State {
         })
     }
 
-    fn unrouted(parts: &Parts, tracking_id: &str) -> Draft {
+    fn unrouted(parts: &Parts, tracking_id: &str) -> ResponseDraft {
         let allowed = match parts.uri.path() {
             "/v1/access_token" => Some("POST"),
             path => (path == "/v1/events" || event_id(path).is_some()).then_some("GET"),
@@ -332,7 +342,7 @@ impl State {
         }
     }
 
-    fn throttle(&self) -> Result<(), Draft> {
+    fn throttle(&self) -> Result<(), ResponseDraft> {
         let mut faults = self.faults();
         faults.throttle(self.started.elapsed()).map_err(|wait| {
             let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
@@ -340,16 +350,16 @@ impl State {
         })
     }
 
-    fn event(&self, id: &str) -> Result<Draft, Refused> {
+    fn event(&self, id: &str) -> Result<ResponseDraft, RefusedRequest> {
         let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy();
         let store = self.store();
         let number = store.arrived(&id).filter(|&number| store.created(number) <= self.clock.now());
         number
-            .map(|number| Draft::new(200, JSON, store.text(number)))
-            .ok_or_else(|| Refused { status: 404, reason: "Event not found".to_owned() })
+            .map(|number| ResponseDraft::new(200, JSON, store.text(number)))
+            .ok_or_else(|| RefusedRequest { status: 404, reason: "Event not found".to_owned() })
     }
 
-    fn record(&self, parts: &Parts, route: Route, authorized: bool, draft: Option<&Draft>) {
+    fn record(&self, parts: &Parts, route: Route, authorized: bool, draft: Option<&ResponseDraft>) {
         let target = parts.uri.path_and_query().map_or(parts.uri.path(), |target| target.as_str());
         let request = Request {
             method: parts.method.to_string(),
@@ -372,11 +382,11 @@ impl State {
 
     fn finish(
         &self,
-        mut draft: Draft,
+        mut draft: ResponseDraft,
         request: &HeaderMap,
         cut: Option<f64>,
         pace: Option<u64>,
-    ) -> Response<Reply> {
+    ) -> Response<ResponseBody> {
         if self.options.gzip
             && accepts_gzip(request)
             && let Ok(packed) = gzip(&draft.body)
@@ -384,7 +394,7 @@ impl State {
             draft.body = packed;
             draft = draft.with(CONTENT_ENCODING, "gzip");
         }
-        let mut response = Response::new(Reply::new(draft.body, cut, pace));
+        let mut response = Response::new(ResponseBody::new(draft.body, cut, pace));
         *response.status_mut() = StatusCode::from_u16(draft.status).unwrap_or_default();
         for (name, value) in [(CONTENT_TYPE, draft.content_type)].into_iter().chain(draft.headers) {
             if let Ok(value) = HeaderValue::try_from(value) {

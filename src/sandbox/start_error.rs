@@ -1,4 +1,4 @@
-//! `StartError`: why a sandbox couldn't start.
+//! `StartError`: the reason why a sandbox couldn't start.
 
 use std::{error::Error as StdError, fmt, io};
 

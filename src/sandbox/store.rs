@@ -1,4 +1,4 @@
-//! All events of a sandbox: their texts, rendered once, and the order in which lists give them.
+//! All events of a sandbox: their texts, rendered once, and their order in lists.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,12 +10,12 @@ use super::{
     random::{Purpose, Random},
 };
 
-/// Texts lie in chunks of this size, so that growing never moves what is there.
+/// The size of the chunks that hold the texts. A chunk never grows, so that adding events copies no text.
 const CHUNK: usize = 4 << 20;
 
-/// What to fill a store with.
+/// The description of the events that a store is generated with.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct StoreSpec {
     pub(super) seed: u64,
     pub(super) events: u32,
     pub(super) late: u32,
@@ -23,47 +23,47 @@ pub(super) struct Plan {
     pub(super) shuffled: bool,
 }
 
-/// One event, 40 bytes beside its text.
+/// One event: 40 bytes in addition to its text.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct StoreEntry {
     created: i64,
     chunk: u32,
     start: u32,
     length: u32,
-    /// The store's version from which on lists have it; [`u32::MAX`] while it is late.
+    /// The first version of the store whose lists have the event; [`u32::MAX`] while it is late.
     arrival: u32,
     actor: u32,
     kind: u32,
 }
 
-/// Where an event stands in the order of lists. It never changes, so a cursor can hold it.
+/// The key by which lists are sorted. That of an event never changes, so a cursor can hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
-    pub(super) key: i64,
+pub(super) struct SortKey {
+    pub(super) rank: i64,
     pub(super) number: u32,
 }
 
-/// Which events a walk through a list gives, from its first page to its last.
+/// The events of a list, from its first page to its last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Selection {
     /// The first and the last `created` in milliseconds.
     pub(super) created: (i64, i64),
-    /// Those that arrive behind this version of the store aren't in it.
+    /// Events that arrive after this version of the store aren't listed.
     pub(super) version: u32,
 }
 
-/// What narrows a selection down, as far as the store knows the names at all.
+/// The names that narrow a selection, as the store's numbers for them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     kinds: Option<Vec<u32>>,
     actor: Option<u32>,
-    /// No event can match, for want of such an actor.
+    /// No event can match, because the actor is unknown.
     nothing: bool,
 }
 
-/// Some events of a selection, by number, and whether there are more behind them.
+/// A part of a selection, by number; `more` is true if it isn't the last part.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Matches {
     pub(super) numbers: Vec<u32>,
     pub(super) more: bool,
 }
@@ -75,22 +75,22 @@ pub(super) struct Store {
     shuffled: bool,
     chunks: Vec<Vec<u8>>,
     scratch: Vec<u8>,
-    /// By number: the first is the newest of those that were there at the start.
-    entries: Vec<Entry>,
-    /// The numbers of all that have arrived, in the order of lists.
+    /// By number: 0 is the newest event of those that were generated at the start.
+    entries: Vec<StoreEntry>,
+    /// The numbers of all events that have arrived, in the order of lists.
     order: Vec<u32>,
     late: VecDeque<u32>,
     version: u32,
     kinds: Vec<(String, String)>,
     actors: Vec<String>,
     actor_numbers: HashMap<String, u32>,
-    /// Of the events that weren't made here.
+    /// The numbers of the events that were pushed as text, by id.
     foreign: HashMap<String, u32>,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "numbers of events, names and chunks fit into 32 bits")]
 impl Store {
-    pub(super) fn generate(plan: &Plan) -> Self {
+    pub(super) fn generate(plan: &StoreSpec) -> Self {
         let world = World::new(plan.seed);
         let actors: Vec<_> = world.actors().map(str::to_owned).collect();
         let all = (plan.events + plan.late) as usize;
@@ -124,7 +124,7 @@ impl Store {
         }
         if plan.shuffled {
             let mut order = std::mem::take(&mut store.order);
-            order.sort_unstable_by_key(|&number| store.place(number));
+            order.sort_unstable_by_key(|&number| store.sort_key(number));
             store.order = order;
         }
         store
@@ -151,11 +151,19 @@ impl Store {
         if let Some(last) = self.chunks.last_mut() {
             let (start, length) = (last.len() as u32, text.len() as u32);
             last.extend_from_slice(text);
-            self.entries.push(Entry { created, chunk: chunk as u32, start, length, arrival, actor, kind });
+            self.entries.push(StoreEntry {
+                created,
+                chunk: chunk as u32,
+                start,
+                length,
+                arrival,
+                actor,
+                kind,
+            });
         }
     }
 
-    /// Adds an event of the sandbox's own making.
+    /// Generates one more event and returns its id.
     pub(super) fn push(&mut self, created: i64) -> String {
         let number = self.next_number();
         self.add(number, self.world.kind(number), created, u32::MAX);
@@ -163,7 +171,7 @@ impl Store {
         self.world.id(number)
     }
 
-    /// Adds an event as it is, or nothing if there is one of this id.
+    /// Adds an event with this text. Returns false if there already is one with its id.
     pub(super) fn push_text(&mut self, text: &str, names: &Names, created: i64) -> bool {
         if self.find(&names.id).is_some() {
             return false;
@@ -186,7 +194,7 @@ impl Store {
         true
     }
 
-    /// Lets late events arrive, the newest first.
+    /// Lets at most `count` late events arrive, the newest first, and returns their ids.
     pub(super) fn release(&mut self, count: usize) -> Vec<String> {
         let numbers: Vec<_> = self.late.drain(..count.min(self.late.len())).collect();
         for &number in &numbers {
@@ -198,8 +206,8 @@ impl Store {
     fn arrive(&mut self, number: u32) {
         self.version += 1;
         self.entries[number as usize].arrival = self.version;
-        let place = self.place(number);
-        let at = self.order.partition_point(|&other| self.place(other) < place);
+        let key = self.sort_key(number);
+        let at = self.order.partition_point(|&other| self.sort_key(other) < key);
         self.order.insert(at, number);
     }
 
@@ -211,14 +219,14 @@ impl Store {
         self.late.len()
     }
 
-    /// Newest first, or by lot.
-    pub(super) fn place(&self, number: u32) -> Place {
-        let key = if self.shuffled {
+    /// Newest first, or in a random order.
+    pub(super) fn sort_key(&self, number: u32) -> SortKey {
+        let rank = if self.shuffled {
             Random::new(self.seed, Purpose::Order, u64::from(number)).next().cast_signed()
         } else {
             self.created(number).saturating_neg()
         };
-        Place { key, number }
+        SortKey { rank, number }
     }
 
     pub(super) fn created(&self, number: u32) -> i64 {
@@ -240,7 +248,7 @@ impl Store {
         named(self.text(number)).unwrap_or_default()
     }
 
-    /// The event of this id, if it has arrived.
+    /// The number of the event with this id, if it has arrived.
     pub(super) fn arrived(&self, id: &str) -> Option<u32> {
         self.find(id).filter(|&number| self.entries[number as usize].arrival <= self.version)
     }
@@ -251,11 +259,11 @@ impl Store {
         }
         let number = self.world.number(id)?;
         let there = (number as usize) < self.entries.len();
-        // An event that was pushed as text has a number too, but not the id that goes with it.
+        // An event that was pushed as text has a number too, but not the id that belongs to that number.
         (there && self.text(number).strip_prefix(br#"{"id":""#)?.starts_with(id.as_bytes())).then_some(number)
     }
 
-    /// The filter for these names; none where there is no name.
+    /// The filter for these names. `None` matches every event.
     pub(super) fn filter(
         &self,
         resource: Option<&str>,
@@ -282,35 +290,35 @@ impl Store {
         self.kinds.iter().any(|(_, event_type)| event_type == name)
     }
 
-    /// Up to `max` events behind a place, or from the first on.
-    pub(super) fn page(&self, of: Selection, filter: &Filter, behind: Option<Place>, max: usize) -> Found {
-        let mut matches = self.scan(of, filter, behind);
+    /// Returns at most `max` events after a key, or the first ones.
+    pub(super) fn page(&self, of: Selection, filter: &Filter, after: Option<SortKey>, max: usize) -> Matches {
+        let mut matches = self.scan(of, filter, after);
         let mut numbers = Vec::with_capacity(max.min(self.order.len()));
         numbers.extend(matches.by_ref().take(max));
-        Found { numbers, more: matches.next().is_some() }
+        Matches { numbers, more: matches.next().is_some() }
     }
 
-    /// The place behind which this page of a walk begins; `None` for its first.
+    /// The key of the last event before this page; `None` for the first page.
     pub(super) fn page_start(
         &self,
         of: Selection,
         filter: &Filter,
         page: usize,
         max: usize,
-    ) -> Option<Place> {
+    ) -> Option<SortKey> {
         let last = (page * max).checked_sub(1)?;
-        self.scan(of, filter, None).nth(last).map(|number| self.place(number))
+        self.scan(of, filter, None).nth(last).map(|number| self.sort_key(number))
     }
 
     fn scan<'a>(
         &'a self,
         of: Selection,
         filter: &'a Filter,
-        behind: Option<Place>,
+        after: Option<SortKey>,
     ) -> impl Iterator<Item = u32> + 'a {
         let created = of.created.0..=of.created.1;
         let window = if filter.nothing { 0..0 } else { self.window(&created) };
-        let start = behind.map_or(0, |place| self.order.partition_point(|&n| self.place(n) <= place));
+        let start = after.map_or(0, |key| self.order.partition_point(|&n| self.sort_key(n) <= key));
         self.order[window.start.max(start).min(window.end)..window.end].iter().copied().filter(
             move |&number| {
                 let entry = &self.entries[number as usize];
@@ -342,7 +350,7 @@ impl Store {
     }
 }
 
-/// What an event is known by.
+/// The members of an event that a list can filter by.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Names {
@@ -355,8 +363,8 @@ pub(super) struct Names {
     pub(super) created: chrono::DateTime<chrono::Utc>,
 }
 
-/// `created` times from the newest to the oldest, about evenly spread; one in eight is the same
-/// millisecond as the one before.
+/// Generates `created` times from the newest to the oldest, about evenly spread. One in eight is the same
+/// millisecond as the previous one.
 struct Times {
     random: Random,
     period: Range<i64>,
@@ -389,17 +397,18 @@ mod tests {
 
     use super::*;
 
-    const PLAN: Plan = Plan { seed: 7, events: 500, late: 20, period: 1000..100_000, shuffled: false };
+    const SPEC: StoreSpec =
+        StoreSpec { seed: 7, events: 500, late: 20, period: 1000..100_000, shuffled: false };
 
     fn all(store: &Store) -> Selection {
         Selection { created: (0, i64::MAX), version: store.version() }
     }
 
-    fn walk(store: &Store, of: Selection, max: usize) -> Vec<u32> {
-        let (mut numbers, mut behind) = (Vec::new(), None);
+    fn list_all(store: &Store, of: Selection, max: usize) -> Vec<u32> {
+        let (mut numbers, mut after) = (Vec::new(), None);
         loop {
-            let found = store.page(of, &Filter::default(), behind, max);
-            behind = found.numbers.last().map(|&number| store.place(number));
+            let found = store.page(of, &Filter::default(), after, max);
+            after = found.numbers.last().map(|&number| store.sort_key(number));
             numbers.extend(found.numbers);
             if !found.more {
                 return numbers;
@@ -408,50 +417,59 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_gives_each_event_once_newest_first() {
-        let store = Store::generate(&PLAN);
-        let numbers = walk(&store, all(&store), 7);
+    fn a_list_gives_each_event_once_newest_first() {
+        let store = Store::generate(&SPEC);
+        let numbers = list_all(&store, all(&store), 7);
         assert!(numbers.iter().copied().eq(0..500));
         assert!(numbers.windows(2).all(|pair| store.created(pair[0]) >= store.created(pair[1])));
         let shared = numbers.windows(2).filter(|p| store.created(p[0]) == store.created(p[1])).count();
         assert!(shared > 30, "{shared}");
-        assert!(numbers.iter().all(|&n| PLAN.period.contains(&store.created(n))));
+        assert!(numbers.iter().all(|&n| SPEC.period.contains(&store.created(n))));
     }
 
     #[test]
-    fn a_shuffled_walk_gives_each_event_once_too() {
-        let store = Store::generate(&Plan { shuffled: true, ..PLAN });
-        let numbers = walk(&store, all(&store), 7);
+    fn a_shuffled_list_gives_each_event_once_too() {
+        let store = Store::generate(&StoreSpec { shuffled: true, ..SPEC });
+        let numbers = list_all(&store, all(&store), 7);
         assert!(!numbers.is_sorted());
         assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), 500);
     }
 
     #[test]
-    fn a_window_holds_both_of_its_ends() {
+    fn a_window_includes_both_of_its_ends() {
         for shuffled in [false, true] {
-            let store = Store::generate(&Plan { shuffled, ..PLAN });
+            let store = Store::generate(&StoreSpec { shuffled, ..SPEC });
             let (newest, oldest) = (store.created(100), store.created(200));
             let of = Selection { created: (oldest, newest), version: 0 };
             let expected = (0..500).filter(|&n| (oldest..=newest).contains(&store.created(n))).count();
-            assert_eq!(walk(&store, of, 9).len(), expected);
+            assert_eq!(list_all(&store, of, 9).len(), expected);
             assert_eq!(store.oldest(of), Some(oldest));
         }
     }
 
     #[test]
-    fn what_arrives_during_a_walk_is_not_in_it() {
-        let mut store = Store::generate(&PLAN);
+    fn an_event_that_arrives_during_a_list_is_not_in_it() {
+        let mut store = Store::generate(&SPEC);
         let of = all(&store);
         let ids = store.release(5);
         let pushed = store.push(50_000);
         assert_eq!((ids.len(), store.waiting()), (5, 15));
-        assert_eq!((walk(&store, of, 30).len(), walk(&store, all(&store), 30).len()), (500, 506));
+        assert_eq!((list_all(&store, of, 30).len(), list_all(&store, all(&store), 30).len()), (500, 506));
         assert!(store.arrived(&pushed).is_some() && store.arrived(&ids[0]).is_some());
+    }
+
+    /// A seed gives the same events in every version. Change this number only with a note in the changelog.
+    #[test]
+    fn the_events_of_a_seed_never_change() {
+        let store = Store::generate(&SPEC);
+        let texts =
+            list_all(&store, all(&store), 100).into_iter().flat_map(|number| store.text(number).to_vec());
+        assert_eq!(crc32fast::hash(&texts.collect::<Vec<_>>()), 0);
     }
 
     #[test]
     fn a_late_event_is_unknown_until_it_arrives() {
-        let mut store = Store::generate(&PLAN);
+        let mut store = Store::generate(&SPEC);
         let id = store.world.id(500);
         assert_eq!(store.arrived(&id), None);
         assert_eq!(store.release(1), std::slice::from_ref(&id));
