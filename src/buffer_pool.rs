@@ -1,25 +1,25 @@
-//! Memory that is kept from one page to the next.
+//! Buffers that are reused from one page to the next.
 
 use std::{
     fmt,
     sync::{Mutex, PoisonError},
 };
 
-/// So many buffers are kept, for a page that is read while another is being fetched.
+/// The number of buffers that are kept: one page is read while another is being fetched.
 const BUFFERS: usize = 2;
 
-/// None longer than this. A page of 1,000 events has about a megabyte.
+/// A longer buffer is not kept. A page of 1,000 events has about a megabyte.
 const LONGEST: usize = 4 << 20;
 
-/// Buffers of pages that are gone, for those to come.
+/// The buffers of dropped pages, for later pages.
 ///
-/// Without it the body of each page is given back to the system and asked for again, and the system
-/// clears it each time: at pages of 100 that takes longer than to decode them.
+/// Without the pool each body is memory that the system hands out and clears again: for pages of 100 events that
+/// takes longer than decoding them.
 #[derive(Debug, Default)]
 pub(crate) struct BufferPool(Mutex<Vec<Vec<u8>>>);
 
 impl BufferPool {
-    /// An empty buffer with room for so many bytes.
+    /// Returns an empty buffer with room for this number of bytes.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
         let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         buffer.reserve_exact(bytes);

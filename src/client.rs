@@ -44,8 +44,8 @@ pub const FEDRAMP_BASE_URL: &str = "https://api-usgov.webex.com/v1";
 /// A client of the service.
 ///
 /// Cloning it is cheap, and clones share everything: the pool of connections, the pace of
-/// [`rate_limit`](ClientBuilder::rate_limit), and the pauses that the service asks for ([`RetryPolicy`](crate::RetryPolicy)), since it
-/// counts by user and not by connection.
+/// [`rate_limit`](ClientBuilder::rate_limit), and the pauses that the service requests
+/// ([`RetryPolicy`](crate::RetryPolicy)), since it counts by user and not by connection.
 ///
 /// ```no_run
 /// use futures::TryStreamExt;
@@ -66,7 +66,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with this token and the defaults of [`ClientBuilder`].
+    /// Builds a client with this token and the defaults of [`ClientBuilder`].
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Client {
         Self::builder().token(token).build()
     }
 
-    /// A client with the token in the environment variable `WEBEX_ACCESS_TOKEN`, and the base URL in
+    /// Builds a client with the token in the environment variable `WEBEX_ACCESS_TOKEN`, and the base URL in
     /// `WEBEX_BASE_URL` if that is set and not empty. All other settings are the defaults of [`ClientBuilder`].
     ///
     /// ```no_run
@@ -104,7 +104,7 @@ impl Client {
         }
     }
 
-    /// The settings of a client, to be changed and built.
+    /// Returns a builder for the settings of a client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
     }
@@ -158,7 +158,7 @@ impl Client {
 
     /// Follows the events of a query as they come, without end.
     ///
-    /// Begins behind `checkpoint`, which takes the place of the query's `from`; nothing is sent until the
+    /// Begins after `checkpoint`, which replaces the query's `from`; nothing is sent until the
     /// stream is polled. A query with a `to` gives one item, an [`Error::Query`].
     ///
     /// ```
@@ -186,8 +186,8 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Query`] for the ids `""`, `"."` and `".."`, which aren't sent;
-    /// [`is_not_found`](Error::is_not_found) for one that the service doesn't know, or not any more;
-    /// otherwise whatever a list can end with, tried again by the same policy.
+    /// [`is_not_found`](Error::is_not_found) for one that the service doesn't know, or no longer knows;
+    /// otherwise any error that ends a list, after retries by the same policy.
     ///
     /// # Cancel safety
     ///
@@ -252,10 +252,10 @@ impl Client {
         self.shared.response_stats.claimed_time(self.shared.clock.now())
     }
 
-    /// How many answers of each status this client and its clones have had, 200 included.
+    /// Returns the number of responses of each status to this client and its clones, 200 included.
     ///
-    /// A request that got no whole answer isn't in it, nor is a redirect that was followed, nor what a
-    /// [`TokenSource`](crate::TokenSource) sends.
+    /// Not counted are requests without a complete response, redirects that were followed, and the requests of a
+    /// [`TokenSource`](crate::TokenSource).
     ///
     /// ```
     /// # #[cfg(feature = "sandbox")]

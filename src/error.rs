@@ -27,8 +27,8 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// [`Display`](fmt::Display) is one line about this level only; [`source`](StdError::source) has the
 /// next. Neither they nor [`Debug`] show a token or the query string of a URL.
 ///
-/// [`Error::Item`] stands for one event of a list and the list goes on after it. Every other error
-/// ends a stream, which can be taken up again where it stopped:
+/// [`Error::Item`] is about one item of a list, and the list continues after it. Every other error
+/// ends a stream, which can be resumed where it stopped:
 ///
 /// ```
 /// # use futures::TryStreamExt;
@@ -57,16 +57,16 @@ pub enum Error {
     #[error(transparent)]
     Api(Box<ApiError>),
 
-    /// No whole answer came: no connection, a timeout, a body that broke off. It has been tried
-    /// again as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// No complete response arrived: no connection, a timeout, a body that broke off. The request has been
+    /// retried as often as the [`RetryPolicy`](crate::RetryPolicy) allows.
     #[error(transparent)]
     Transport(Box<TransportError>),
 
-    /// A 200 whose body isn't what it must be. Never tried again.
+    /// The body of a 200 isn't of the requested form. It is never retried.
     #[error(transparent)]
     Decode(Box<DecodeError>),
 
-    /// One item of a page isn't an event. The stream goes on behind it.
+    /// One item of a page isn't an event. The stream continues after it.
     #[error(transparent)]
     Item(Box<MalformedItem>),
 
@@ -74,28 +74,28 @@ pub enum Error {
     #[error("{kind}: {detail}")]
     #[non_exhaustive]
     Link {
-        /// What is wrong with it.
+        /// The fault of the link.
         kind: LinkErrorKind,
-        /// A line about this link, without its query string.
+        /// One line about this link, without its query string.
         detail: Box<str>,
     },
 
-    /// A cursor's text is damaged, or the service doesn't know its page any more: it answered 400,
-    /// 404 or 410, and that answer is the [`source`](StdError::source).
+    /// The text of a cursor is damaged, or the service no longer knows its page: it responded with 400,
+    /// 404 or 410, and that response is the [`source`](StdError::source).
     #[error("{reason}")]
     #[non_exhaustive]
     Cursor {
-        /// What is wrong with it.
+        /// The fault of the cursor.
         reason: Box<str>,
-        /// The answer of the service, an [`ApiError`], if it was asked.
+        /// The response of the service, an [`ApiError`], if a request was sent.
         source: Option<BoxError>,
     },
 
-    /// The list was asked for something that can't be. Nothing was sent.
+    /// The query is invalid. Nothing was sent.
     #[error("{0}")]
     Query(Box<str>),
 
-    /// A setting of the client can't be. Nothing was sent.
+    /// A setting of the client is invalid. Nothing was sent.
     #[error("{0}")]
     Config(Box<str>),
 
@@ -106,7 +106,7 @@ pub enum Error {
     #[error("{detail}")]
     #[non_exhaustive]
     Store {
-        /// What couldn't be done, and with which file.
+        /// The operation that failed, and its file.
         detail: Box<str>,
         /// The error of the system, a [`std::io::Error`].
         source: BoxError,
@@ -128,7 +128,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status of the answer that this error is about.
+    /// Returns the status of the response that this error is about.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -137,7 +137,7 @@ impl Error {
         }
     }
 
-    /// The tracking id of that answer, which the service's support asks for.
+    /// Returns the tracking id of that response, which the service's support needs.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
         match self {
@@ -146,7 +146,7 @@ impl Error {
         }
     }
 
-    /// How long the service asked to wait (`Retry-After`, RFC 9110 section 10.2.3).
+    /// Returns the wait that the service requested (`Retry-After`, RFC 9110 section 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.answer().and_then(ApiError::retry_after)
@@ -179,7 +179,7 @@ impl Error {
         }
     }
 
-    /// What is wrong with a link, for [`Error::Link`].
+    /// Returns the fault of the link, for [`Error::Link`].
     #[must_use]
     pub fn link_kind(&self) -> Option<LinkErrorKind> {
         match self {
@@ -190,7 +190,7 @@ impl Error {
 
     /// True if the service doesn't accept the token.
     ///
-    /// Either 401: the token is missing, wrong, expired or revoked; the service doesn't say which. With
+    /// Either the status is 401: the token is missing, wrong, expired or revoked; the service doesn't say which. With
     /// a [`TokenSource`](crate::TokenSource) it is the second 401, to a token that the source gave after the
     /// first.
     ///
@@ -207,63 +207,63 @@ impl Error {
         }
     }
 
-    /// 403: the token's scopes or its owner's role don't reach this far.
+    /// True for a 403: the token's scopes or its owner's role don't permit the request.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         self.has_status(403)
     }
 
-    /// 404.
+    /// True for a 404.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.has_status(404)
     }
 
-    /// 409.
+    /// True for a 409.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.has_status(409)
     }
 
-    /// 410.
+    /// True for a 410.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.has_status(410)
     }
 
-    /// 423: the service asks to come back, perhaps saying when.
+    /// True for a 423: the service can't respond now, and may say when to retry.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.has_status(423)
     }
 
-    /// 428.
+    /// True for a 428.
     #[must_use]
     pub fn is_precondition_required(&self) -> bool {
         self.has_status(428)
     }
 
-    /// 429: too many requests for this user, from this client or another.
+    /// True for a 429: too many requests for this user, from this client or another.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
         self.status() == Some(429)
     }
 
-    /// 500 to 599.
+    /// True for a status from 500 to 599.
     #[must_use]
     pub fn is_server_error(&self) -> bool {
         self.status().is_some_and(|status| (500..600).contains(&status))
     }
 
-    /// The 403 that says that the list reaches back further than this organization may search:
-    /// 90 days, without the Pro Pack. A later `from` is the cure.
+    /// True for the 403 to a list that reaches back further than this organization may search:
+    /// 90 days, without the Pro Pack. Use a later `from`.
     #[must_use]
     pub fn is_beyond_retention(&self) -> bool {
         self.is_forbidden()
             && self.answer().is_some_and(|answer| answer.body().contains("authorized to search within past"))
     }
 
-    /// The status of the answer to the request itself, and not to that for a token.
+    /// Returns the status of the response to the request itself, not to one for a token.
     pub(crate) fn page_status(&self) -> Option<u16> {
         match self.answer() {
             Some(answer) if answer.of_renewal => None,
@@ -332,22 +332,22 @@ impl Error {
     }
 }
 
-/// Whether an answer of this status is tried again.
+/// Returns whether a response of this status is retried.
 pub(crate) fn is_retried(status: u16) -> bool {
     matches!(status, 408 | 423 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// What is wrong with a link to a page.
+/// The fault of a link to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkErrorKind {
-    /// A `Link` header that RFC 8288 can't read, or a target that can't be sent as it stands.
+    /// A `Link` header that violates RFC 8288, or a target that can't be sent as it is.
     Malformed,
     /// Two `next` links with different targets.
     Ambiguous,
     /// A target outside the base URL's origin and the allowed ones.
     CrossOrigin,
-    /// A page that was read before in this walk.
+    /// A page that this list has already read.
     Cycle,
     /// 1,000 empty pages in a row.
     NoProgress,
@@ -356,7 +356,7 @@ pub enum LinkErrorKind {
 impl fmt::Display for LinkErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "a link that can't be read or sent as it stands",
+            Self::Malformed => "a link that can't be read or sent as it is",
             Self::Ambiguous => "two different next links",
             Self::CrossOrigin => "a link to a foreign origin",
             Self::Cycle => "a link back to a page already read",
@@ -429,7 +429,7 @@ mod tests {
     fn what_is_tried_again_is_transient() {
         let transient: Vec<u16> = (100..600).filter(|&s| Error::from(api(s, "")).is_transient()).collect();
         assert_eq!(transient, [408, 423, 429, 500, 502, 503, 504]);
-        assert!(Error::from(TransportError::new("no answer", "refused")).is_transient());
+        assert!(Error::from(TransportError::new("no response", "refused")).is_transient());
         let store = Error::Store { detail: "".into(), source: "a full disk".into() };
         assert!(store.is_transient() && !store.is_retryable());
         assert!(!Error::config("").is_transient());

@@ -42,7 +42,7 @@ mod resource;
 
 use body::Undecodable;
 
-/// What all clones of a client share.
+/// The state that all clones of a client share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) transport: Transport,
@@ -56,7 +56,7 @@ pub(crate) struct Shared {
     pub(crate) events: Url,
 }
 
-/// A page as it came.
+/// A page as it was received.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     /// The requested URL, before redirects.
@@ -87,7 +87,7 @@ struct Decoded<T> {
     served_at: Option<ServedAt>,
 }
 
-/// One request, and what it is sent with.
+/// One request, with its token.
 #[derive(Clone, Copy)]
 struct Request<'a> {
     url: &'a Url,
@@ -98,7 +98,7 @@ struct Request<'a> {
     backoff: Duration,
 }
 
-/// What stands for itself in a path (RFC 3986 section 2.3).
+/// The characters that are escaped in a path: all but the unreserved ones (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Shared {
@@ -242,8 +242,8 @@ impl Shared {
         let utc = self.clock.utc();
         let on_head = |status: u16, headers: &HeaderMap| {
             if status == 429 {
-                let asked = asked_wait(headers).unwrap_or_default();
-                self.pacer.pause(&*self.clock, asked.max(backoff));
+                let requested = requested_wait(headers).unwrap_or_default();
+                self.pacer.pause(&*self.clock, requested.max(backoff));
             }
         };
         let span = trace::attempt(url, attempt_number);
@@ -296,7 +296,7 @@ impl Shared {
     }
 }
 
-/// What a response from `responded` to a request of `url` with `token` may have repeated.
+/// Masks the secrets that a response from `responded` to a request of `url` with `token` may have repeated.
 fn mask(responded: &Url, token: &Token, url: &Url) -> Mask {
     Mask::default().token(token).query(url).query(responded)
 }
@@ -306,14 +306,14 @@ fn masked_id(id: &str, responded: &Url, token: &Token, url: &Url) -> String {
     mask(responded, token, url).apply(&without_queries(id))
 }
 
-/// The wait that a response asks for.
-fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+/// The wait that a response requests by `Retry-After`.
+fn requested_wait(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
     retry_after(text(&RETRY_AFTER)?, text(&DATE))
 }
 
 fn refusal(response: &Response, mask: &Mask, attempts: u32) -> ApiError {
-    let wait = asked_wait(&response.headers);
+    let wait = requested_wait(&response.headers);
     let body = String::from_utf8_lossy(&response.body).into_owned();
     ApiError::new(response.status, response.tracking_id(), wait, body, attempts)
         .with_texts(|text| mask.apply(text))

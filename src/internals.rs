@@ -13,7 +13,7 @@ use crate::{
     page,
 };
 
-/// The items of a page, or nothing if the body isn't one.
+/// Returns the number of items of a page; `None` if the body isn't a page.
 #[must_use]
 pub fn decode_page(body: Vec<u8>) -> Option<impl ExactSizeIterator<Item = Result<Event>>> {
     let batch = Arc::new(page::decode(body).ok()?);

@@ -5,7 +5,7 @@ use url::{Url, form_urlencoded};
 
 use crate::token::Token;
 
-/// What no error, log line or `Debug` output may show of one request: its tokens, and the query of its URL.
+/// The secrets of one request that no error, log line or `Debug` output may show: its tokens, and the query of its URL.
 ///
 /// A service can repeat a request in its response. It then often encodes it: with the escapes of JSON, HTML or
 /// URLs, or with several of them on top of each other. A secret is found in each of these forms, up to
@@ -63,7 +63,7 @@ impl Mask {
         }
     }
 
-    /// Returns `text` with `…` in place of each secret.
+    /// Returns `text` with `…` instead of each secret.
     pub(crate) fn apply(&self, text: &str) -> String {
         let mut masked = String::with_capacity(text.len());
         let mut at = 0;
@@ -81,7 +81,7 @@ impl Mask {
     }
 }
 
-/// Where `secret` ends in `text` if it begins at `at`. The end of the text counts if the text breaks off within
+/// The end of `secret` in `text` if it begins at `at`. The end of the text counts if the text breaks off within
 /// the secret.
 fn end_of(secret: &str, text: &str, at: usize) -> Option<usize> {
     let mut ends = vec![at];
@@ -189,7 +189,7 @@ impl Escaped<'_> {
         ends.extend(found);
     }
 
-    /// Where `word`, in any case, ends if it begins at one of `positions`.
+    /// The positions at which `word`, in any case, ends if it begins at one of `positions`.
     fn literal(self, word: &str, positions: &[usize]) -> Vec<usize> {
         let mut positions = positions.to_vec();
         for c in word.chars() {

@@ -1,6 +1,6 @@
 //! `OAuth`: access tokens that are renewed by the refresh grant, over a file.
 //!
-//! Each request for a token is answered from [`TokenState`] or waits for a renewal. At most one renewal is in
+//! Each request for a token gets it from [`TokenState`] or waits for a renewal. At most one renewal is in
 //! progress. It runs in a thread of its own, because the reply to a grant can hold the only good refresh token, and
 //! a runtime of the user's can stop at any await.
 //!

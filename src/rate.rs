@@ -1,4 +1,4 @@
-//! `RateLimit`, and the pacer of a client and its clones: their pace and the pauses that the service asks for.
+//! `RateLimit`, and the pacer of a client and its clones: their pace, and the pauses that the service requests.
 
 use std::{
     num::NonZeroU32,
@@ -73,12 +73,12 @@ pub(crate) struct Pacer {
     extended: Notify,
     limit: Option<RateLimit>,
     learned: Mutex<Learned>,
-    /// When the next request is due at an even pace. The first request to arrive then takes it, and there is no
-    /// queue: a stream that waits and isn't polled, or is dropped, must hold up no other.
+    /// The instant at which the next request is due at an even pace. The first request that arrives then is sent, and
+    /// there is no queue: a waiting stream that isn't polled, or is dropped, must delay no other.
     due: Mutex<Option<Instant>>,
 }
 
-/// A wait that the service asked for.
+/// A wait that the service requested.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     begun: Instant,

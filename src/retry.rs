@@ -16,7 +16,7 @@ use crate::{
     timer::Timer,
 };
 
-/// When a failed request is sent again.
+/// The rules for sending a failed request again.
 ///
 /// | setting | default |
 /// |---|---|
@@ -26,7 +26,7 @@ use crate::{
 /// | [`max_elapsed`](Self::max_elapsed) | none |
 ///
 /// The responses 408, 423, 429, 500, 502, 503 and 504 are retried, and every failure to receive a complete
-/// response. The wait is the longer of two times: what the response's `Retry-After` asks for (RFC 9110 section
+/// response. The wait is the longer of two times: the one in the response's `Retry-After` (RFC 9110 section
 /// 10.2.3: seconds, of which fractions are rounded up, or a date, which is measured against the response's own
 /// `Date`), and the backoff, which is drawn evenly from zero up to its bound, so that clients which failed
 /// together don't retry together. A `Retry-After` of `0`, or a date in the past, therefore still backs off.
@@ -58,14 +58,14 @@ pub struct RetryPolicy {
     max_elapsed: Option<Duration>,
 }
 
-/// What a call is told about its attempt.
+/// The circumstances of an attempt, for the call that makes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt {
     /// From 1.
     pub(crate) number: u32,
     /// The status of the response to the previous attempt, if the request itself had one.
     pub(crate) failed: Option<u16>,
-    /// The wait after this attempt, unless the service asks for a longer one.
+    /// The wait after this attempt, unless the service requests a longer one.
     pub(crate) backoff: Duration,
     /// The longest wait that may be started before the request is sent.
     pub(crate) longest_wait: Duration,
@@ -252,8 +252,8 @@ impl ResumeBackoff {
         let half = policy.bound(error.attempts().saturating_add(self.failures)) / 2;
         let backoff = half.saturating_add(half.mul_f64(jitter));
         // The pause of a 429 is the pacer's, which spreads the clones.
-        let asked = error.retry_after().filter(|_| error.page_status() != Some(429)).unwrap_or_default();
-        backoff.max(asked.min(policy.max_wait)).max(floor)
+        let requested = error.retry_after().filter(|_| error.page_status() != Some(429)).unwrap_or_default();
+        backoff.max(requested.min(policy.max_wait)).max(floor)
     }
 }
 

@@ -51,7 +51,7 @@ fn margin_before_margins() -> u64 {
     1
 }
 
-/// Where the `created` of an event lies.
+/// The position of the `created` of an event relative to a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Position {
     /// In the slice.
@@ -110,7 +110,7 @@ impl Slice {
         self.query.clone().from(self.requested_start()).to(end)
     }
 
-    /// Whether a query of this slice has all of the margin at the end.
+    /// Returns whether a query of this slice has all of the margin at the end.
     pub(crate) fn has_whole_margin(&self, query: &ListEvents) -> bool {
         query.range().is_some_and(|(_, to)| to == self.end_of_margin())
     }
@@ -151,7 +151,7 @@ impl Slice {
         TimeDelta::try_milliseconds(i64::try_from(self.margin_millis).ok()?)
     }
 
-    /// Whether `cursor` belongs to a list of this slice: the same filters, and all of its range. The end
+    /// Returns whether `cursor` belongs to a list of this slice: the same filters, and all of its range. The end
     /// varies with the time of the request.
     pub(crate) fn owns(&self, cursor: &Cursor) -> bool {
         let Some((from, to)) = cursor.query.range() else { return false };

@@ -218,8 +218,8 @@ impl EventStream {
     ///
     /// That poll waits first, so that a loop that resumes on every transient error can't spin. The wait counts
     /// from the failure. After a transient error it is the backoff of the failed attempt
-    /// ([`RetryPolicy::backoff`](crate::RetryPolicy::backoff), at least half of its bound), or what `Retry-After` asked
-    /// for if that is longer, up to [`max_wait`](crate::RetryPolicy::max_wait). After any error it is at least
+    /// ([`RetryPolicy::backoff`](crate::RetryPolicy::backoff), at least half of its bound), or the wait in `Retry-After`
+    /// if that is longer, up to [`max_wait`](crate::RetryPolicy::max_wait). After any error it is at least
     /// 100 ms. It doubles while failures repeat, and a page that arrives resets it.
     pub fn resume(&mut self) {
         if self.state == ListState::Failed {

@@ -66,10 +66,10 @@ impl fmt::Debug for Token {
 /// A source of access tokens, for a client that outlives a token.
 ///
 /// [`OAuth`](crate::OAuth) renews its token. A [`Token`] never changes. [`token_fn`] makes a source of a
-/// closure. A source of your own may ask a vault, or read a file that another process updates. To share a source
+/// closure. A source of your own may query a vault, or read a file that another process updates. To share a source
 /// or to choose one at run time, pass an `Arc<T>` or a `Box<dyn TokenSource>`.
 ///
-/// The client calls the source before every attempt, so the source should answer from memory while it can.
+/// The client calls the source before every attempt, so the source should return a token from memory while it can.
 /// `rejected` is the token that just got a 401. Only one such call is in flight at a time for a client and its
 /// clones, however many streams they have; all streams whose token was rejected meanwhile get the same result. A
 /// call without a rejected token can come at any time.
@@ -156,7 +156,7 @@ impl<T: TokenSource + ?Sized> TokenSource for Box<T> {
 
 /// Makes a [`TokenSource`] of an async closure. The closure gets the token that was just rejected, if any.
 ///
-/// It is called before every attempt, so it should answer from memory while it can; see [`TokenSource`].
+/// It is called before every attempt, so it should return a token from memory while it can; see [`TokenSource`].
 ///
 /// ```
 /// use std::sync::Arc;

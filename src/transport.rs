@@ -37,7 +37,7 @@ mod settings;
 
 pub(crate) struct Transport {
     service: Arc<dyn HttpService>,
-    /// Of every request.
+    /// The headers of every request.
     headers: HeaderMap,
     read_timeout: Duration,
     attempt_timeout: Duration,
@@ -46,7 +46,7 @@ pub(crate) struct Transport {
     pub(crate) buffers: Arc<BufferPool>,
 }
 
-/// Called with a status and headers before the body is read: what they ask for holds even if the body never ends.
+/// Called with a status and headers before the body is read, so that a pause applies even if the body never ends.
 pub(crate) type OnHead<'a> = &'a (dyn Fn(u16, &HeaderMap) + Sync);
 
 /// A complete response, of whatever status.
@@ -57,7 +57,7 @@ pub(crate) struct Response {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// When the request was sent, and the time until the head arrived.
+    /// The instant at which the request was sent, and the time until the head arrived.
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
 }

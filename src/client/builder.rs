@@ -70,11 +70,11 @@ impl ClientBuilder {
     /// The source of access tokens, for a client that outlives one: an [`OAuth`](crate::OAuth), or a [`TokenSource`] of
     /// your own.
     ///
-    /// The source is asked before every attempt, retries included. After a 401 it is asked once more,
-    /// with the token that was rejected, and the request is sent again with what it answers; the error of a
+    /// The source is called before every attempt, retries included. After a 401 it is called once more,
+    /// with the token that was rejected, and the request is sent again with the token that it returns; the error of a
     /// second 401 is [`is_auth`](Error::is_auth). That request counts in [`Stats`](crate::Stats) as a
     /// retry, but not as an attempt of the [`RetryPolicy`]. An error of the source is the error of the
-    /// attempt: a transient one is tried again by the policy. The place in the list is kept throughout.
+    /// attempt: a transient one is retried by the policy. The position in the list is kept throughout.
     ///
     /// ```no_run
     /// use webex_events::{Client, OAuth};
@@ -175,7 +175,7 @@ impl ClientBuilder {
     }
 
     /// Trusts a further root certificate, in PEM form, or several in one bundle: for networks that
-    /// inspect TLS. Those of the system are trusted too.
+    /// inspect TLS. The system's certificates are trusted too.
     pub fn root_certificate(mut self, pem: &[u8]) -> Self {
         self.settings.root_certificates.push(pem.to_vec());
         self

@@ -21,7 +21,7 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     body: Box<str>,
     attempts: u32,
-    /// Whether the request was for a token.
+    /// True if the request was for a token.
     pub(super) of_renewal: bool,
 }
 
@@ -87,7 +87,7 @@ impl ApiError {
         self.tracking_id.as_deref()
     }
 
-    /// Returns the wait that the service asked for (`Retry-After`).
+    /// Returns the wait that the service requested (`Retry-After`).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -112,7 +112,7 @@ impl fmt::Display for ApiError {
         if self.of_renewal {
             f.write_str("the access token couldn't be renewed: ")?;
         }
-        write!(f, "the service answered {}", self.status)?;
+        write!(f, "the service responded with {}", self.status)?;
         match (reason(self.status), printable(&self.message, 300)) {
             (phrase, message) if phrase == message => write!(f, " {phrase}")?,
             ("", message) => write!(f, ": {message}")?,

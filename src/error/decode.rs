@@ -1,4 +1,4 @@
-//! `DecodeError`: a 200 that isn't what was asked for.
+//! `DecodeError`: a 200 whose body isn't of the requested form.
 
 use std::{error::Error as StdError, fmt};
 
@@ -7,13 +7,13 @@ use super::{
     text::{printable, write_origin},
 };
 
-/// A 200 that isn't what was asked for.
+/// A 200 whose body isn't of the requested form.
 pub struct DecodeError {
     status: u16,
     content_type: Option<Box<str>>,
     tracking_id: Option<Box<str>>,
     snippet: Box<str>,
-    /// Whether the request was for a token.
+    /// True if the request was for a token.
     pub(super) of_renewal: bool,
     source: BoxError,
 }
@@ -36,25 +36,25 @@ impl DecodeError {
         }
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The answer's `Content-Type`.
+    /// Returns the `Content-Type` of the response.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
     }
 
-    /// The answer's tracking id.
+    /// Returns the tracking id of the response.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
         self.tracking_id.as_deref()
     }
 
-    /// The first 200 characters of the body, on one line, without tokens and query strings.
+    /// Returns the first 200 characters of the body, on one line, without tokens and query strings.
     #[must_use]
     pub fn snippet(&self) -> &str {
         &self.snippet
@@ -63,11 +63,11 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the {} answer", self.status)?;
+        write!(f, "the body of the {} response", self.status)?;
         if let Some(content_type) = &self.content_type {
             write!(f, " of type {}", printable(content_type, 100))?;
         }
-        write!(f, " isn't what was asked for; it begins {:?}", self.snippet)?;
+        write!(f, " isn't of the requested form; it begins {:?}", self.snippet)?;
         write_origin(f, self.tracking_id(), 1)
     }
 }

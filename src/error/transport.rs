@@ -10,7 +10,7 @@ pub struct TransportError {
     kind: TransportErrorKind,
     what: &'static str,
     attempts: u32,
-    /// Whether the request was for a token.
+    /// True if the request was for a token.
     pub(super) of_renewal: bool,
     source: BoxError,
 }

@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Undecodable {
     pub(super) text: String,
     pub(super) reason: Box<dyn StdError + Send + Sync>,
-    /// Whether the body is the beginning of JSON: its end did not arrive.
+    /// True if the body is the beginning of JSON: its end did not arrive.
     pub(super) is_truncated: bool,
 }
 
@@ -25,7 +25,7 @@ impl From<Rejected> for Undecodable {
 }
 
 impl Undecodable {
-    /// The error for it. If the end did not arrive, it is one of the transport.
+    /// Makes the error for it. If the end did not arrive, it is one of the transport.
     pub(super) fn error(self, response: &Response, mask: &Mask, attempts: u32) -> Error {
         let Self { text, reason, is_truncated } = self;
         if is_truncated {

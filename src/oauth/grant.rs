@@ -121,7 +121,7 @@ fn refusal(response: &Response, secrets: &Secrets) -> ApiError {
 
 const LEFT_OUT: &str = "(left out, since it may hold tokens)";
 
-/// What no text about a grant may show: the credentials that were sent, and tokens that nobody knows yet.
+/// The secrets that no text about a grant may show: the credentials that were sent, and tokens that are still unknown.
 #[derive(Clone)]
 struct Secrets(Mask);
 

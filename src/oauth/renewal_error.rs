@@ -1,4 +1,4 @@
-//! `RenewalError`: why an access token couldn't be renewed, for everyone who waits for it.
+//! `RenewalError`: the reason why a renewal failed, for each stream that waits for it.
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ const NOT_RENEWED: &str = "the access token couldn't be renewed";
 pub(super) enum RenewalError {
     /// The service responded with another status than 200.
     Refused(Box<ApiError>),
-    /// No whole response arrived, or another process is in the way.
+    /// No complete response arrived, or another process holds the lock.
     NoResponse(Arc<dyn std::error::Error + Send + Sync>),
     /// A 200 that doesn't hold tokens.
     Unusable(Box<UnusableReply>),
@@ -38,7 +38,7 @@ impl RenewalError {
         Self::File(format!("the token file {} can't be {done}", path.display()).into(), Arc::new(error))
     }
 
-    /// Whether the service refuses these credentials, so that the same request can't succeed later.
+    /// Returns whether the service refuses these credentials, so that the same request can't succeed later.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Refused(response) if matches!(response.status(), 400 | 401 | 403))
     }

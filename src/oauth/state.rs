@@ -28,7 +28,7 @@ const PREVIOUS: usize = 4;
 pub(super) struct TokenState {
     /// The tokens in use.
     held: Tokens,
-    /// Whether the access token was rejected, whatever its expiry.
+    /// True if the access token was rejected, whatever its expiry.
     rejected: bool,
     phase: Phase,
     /// The tokens that others from the file have displaced, and that were not refused. The latest is last.
@@ -64,7 +64,7 @@ struct Previous {
 pub(super) enum RenewalStep {
     /// This access token can be used.
     Done(Token),
-    /// Write these to the file; they are in no other place.
+    /// Write these to the file: they exist only in memory.
     Store(Tokens),
     /// Request new tokens with these.
     Grant(Tokens),
@@ -169,7 +169,7 @@ impl TokenState {
         }
     }
 
-    /// The service refused the refresh token for good. Returns whether previous tokens take its place.
+    /// The service refused the refresh token permanently. Returns whether previous tokens replace it.
     pub(super) fn on_refused(&mut self, error: &RenewalError) -> bool {
         let Some(Previous { tokens, rejected, is_stored }) = self.previous.pop() else {
             self.phase = Phase::Refused(error.clone());

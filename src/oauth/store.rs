@@ -1,5 +1,5 @@
-//! `TokenStore`: the file that tokens are kept in. It has one writer at a time and is never half written, except
-//! where it can only be written in place.
+//! `TokenStore`: the file that tokens are kept in. It has one writer at a time and is never half written, unless
+//! the file can only be overwritten in place.
 //!
 //! Everything here blocks.
 
@@ -23,16 +23,16 @@ const ROOM: usize = 4 << 10;
 pub(super) struct TokenStore {
     /// Absolute, so that a later change of the working directory has no effect.
     path: PathBuf,
-    /// Where a link at `path` led at the start.
+    /// The target of a link at `path` at the start.
     target: PathBuf,
     disk: Box<dyn Disk>,
 }
 
-/// Why a token file can't be used.
+/// The reason why a token file can't be used.
 #[derive(Debug)]
 pub(super) enum ReadError {
     Missing,
-    /// It isn't a token file; one line that says why.
+    /// It isn't a token file. The text is one line with the reason.
     Invalid(String),
     Io(io::Error),
 }
@@ -66,7 +66,7 @@ impl TokenStore {
         &self.path
     }
 
-    /// The file itself, where a link leads now.
+    /// The file itself, after following a link.
     fn target(&self) -> PathBuf {
         fs::canonicalize(&self.path).unwrap_or_else(|_| self.target.clone())
     }
@@ -104,7 +104,7 @@ impl TokenStore {
             return Ok(None);
         }
         let itself = match self.disk.open(&target) {
-            // Where locks are mandatory, the file could not be read any more.
+            // With mandatory locks the file could no longer be read.
             Ok(file) if cfg!(unix) || beside.is_none() => Some(file),
             _ => None,
         };
@@ -214,7 +214,7 @@ impl TokenStore {
 /// The future file, under another name. It is removed when it is dropped.
 #[derive(Debug)]
 pub(super) struct TempFile {
-    /// None once it has replaced the file.
+    /// `None` after it has replaced the file.
     file: Option<File>,
     path: PathBuf,
     target: PathBuf,
@@ -229,7 +229,7 @@ impl Drop for TempFile {
     }
 }
 
-/// Whether the error says that the file can't be replaced, but perhaps overwritten: it is a mount point (EBUSY), or
+/// Returns whether the file can't be replaced, but perhaps overwritten: it is a mount point (EBUSY), or
 /// its folder is sticky (EPERM), belongs to somebody else (EACCES) or is read-only (EROFS).
 fn only_in_place(error: &io::Error) -> bool {
     matches!(

@@ -221,7 +221,7 @@ async fn is_overwritten(errors: &[(Operation, i32)]) {
     let before = node();
     assert_eq!(oauth.token(None).await.unwrap(), "a1".into(), "{errors:?}");
     assert_eq!(stored(&folder), "s1");
-    // A note that is gone leaves nothing behind.
+    // A removed note leaves nothing in the file.
     fs::write(folder.path().join("token"), r#"{"refresh_token":"s1"}"#).unwrap();
     assert_eq!(oauth.token(Some(&"a1".into())).await.unwrap(), "a2".into(), "{errors:?}");
     assert_eq!((stored(&folder), node()), ("s2".to_owned(), before));
@@ -279,7 +279,7 @@ async fn a_process_that_has_locked_the_file_itself_is_waited_for() {
 const MOUNTED: &str = "WEBEX_EVENTS_TEST_MOUNTED";
 
 /// Runs this test again in a process with mounts of its own, where the token file is mounted on itself, as in a
-/// container. Where the system doesn't permit that, an injected EBUSY takes the place of the mount.
+/// container. If the system doesn't permit that, an injected EBUSY replaces the mount.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_bind_mounted_file_is_overwritten() {

@@ -16,7 +16,7 @@ pub(super) struct Tokens {
     pub(super) access: Option<Token>,
     /// If it is unknown, the access token is good until it is rejected.
     pub(super) expires_at: Option<DateTime<Utc>>,
-    /// When to renew the access token.
+    /// The time from which the access token is to be renewed.
     renew_at: Option<DateTime<Utc>>,
     pub(super) refresh: Token,
     refresh_expires_at: Option<DateTime<Utc>>,
@@ -24,7 +24,7 @@ pub(super) struct Tokens {
     others: Map<String, Value>,
 }
 
-/// Whether an access token can be used.
+/// The usability of an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Validity {
     Good,
@@ -196,7 +196,7 @@ fn later(now: DateTime<Utc>, seconds: f64) -> Option<DateTime<Utc>> {
     now.checked_add_signed(TimeDelta::from_std(span).ok()?).and_then(writable)
 }
 
-/// None for a time that RFC 3339 can't express, so that each file can be read again.
+/// Returns `None` for a time that RFC 3339 can't express, so that every file that is written can be read.
 fn writable(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(time).filter(|time| (0..=9999).contains(&time.year()))
 }
@@ -349,7 +349,7 @@ mod tests {
                 validity,
                 [Validity::Good, Validity::Good, Validity::Due, Validity::Due, Validity::Unusable]
             );
-            // Read again later, what is left counts.
+            // A reply that is read later counts from the time that is left.
             let late = Tokens::from_file(&new.to_file(), at(gone - 10)).unwrap();
             assert_eq!(
                 [gone - 2, gone - 1].map(|now| late.validity(at(now))),

@@ -37,7 +37,7 @@ struct Refusal {
     /// The time in which the grants were given.
     measured: Duration,
     at: Instant,
-    /// The wait that the service asks for.
+    /// The wait that the service requests.
     wait: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Learned {
         self.granted = self.granted.saturating_add(1);
     }
 
-    /// Notes a 429 that asks for a wait.
+    /// Notes a 429 that requests a wait.
     pub(super) fn refuse(&mut self, now: Instant, wait: Duration) {
         let since = self.since.unwrap_or(now);
         let measured = now.saturating_duration_since(since).saturating_add(wait.min(WINDOW));

@@ -464,7 +464,7 @@ mod tests {
         let store = Store::generate(&SPEC);
         let texts =
             list_all(&store, all(&store), 100).into_iter().flat_map(|number| store.text(number).to_vec());
-        assert_eq!(crc32fast::hash(&texts.collect::<Vec<_>>()), 0);
+        assert_eq!(crc32fast::hash(&texts.collect::<Vec<_>>()), 3_695_824_487);
     }
 
     #[test]

@@ -19,14 +19,14 @@ pub struct Slices {
     query: ListEvents,
     /// Milliseconds since 1970, like the others.
     from: i64,
-    /// Where the next slice starts.
+    /// The start of the next slice.
     at: i64,
     end: i64,
     length: i64,
     /// Slices start at multiples of the length, counted from here.
     origin: i64,
     margin: i64,
-    /// Whether the range was rounded to milliseconds at its start and its end.
+    /// True where the range was rounded to milliseconds: at its start, at its end.
     is_rounded: (bool, bool),
 }
 

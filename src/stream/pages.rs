@@ -1,4 +1,4 @@
-//! The adapter behind `EventStream::pages`.
+//! `Pages`: the adapter of `EventStream::pages`.
 
 use std::{
     pin::Pin,

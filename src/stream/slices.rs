@@ -99,7 +99,7 @@ pub struct SliceStream {
     /// The slice whose page was yielded last. Its next page is requested when another item is polled for.
     yielded: Option<SliceReader>,
     failed: Option<SliceReader>,
-    /// Of the slices that were closed or set aside.
+    /// The work of the slices that were closed or set aside.
     finished: Stats,
     is_done: bool,
     /// `None` was returned, and nothing has been resumed since.
@@ -173,7 +173,7 @@ impl SliceStream {
         self.readers().fold(self.finished, |sum, reader| sum + reader.stats())
     }
 
-    /// Of the slices that were neither closed nor set aside.
+    /// The work of the slices that were neither closed nor set aside.
     fn readers(&self) -> impl Iterator<Item = &SliceReader> {
         let reading = self.reading.iter().filter_map(StreamFuture::get_ref);
         reading.chain(&self.yielded).chain(&self.failed)

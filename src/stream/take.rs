@@ -1,4 +1,4 @@
-//! The adapter behind `EventStream::take`.
+//! `Take`: the adapter of `EventStream::take`.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! The adapter behind `EventStream::with_cursors`.
+//! `WithCursors`: the adapter of `EventStream::with_cursors`.
 
 use std::{
     pin::Pin,

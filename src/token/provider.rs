@@ -182,7 +182,7 @@ mod tests {
     struct Scripted {
         first: Token,
         next: StdMutex<VecDeque<Result<Token>>>,
-        asked: StdMutex<Vec<Token>>,
+        requests: StdMutex<Vec<Token>>,
         answers: Semaphore,
     }
 
@@ -190,7 +190,7 @@ mod tests {
         fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
             Box::pin(async move {
                 let Some(rejected) = rejected else { return Ok(self.first.clone()) };
-                self.asked.lock().unwrap().push(rejected.clone());
+                self.requests.lock().unwrap().push(rejected.clone());
                 self.answers.acquire().await.unwrap().forget();
                 self.next.lock().unwrap().pop_front().unwrap()
             })
@@ -201,14 +201,14 @@ mod tests {
         let source = Arc::new(Scripted {
             first: Token::from("a"),
             next: StdMutex::new(next.into_iter().collect()),
-            asked: StdMutex::default(),
+            requests: StdMutex::default(),
             answers: Semaphore::new(0),
         });
         (Arc::clone(&source), TokenProvider::new(Access::Source(source)))
     }
 
-    fn asked(source: &Scripted) -> Vec<Token> {
-        source.asked.lock().unwrap().clone()
+    fn requests(source: &Scripted) -> Vec<Token> {
+        source.requests.lock().unwrap().clone()
     }
 
     #[tokio::test]
@@ -221,7 +221,7 @@ mod tests {
         source.answers.add_permits(1);
         assert_eq!(first.await.unwrap(), Some("b".into()));
         assert_eq!(second.await.unwrap(), Some("b".into()));
-        assert_eq!(asked(&source), ["a".into()]);
+        assert_eq!(requests(&source), ["a".into()]);
     }
 
     #[tokio::test]
@@ -234,7 +234,7 @@ mod tests {
         let late = provider.credential().await.unwrap();
         assert_eq!(late.token, "a".into());
         assert_eq!(provider.renew(&late).await.unwrap(), Some("c".into()));
-        assert_eq!(asked(&source), ["a".into(), "a".into()]);
+        assert_eq!(requests(&source), ["a".into(), "a".into()]);
     }
 
     #[tokio::test]
@@ -245,7 +245,7 @@ mod tests {
         let other = Credential { token: "x".into(), generation: first.generation };
         assert_eq!(provider.renew(&first).await.unwrap(), Some("b".into()));
         assert_eq!(provider.renew(&other).await.unwrap(), Some("c".into()));
-        assert_eq!(asked(&source), ["a".into(), "x".into()]);
+        assert_eq!(requests(&source), ["a".into(), "x".into()]);
     }
 
     #[tokio::test]
@@ -256,7 +256,7 @@ mod tests {
         source.answers.add_permits(2);
         assert!(provider.renew(&credential).await.is_err());
         assert_eq!(provider.renew(&credential).await.unwrap(), Some("b".into()));
-        assert_eq!(asked(&source).len(), 3);
+        assert_eq!(requests(&source).len(), 3);
     }
 
     #[tokio::test]
@@ -268,7 +268,7 @@ mod tests {
         source.answers.add_permits(1);
         assert_eq!(provider.renew(&credentials[1]).now_or_never().unwrap().unwrap(), Some("b".into()));
         assert_eq!(left.await.unwrap(), Some("b".into()));
-        assert_eq!(asked(&source), ["a".into()]);
+        assert_eq!(requests(&source), ["a".into()]);
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! Which proxy settings hold for a URL, and whether the HTTP client would understand them: it ignores the others
-//! silently, and would contact the service directly.
+//! The proxy settings that apply to a URL. Settings that the HTTP client would not understand are refused: it ignores
+//! them silently, and would contact the service directly.
 
 use std::{env, ffi::OsString};
 

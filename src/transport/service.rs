@@ -102,12 +102,12 @@ use crate::error::TransportError;
 ///         Box::pin(async move {
 ///             let request = reqwest::Request::try_from(request).map_err(failed)?;
 ///             let mut response = self.0.execute(request).await.map_err(failed)?;
-///             let mut answer = http::Response::builder().status(response.status());
-///             if let Some(headers) = answer.headers_mut() {
+///             let mut converted = http::Response::builder().status(response.status());
+///             if let Some(headers) = converted.headers_mut() {
 ///                 *headers = std::mem::take(response.headers_mut());
 ///             }
 ///             let body = HttpBody::from_stream(response.bytes_stream().map_err(failed));
-///             answer.body(body).map_err(|error| TransportError::new("the response is invalid", error))
+///             converted.body(body).map_err(|error| TransportError::new("the response is invalid", error))
 ///         })
 ///     }
 /// }
@@ -123,7 +123,7 @@ use crate::error::TransportError;
 /// # }
 /// ```
 ///
-/// Layers of `tower`, here a time limit and at most four requests at once, over a service that calls yours:
+/// Layers of `tower`, here a time limit and at most four concurrent requests, over a service that calls yours:
 ///
 /// ```
 /// use std::{error::Error, sync::Arc, time::Duration};

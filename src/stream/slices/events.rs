@@ -1,4 +1,4 @@
-//! The adapter behind `SliceStream::events`.
+//! `SliceEvents`: the adapter of `SliceStream::events`.
 
 use std::{
     pin::Pin,

@@ -35,9 +35,9 @@ pub(super) struct SliceReader {
     slice: Slice,
     pages: Pages,
     margin: RequestedMargin,
-    /// Of lists that were refused because their margin reached into the future.
+    /// The work of lists that were refused because their margin reached into the future.
     refused: Stats,
-    /// Whether the slice's cursor belongs to another list.
+    /// True if the slice's cursor belongs to another list.
     is_foreign: bool,
     is_closed: bool,
     /// Events that lie in the slice.
