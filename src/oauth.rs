@@ -62,7 +62,7 @@ use disk::SystemDisk;
 use grant::{GrantEndpoint, GrantError};
 use renewal_error::RenewalError;
 use state::{PendingRenewal, RenewalResult, RenewalStep, TokenState};
-use store::{Commit, ReadError, StoreLock, TokenStore};
+use store::{PreparedCommit, ReadError, StoreLock, TokenStore};
 use tokens::Tokens;
 
 /// A [`TokenSource`] for an integration or a service app. It renews its access token by OAuth's refresh grant
@@ -431,7 +431,12 @@ impl Renewer {
         }
     }
 
-    fn commit(&self, lock: &mut StoreLock, commit: Commit, tokens: &Tokens) -> Result<(), RenewalError> {
+    fn commit(
+        &self,
+        lock: &mut StoreLock,
+        commit: PreparedCommit,
+        tokens: &Tokens,
+    ) -> Result<(), RenewalError> {
         self.store.commit(lock, commit, tokens)?;
         self.state().on_stored();
         Ok(())

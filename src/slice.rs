@@ -53,7 +53,7 @@ fn margin_before_margins() -> u64 {
 
 /// The position of the `created` of an event relative to a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Position {
+pub(crate) enum SlicePosition {
     /// In the slice.
     Inside,
     /// In the margin, so that a neighbouring slice yields it.
@@ -160,17 +160,17 @@ impl Slice {
             && (self.end..=self.end_of_margin()).contains(&to)
     }
 
-    pub(crate) fn position(&self, event: &Event) -> Position {
+    pub(crate) fn position(&self, event: &Event) -> SlicePosition {
         self.position_of(event.created())
     }
 
-    fn position_of(&self, created: DateTime<Utc>) -> Position {
+    fn position_of(&self, created: DateTime<Utc>) -> SlicePosition {
         if (self.start..self.end).contains(&created) {
-            Position::Inside
+            SlicePosition::Inside
         } else if (self.start_of_margin()..=self.end_of_margin()).contains(&created) {
-            Position::Margin
+            SlicePosition::Margin
         } else {
-            Position::Outside
+            SlicePosition::Outside
         }
     }
 }

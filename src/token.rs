@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 mod provider;
 
-pub(crate) use provider::{Access, TokenProvider};
+pub(crate) use provider::{ClientCredentials, TokenProvider};
 
 /// An access token. It can't be read back: it has no `Display` and no serialization, and its [`Debug`] output
 /// is redacted.

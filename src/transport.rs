@@ -20,7 +20,7 @@ use url::Url;
 
 use self::body::{BodyFault, Collector};
 pub use self::service::{HttpBody, HttpService};
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::TransportSettings;
 use crate::{
     buffer_pool::BufferPool,
     clock::Clock,
@@ -73,7 +73,7 @@ const REDIRECTS: usize = 5;
 
 impl Transport {
     /// A transport for requests to these origins.
-    pub(crate) fn new(settings: &Settings, origins: &[Url]) -> Result<Self> {
+    pub(crate) fn new(settings: &TransportSettings, origins: &[Url]) -> Result<Self> {
         let headers = settings.headers()?;
         let service = match &settings.http_service {
             Some(service) => {
@@ -82,7 +82,7 @@ impl Transport {
             }
             None => Arc::new(builtin::Builtin::new(settings, origins)?),
         };
-        let Settings { read_timeout, attempt_timeout, max_page_bytes, .. } = *settings;
+        let TransportSettings { read_timeout, attempt_timeout, max_page_bytes, .. } = *settings;
         let buffers = Arc::default();
         Ok(Self { service, headers, read_timeout, attempt_timeout, max_page_bytes, buffers })
     }

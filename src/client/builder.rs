@@ -12,8 +12,8 @@ use crate::{
     rate::{Pacer, RateLimit},
     response_stats::ResponseStats,
     retry::RetryPolicy,
-    token::{Access, Token, TokenProvider, TokenSource},
-    transport::{HttpService, Settings, Transport},
+    token::{ClientCredentials, Token, TokenProvider, TokenSource},
+    transport::{HttpService, Transport, TransportSettings},
     trusted_url::trusted_url,
 };
 
@@ -49,12 +49,12 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[must_use = "settings do nothing until `build`"]
 pub struct ClientBuilder {
-    access: Option<Access>,
+    access: Option<ClientCredentials>,
     base_url: Option<String>,
     origins: Vec<String>,
     retry: RetryPolicy,
     rate_limit: Option<RateLimit>,
-    settings: Settings,
+    settings: TransportSettings,
     /// The system's unless set.
     clock: Option<Arc<dyn Clock>>,
 }
@@ -63,7 +63,7 @@ impl ClientBuilder {
     /// The access token. When it expires, requests end with [`is_auth`](Error::is_auth). This or
     /// [`token_source`](Self::token_source) is required; the last call wins.
     pub fn token(mut self, token: impl Into<Token>) -> Self {
-        self.access = Some(Access::Fixed(token.into()));
+        self.access = Some(ClientCredentials::Fixed(token.into()));
         self
     }
 
@@ -87,7 +87,7 @@ impl ClientBuilder {
     /// # }
     /// ```
     pub fn token_source(mut self, source: impl TokenSource) -> Self {
-        self.access = Some(Access::Source(Arc::new(source)));
+        self.access = Some(ClientCredentials::Source(Arc::new(source)));
         self
     }
 

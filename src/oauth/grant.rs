@@ -16,7 +16,7 @@ use crate::{
     mask::Mask,
     retry::retry_after,
     token::Token,
-    transport::{Response, Settings, Transport},
+    transport::{Response, Transport, TransportSettings},
     trusted_url::trusted_url,
 };
 
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct GrantEndpoint {
     pub(super) base_url: String,
-    pub(super) settings: Settings,
+    pub(super) settings: TransportSettings,
 }
 
 /// A grant that failed.
@@ -43,11 +43,11 @@ impl From<RenewalError> for GrantError {
 
 impl GrantEndpoint {
     pub(super) fn new() -> Self {
-        let settings = Settings {
+        let settings = TransportSettings {
             read_timeout: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(60),
             max_page_bytes: 64 << 10,
-            ..Settings::default()
+            ..TransportSettings::default()
         };
         Self { base_url: "https://webexapis.com/v1".to_owned(), settings }
     }

@@ -48,7 +48,7 @@ pub(super) struct StoreLock {
 
 /// A commit that was rehearsed, or prepared as far as possible.
 #[derive(Debug)]
-pub(super) enum Commit {
+pub(super) enum PreparedCommit {
     /// The new file, with room for its content.
     Replace(TempFile),
     /// The file is overwritten, with this length at least.
@@ -122,13 +122,13 @@ impl TokenStore {
 
     /// Makes sure that new tokens can be stored, before there are any to lose. It goes through the whole commit
     /// with `text`, the content of the file so far, and then takes the room for the new content.
-    pub(super) fn rehearse(&self, lock: &mut StoreLock, text: &str) -> Result<Commit, RenewalError> {
+    pub(super) fn rehearse(&self, lock: &mut StoreLock, text: &str) -> Result<PreparedCommit, RenewalError> {
         let replaced = self.create_temp(text.len()).and_then(|temp| self.replace(lock, temp, text));
         let rehearsed = match replaced {
-            Ok(()) => self.create_temp(text.len()).map(Commit::Replace),
+            Ok(()) => self.create_temp(text.len()).map(PreparedCommit::Replace),
             Err(error) if only_in_place(&error) => {
                 let length = text.len() + ROOM;
-                self.overwrite(lock, text, length, error).map(|()| Commit::InPlace(length))
+                self.overwrite(lock, text, length, error).map(|()| PreparedCommit::InPlace(length))
             }
             Err(error) => Err(error),
         };
@@ -136,11 +136,11 @@ impl TokenStore {
     }
 
     /// Prepares a commit of tokens that are already at risk, without a rehearsal.
-    pub(super) fn prepare(&self, tokens: &Tokens) -> Result<Commit, RenewalError> {
+    pub(super) fn prepare(&self, tokens: &Tokens) -> Result<PreparedCommit, RenewalError> {
         let length = tokens.to_file().len();
         match self.create_temp(length) {
-            Ok(temp) => Ok(Commit::Replace(temp)),
-            Err(error) if only_in_place(&error) => Ok(Commit::InPlace(length)),
+            Ok(temp) => Ok(PreparedCommit::Replace(temp)),
+            Err(error) if only_in_place(&error) => Ok(PreparedCommit::InPlace(length)),
             Err(error) => Err(self.not_written(error)),
         }
     }
@@ -149,13 +149,13 @@ impl TokenStore {
     pub(super) fn commit(
         &self,
         lock: &mut StoreLock,
-        commit: Commit,
+        commit: PreparedCommit,
         tokens: &Tokens,
     ) -> Result<(), RenewalError> {
         let text = tokens.to_file();
         let (length, denied) = match commit {
-            Commit::InPlace(length) => (length, io::ErrorKind::PermissionDenied.into()),
-            Commit::Replace(temp) => match self.replace(lock, temp, &text) {
+            PreparedCommit::InPlace(length) => (length, io::ErrorKind::PermissionDenied.into()),
+            PreparedCommit::Replace(temp) => match self.replace(lock, temp, &text) {
                 Err(error) if only_in_place(&error) => (text.len(), error),
                 result => return result.map_err(|error| self.not_written(error)),
             },

@@ -249,7 +249,7 @@ proptest! {
             let stored = created + lag.clamp(1 - margin, margin - 1);
             let holders = slices.iter().filter(|slice| {
                 meaning.lists((created, stored), requested(slice, at(10_000)))
-                    && slice.position_of(at(created)) == Position::Inside
+                    && slice.position_of(at(created)) == SlicePosition::Inside
             });
             // What the service does not list from the start of the range on can't be had.
             let is_listed = meaning.lists((created, stored), (at(from), at(10_000)));
@@ -266,7 +266,7 @@ proptest! {
         for slice in slices {
             let near = slice.start() - TimeDelta::milliseconds(margin) <= at(created)
                 && at(created) <= slice.end() + TimeDelta::milliseconds(margin);
-            prop_assert_eq!(slice.position_of(at(created)) == Position::Outside, !near);
+            prop_assert_eq!(slice.position_of(at(created)) == SlicePosition::Outside, !near);
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::error::{Error, Result};
 
 /// The credentials of a client.
 #[derive(Clone)]
-pub(crate) enum Access {
+pub(crate) enum ClientCredentials {
     /// A token without a replacement: after a 401 nothing is sent again.
     Fixed(Token),
     Source(Arc<dyn TokenSource>),
 }
 
-impl Access {
+impl ClientCredentials {
     /// Checks a token that is known already.
     pub(crate) fn check(&self) -> Result<()> {
         match self {
@@ -30,7 +30,7 @@ impl Access {
 }
 
 /// The `Debug` output of a user's own source may show its token.
-impl fmt::Debug for Access {
+impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fixed(_) => "Token(…)",
@@ -42,7 +42,7 @@ impl fmt::Debug for Access {
 /// Gives a token to every attempt of a client and its clones.
 #[derive(Debug)]
 pub(crate) struct TokenProvider {
-    access: Access,
+    access: ClientCredentials,
     state: Arc<Mutex<ProviderState>>,
 }
 
@@ -50,14 +50,14 @@ pub(crate) struct TokenProvider {
 struct ProviderState {
     /// The number of rejections for which the source has given another token.
     generation: u64,
-    latest: Option<Renewal>,
+    latest: Option<TokenRenewal>,
     /// The renewal in flight, which is dropped with the last task that waits for it.
     in_flight: Option<(Token, WeakShared<InFlight>)>,
 }
 
 /// The latest token that the source gave for a rejected one.
 #[derive(Debug)]
-struct Renewal {
+struct TokenRenewal {
     rejected: Token,
     token: Token,
 }
@@ -77,13 +77,13 @@ pub(crate) struct Credential {
 }
 
 impl TokenProvider {
-    pub(crate) fn new(access: Access) -> Self {
+    pub(crate) fn new(access: ClientCredentials) -> Self {
         Self { access, state: Arc::default() }
     }
 
     /// False if there is no other token to be had after a 401.
     pub(crate) fn can_renew(&self) -> bool {
-        matches!(self.access, Access::Source(_))
+        matches!(self.access, ClientCredentials::Source(_))
     }
 
     /// Returns the token for an attempt.
@@ -91,8 +91,8 @@ impl TokenProvider {
         // Read first: the token may have missed a renewal that happens after this.
         let generation = lock(&self.state).generation;
         let token = match &self.access {
-            Access::Fixed(token) => token.clone(),
-            Access::Source(source) => checked(source.token(None).await)?,
+            ClientCredentials::Fixed(token) => token.clone(),
+            ClientCredentials::Source(source) => checked(source.token(None).await)?,
         };
         Ok(Credential { token, generation })
     }
@@ -100,7 +100,7 @@ impl TokenProvider {
     /// Returns the token to send the request with once more, after the one of `credential` was rejected; none if
     /// there is no other.
     pub(crate) async fn renew(&self, credential: &Credential) -> Result<Option<Token>> {
-        let Access::Source(source) = &self.access else { return Ok(None) };
+        let ClientCredentials::Source(source) = &self.access else { return Ok(None) };
         loop {
             let (rejected, in_flight) = {
                 let mut state = lock(&self.state);
@@ -135,7 +135,7 @@ impl TokenProvider {
             let mut state = lock(&state);
             state.in_flight = None;
             let token = answer.map_err(|error| Arc::new(Mutex::new(Some(error))))?;
-            state.latest = Some(Renewal { rejected, token: token.clone() });
+            state.latest = Some(TokenRenewal { rejected, token: token.clone() });
             state.generation += 1;
             Ok(token)
         };
@@ -204,7 +204,7 @@ mod tests {
             requests: StdMutex::default(),
             answers: Semaphore::new(0),
         });
-        (Arc::clone(&source), TokenProvider::new(Access::Source(source)))
+        (Arc::clone(&source), TokenProvider::new(ClientCredentials::Source(source)))
     }
 
     fn requests(source: &Scripted) -> Vec<Token> {
@@ -277,13 +277,13 @@ mod tests {
         source.answers.add_permits(1);
         let credential = provider.credential().await.unwrap();
         assert!(matches!(provider.renew(&credential).await, Err(Error::Config(_))));
-        let empty = TokenProvider::new(Access::Source(Arc::new(Token::from(""))));
+        let empty = TokenProvider::new(ClientCredentials::Source(Arc::new(Token::from(""))));
         assert!(matches!(empty.credential().await, Err(Error::Config(_))));
     }
 
     #[tokio::test]
     async fn a_fixed_token_has_no_replacement() {
-        let provider = TokenProvider::new(Access::Fixed("a".into()));
+        let provider = TokenProvider::new(ClientCredentials::Fixed("a".into()));
         let credential = provider.credential().await.unwrap();
         assert_eq!(provider.renew(&credential).await.unwrap(), None);
     }

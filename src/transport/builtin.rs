@@ -19,7 +19,7 @@ use url::{Host, Url};
 use super::{
     BROKE_OFF, TOO_LONG, proxy,
     service::{HttpBody, HttpService},
-    settings::Settings,
+    settings::TransportSettings,
 };
 use crate::{
     error::{Error, Result, TransportError, TransportErrorKind},
@@ -43,7 +43,7 @@ pub(super) struct Builtin {
 
 impl Builtin {
     /// A service for requests to these origins.
-    pub(super) fn new(settings: &Settings, origins: &[Url]) -> Result<Self> {
+    pub(super) fn new(settings: &TransportSettings, origins: &[Url]) -> Result<Self> {
         require_provider()?;
         let proxy = settings.proxy.as_deref().map(proxy::explicit).transpose()?;
         let client = |local: bool| -> Result<Option<reqwest::Client>> {
@@ -132,7 +132,7 @@ impl Body {
 }
 
 /// The settings that both clients have in common. The decoders are off even where another crate turns their features on.
-fn client(settings: &Settings) -> Result<reqwest::ClientBuilder> {
+fn client(settings: &TransportSettings) -> Result<reqwest::ClientBuilder> {
     let client = reqwest::Client::builder()
         .connect_timeout(settings.connect_timeout.unwrap_or(Duration::from_secs(10)))
         .no_gzip()

@@ -1,4 +1,4 @@
-//! `Settings`: what a transport is built from.
+//! `TransportSettings`: the settings that a transport is built from.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// The settings of a transport.
 #[derive(Clone)]
-pub(crate) struct Settings {
+pub(crate) struct TransportSettings {
     /// 10 s unless set; an external service has its own.
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) read_timeout: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) http_service: Option<Arc<dyn HttpService>>,
 }
 
-impl Default for Settings {
+impl Default for TransportSettings {
     fn default() -> Self {
         Self {
             connect_timeout: None,
@@ -48,9 +48,9 @@ impl Default for Settings {
 }
 
 /// Header values, proxy addresses and private keys are secrets.
-impl fmt::Debug for Settings {
+impl fmt::Debug for TransportSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("TransportSettings")
             .field("connect_timeout", &self.connect_timeout)
             .field("read_timeout", &self.read_timeout)
             .field("attempt_timeout", &self.attempt_timeout)
@@ -66,7 +66,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-impl Settings {
+impl TransportSettings {
     /// Refuses the settings of the built-in HTTP client beside another one, which would ignore them.
     pub(super) fn check_for_service(&self) -> Result<()> {
         for (name, is_set) in [

@@ -15,7 +15,7 @@ use futures::{FutureExt, StreamExt, stream::FusedStream};
 use webex_events::{
     Checkpoint, Client, Error, Event, Follow, ListEvents, Resource, Result, RetryPolicy,
     internals::{ManualClock, with_clock},
-    sandbox::{Answer, Bounds, LinkFault, Malformed, Sandbox, When},
+    sandbox::{Bounds, LinkFault, Malformed, Response, Sandbox, When},
 };
 
 mod clocks;
@@ -238,7 +238,7 @@ async fn an_error_in_the_middle_of_a_round_skips_and_repeats_nothing() {
     for fault in [503, 404, 403] {
         let sandbox = Sandbox::builder().events(300).period(start(), start() + TimeDelta::minutes(2));
         let sandbox = sandbox.now(start() + TimeDelta::minutes(3)).start().await.unwrap();
-        sandbox.fail(When::at([2, 3]), Answer::status(fault));
+        sandbox.fail(When::at([2, 3]), Response::status(fault));
         let builder = builder(sandbox.base_url()).token(sandbox.token()).retry(RetryPolicy::never());
         let query = ListEvents::new().page_size(100);
         let mut follow = builder.build().unwrap().follow(query, Checkpoint::at(start())).settle(SETTLE);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use webex_events::{
     Client, Error, ListEvents, OAuth, Token, TokenSource,
-    sandbox::{Answer, Route, Sandbox, SandboxBuilder, When},
+    sandbox::{Response, Route, Sandbox, SandboxBuilder, When},
 };
 use wiremock::ResponseTemplate;
 
@@ -256,7 +256,7 @@ async fn a_new_token_that_is_rejected_is_an_error_and_no_loop() {
 #[tokio::test]
 async fn an_endpoint_that_fails_for_a_while_is_retried_by_the_policy() {
     let sandbox = small()
-        .fail(When::next(3).on(Route::AccessToken), Answer::status(504))
+        .fail(When::next(3).on(Route::AccessToken), Response::status(504))
         .drop_connections(When::at([4]).on(Route::AccessToken))
         .start()
         .await

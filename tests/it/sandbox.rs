@@ -8,7 +8,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use webex_events::{
     Error, EventType, Resource,
-    sandbox::{Answer, Bounds, LinkFault, Malformed, Route, Sandbox, SandboxBuilder, StartErrorKind, When},
+    sandbox::{self, Bounds, LinkFault, Malformed, Route, Sandbox, SandboxBuilder, StartErrorKind, When},
 };
 
 /// Keeps no connection, since each test has a runtime of its own.
@@ -436,8 +436,8 @@ async fn too_many_requests_are_told_to_wait() {
 
 #[tokio::test]
 async fn chosen_requests_get_another_answer() {
-    let sandbox = start(small().fail(When::at([1]), Answer::status(503).retry_after(7))).await;
-    sandbox.fail(When::at([2]), Answer::status(200).body("text/plain", "hello"));
+    let sandbox = start(small().fail(When::at([1]), sandbox::Response::status(503).retry_after(7))).await;
+    sandbox.fail(When::at([2]), sandbox::Response::status(200).body("text/plain", "hello"));
     assert_eq!(get(&sandbox, "/events").await.status(), 200);
     let response = get(&sandbox, "/events").await;
     assert_eq!((response.status().as_u16(), header(&response, "retry-after")), (503, "7".to_owned()));
@@ -448,8 +448,8 @@ async fn chosen_requests_get_another_answer() {
 #[tokio::test]
 async fn faults_can_be_set_for_other_routes_and_cleared() {
     let sandbox = start(small()).await;
-    sandbox.fail(When::always().on(Route::AccessToken), Answer::status(500));
-    sandbox.fail(When::always().on(Route::Event), Answer::status(502));
+    sandbox.fail(When::always().on(Route::AccessToken), sandbox::Response::status(500));
+    sandbox.fail(When::always().on(Route::Event), sandbox::Response::status(502));
     assert_eq!(refresh(&sandbox, "").await.status(), 500);
     assert_eq!(header(&get(&sandbox, "/events/x").await, "content-type"), "text/html");
     assert_eq!(get(&sandbox, "/events").await.status(), 200);
@@ -680,5 +680,5 @@ fn public_types_can_be_shared() {
     shared::<Sandbox>();
     shared::<SandboxBuilder>();
     shared::<When>();
-    shared::<Answer>();
+    shared::<sandbox::Response>();
 }

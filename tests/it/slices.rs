@@ -17,7 +17,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::FusedStream};
 use webex_events::{
     Client, Error, Event, ListEvents, Resource, Result, Slice, SliceItem,
-    sandbox::{Answer, Bounds, Sandbox, SandboxBuilder, When},
+    sandbox::{Bounds, Response, Sandbox, SandboxBuilder, When},
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -335,8 +335,8 @@ async fn a_slow_reader_makes_no_response_time_out() {
 #[tokio::test]
 async fn after_an_error_the_slice_continues_at_its_position() {
     let sandbox = two_days(2_000)
-        .fail(When::chance(0.2), Answer::status(503))
-        .fail(When::at([7, 20]), Answer::status(403))
+        .fail(When::chance(0.2), Response::status(503))
+        .fail(When::at([7, 20]), Response::status(403))
         .start()
         .await
         .unwrap();
@@ -525,7 +525,7 @@ async fn the_end_of_a_stream_is_not_terminated_once_a_slice_was_set_aside() {
 
 #[tokio::test]
 async fn a_slice_that_was_set_aside_can_be_listed_again() {
-    let sandbox = two_days(1_000).fail(When::at([2]), Answer::status(403)).start().await.unwrap();
+    let sandbox = two_days(1_000).fail(When::at([2]), Response::status(403)).start().await.unwrap();
     let client = client(&sandbox);
     let mut stream = client.list_slices(hours(&day().page_size(50), 24), n(1));
     let (mut seen, mut cursor) = (Vec::new(), None);

@@ -1,6 +1,6 @@
 //! A service that is gone for a while, and a token that is.
 
-use webex_events::sandbox::{Answer, Sandbox, When};
+use webex_events::sandbox::{Response, Sandbox, When};
 
 use crate::{
     export, follow,
@@ -72,7 +72,7 @@ fn a_service_that_is_gone_for_a_while_loses_nothing() {
 fn a_service_that_only_fails_for_a_while_loses_nothing() {
     for kind in KINDS {
         let mut job = job(kind);
-        let fails = |job: &mut Job| job.service.fail(When::always(), Answer::status(503).retry_after(0));
+        let fails = |job: &mut Job| job.service.fail(When::always(), Response::status(503).retry_after(0));
         for requests in [0, BEHIND] {
             give_up(&mut job, requests, fails);
             assert!(job.last_said().contains("503 Service Unavailable"), "{}", job.last_said());
@@ -88,7 +88,7 @@ fn a_service_that_only_fails_for_a_while_loses_nothing() {
 fn a_failure_that_is_shorter_than_its_patience_is_waited_out() {
     for kind in KINDS {
         let mut job = job(kind);
-        job.service.fail(When::at([BEHIND]), Answer::status(503).retry_after(1));
+        job.service.fail(When::at([BEHIND]), Response::status(503).retry_after(1));
         assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
         assert_eq!(job.service.counts().server_errors, 1);
         job.is_whole();

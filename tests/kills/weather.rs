@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
-use webex_events::sandbox::{Answer, Bounds, LinkFault, Sandbox, SandboxBuilder, When};
+use webex_events::sandbox::{Bounds, LinkFault, Response, Sandbox, SandboxBuilder, When};
 
 use crate::support::Service;
 
@@ -95,10 +95,10 @@ fn add(sandbox: SandboxBuilder, fault: Fault, rng: &mut Rng) -> SandboxBuilder {
     match fault {
         Fault::Refusals => {
             let sandbox = sandbox
-                .fail(When::chance(0.02), Answer::status(429).retry_after(0))
-                .fail(When::chance(0.03), Answer::status(503).retry_after(0))
-                .fail(When::chance(0.01), Answer::status(500).retry_after(0))
-                .fail(When::chance(0.005), Answer::status(502));
+                .fail(When::chance(0.02), Response::status(429).retry_after(0))
+                .fail(When::chance(0.03), Response::status(503).retry_after(0))
+                .fail(When::chance(0.01), Response::status(500).retry_after(0))
+                .fail(When::chance(0.005), Response::status(502));
             // As many as it may send without being too fast, or fewer.
             sandbox.rate_limit(rng.u32(20..80), Duration::from_millis(100)).rate_limit_header("0")
         }
@@ -109,7 +109,7 @@ fn add(sandbox: SandboxBuilder, fault: Fault, rng: &mut Rng) -> SandboxBuilder {
         Fault::Tokens => sandbox
             .token_lifetime(Duration::from_secs(rng.u64(1..4)))
             .rotate_refresh_tokens(rng.bool())
-            .fail(When::chance(0.02), Answer::status(401)),
+            .fail(When::chance(0.02), Response::status(401)),
         Fault::Cursors => {
             let status = [400, 404, 410][rng.usize(0..3)];
             sandbox.cursor_uses(rng.u32(2..5)).cursor_status(status)

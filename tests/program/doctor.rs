@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, net::TcpListener};
 
 use chrono::{TimeDelta, Utc};
 use serde_json::Value;
-use webex_events::sandbox::{Answer, Sandbox, SandboxBuilder, When};
+use webex_events::sandbox::{Response, Sandbox, SandboxBuilder, When};
 
 use crate::{
     stub::{Stub, answer},
@@ -62,7 +62,7 @@ fn the_environment_does_not_disturb_a_sandbox() {
 fn it_takes_few_requests() {
     let (ended, requests) = with(Sandbox::builder().events(10));
     assert_eq!((ended.code, requests), (0, 3));
-    let (ended, requests) = with(Sandbox::builder().events(10).fail(When::always(), Answer::status(503)));
+    let (ended, requests) = with(Sandbox::builder().events(10).fail(When::always(), Response::status(503)));
     assert_eq!((ended.code, requests), (69, 1));
 }
 
@@ -95,13 +95,13 @@ fn a_service_that_is_not_there_is_told_from_one_that_fails() {
 
 #[test]
 fn a_token_that_is_refused_is_told_from_one_that_may_not() {
-    let (ended, _) = with(Sandbox::builder().fail(When::always(), Answer::status(401)));
+    let (ended, _) = with(Sandbox::builder().fail(When::always(), Response::status(401)));
     assert_eq!(ended.failure(), (77, "error: 1 of 7 checks failed: token"));
     found(&ended, "service", "ok", &[]);
     found(&ended, "token", "fail", &["401", "expired", "set WEBEX_ACCESS_TOKEN"]);
     found(&ended, "clock", "ok", &[]);
 
-    let (ended, _) = with(Sandbox::builder().fail(When::always(), Answer::status(403)));
+    let (ended, _) = with(Sandbox::builder().fail(When::always(), Response::status(403)));
     assert_eq!(ended.failure(), (77, "error: 1 of 7 checks failed: access"));
     found(&ended, "token", "ok", &["accepted"]);
     found(&ended, "access", "fail", &["403", "spark-compliance:events_read", "compliance officer"]);
@@ -134,7 +134,7 @@ fn how_far_back_lists_reach_goes_by_the_services_clock() {
 
 #[test]
 fn a_rate_limit_is_seen() {
-    let limit = |at| Sandbox::builder().fail(When::at([at]), Answer::status(429).retry_after(17));
+    let limit = |at| Sandbox::builder().fail(When::at([at]), Response::status(429).retry_after(17));
     let (ended, requests) = with(limit(0));
     assert_eq!((ended.failure(), requests), ((69, "error: 1 of 7 checks failed: rate-limit"), 1));
     found(&ended, "rate-limit", "fail", &["17 s"]);
@@ -165,7 +165,7 @@ fn an_output_that_can_not_be_is_a_failure_of_its_own() {
 
 #[test]
 fn the_first_failure_gives_the_exit_code() {
-    let service = Service::start(Sandbox::builder().fail(When::always(), Answer::status(401)));
+    let service = Service::start(Sandbox::builder().fail(When::always(), Response::status(401)));
     let ended = doctor(service.base_url(), &["-o", "missing/f"]);
     assert_eq!(ended.failure(), (77, "error: 2 of 8 checks failed: token, output"));
 }
@@ -198,7 +198,7 @@ fn quiet_leaves_what_is_wrong() {
 
 #[test]
 fn json_is_an_object_a_line() {
-    let service = Service::start(Sandbox::builder().fail(When::always(), Answer::status(401)));
+    let service = Service::start(Sandbox::builder().fail(When::always(), Response::status(401)));
     let ended = doctor(service.base_url(), &["--log-format", "json"]);
     let verdicts: BTreeMap<String, Value> = ended
         .stdout

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tempfile::TempDir;
-use webex_events::sandbox::{Answer, Sandbox, When};
+use webex_events::sandbox::{Response, Sandbox, When};
 
 use crate::support::{Ended, Service, exported, folder, names, run, run_alone, sorted};
 
@@ -44,12 +44,12 @@ fn lines<'a>(ended: &'a Ended, words: &str) -> Vec<&'a str> {
 
 #[test]
 fn the_others_are_exported_and_a_rerun_tries_only_the_one_that_failed() {
-    let undecodable = Answer::status(200).body("text/html", "<html>a login page</html>");
+    let undecodable = Response::status(200).body("text/html", "<html>a login page</html>");
     for (answer, code) in [
         (undecodable, 69),
-        (Answer::status(400), 69),
-        (Answer::status(403), 77),
-        (Answer::status(503).retry_after(0), 75),
+        (Response::status(400), 69),
+        (Response::status(403), 77),
+        (Response::status(503).retry_after(0), 75),
     ] {
         let service = service();
         let (folder, name) = place();
@@ -105,9 +105,9 @@ fn hours_that_the_service_still_has_are_exported_and_those_before_are_not_tried_
 fn the_exit_code_is_that_of_the_worst_failure() {
     let service = service();
     let (_folder, name) = place();
-    service.fail(When::at([5]), Answer::status(503).retry_after(0));
-    service.fail(When::at([7]), Answer::status(403));
-    service.fail(When::at([9]), Answer::status(400));
+    service.fail(When::at([5]), Response::status(503).retry_after(0));
+    service.fail(When::at([7]), Response::status(403));
+    service.fail(When::at([9]), Response::status(400));
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 77, "{}", ended.stderr);
     assert!(ended.stderr.contains("3 of 48 slices can't be read"), "{}", ended.stderr);
@@ -119,7 +119,7 @@ fn what_every_slice_would_meet_stops_the_run() {
     for (number, status, code) in [(10, 401, 77), (0, 403, 77)] {
         let service = service();
         let (_folder, name) = place();
-        service.fail(When::at(number..1000), Answer::status(status));
+        service.fail(When::at(number..1000), Response::status(status));
         let ended = run(export(&service, &name, &[]));
         assert_eq!(ended.code, code, "{}", ended.stderr);
         // A 401 is tried once more with another token.
@@ -128,10 +128,10 @@ fn what_every_slice_would_meet_stops_the_run() {
     // In a rerun, the first request is for a slice.
     let service = service();
     let (_folder, name) = place();
-    service.fail(When::at([10]), Answer::status(400));
+    service.fail(When::at([10]), Response::status(400));
     assert_eq!(run(export(&service, &name, &[])).code, 69);
     service.clear_faults();
-    service.fail(When::next(1), Answer::status(403));
+    service.fail(When::next(1), Response::status(403));
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 77, "{}", ended.stderr);
     assert!(lines(&ended, "the slice from").is_empty(), "{}", ended.stderr);
@@ -141,7 +141,7 @@ fn what_every_slice_would_meet_stops_the_run() {
 fn a_service_that_has_failed_altogether_ends_the_run_and_the_rerun_begins_with_what_was_not_tried() {
     let service = service();
     let (_folder, name) = place();
-    service.fail(When::at(1..1000), Answer::status(503).retry_after(0));
+    service.fail(When::at(1..1000), Response::status(503).retry_after(0));
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 69, "{}", ended.stderr);
     assert_eq!(lines(&ended, "the slice from").len(), 8, "{}", ended.stderr);
@@ -159,7 +159,7 @@ fn a_service_that_has_failed_altogether_ends_the_run_and_the_rerun_begins_with_w
 fn a_folder_without_any_content_may_be_begun_by_another_command() {
     let service = service();
     let (_folder, name) = place();
-    service.fail(When::at(1..1000), Answer::status(400));
+    service.fail(When::at(1..1000), Response::status(400));
     assert_eq!(run(export(&service, &name, &["--actor-id", "nobody"])).code, 69);
     service.clear_faults();
     run(export(&service, &name, &[])).success();

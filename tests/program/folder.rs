@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use webex_events::{
     Event,
-    sandbox::{Answer, Sandbox, When},
+    sandbox::{Response, Sandbox, When},
 };
 
 use crate::{
@@ -158,7 +158,7 @@ fn a_signal_commits_and_says_how_to_go_on() {
 fn a_service_that_fails_for_now_is_worth_another_run() {
     let service = service();
     let (_folder, name) = place();
-    service.fail(When::at(20..1000), Answer::status(503).retry_after(0));
+    service.fail(When::at(20..1000), Response::status(503).retry_after(0));
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 75, "{}", ended.stderr);
     assert!(
@@ -183,7 +183,7 @@ fn a_slice_whose_place_is_gone_is_read_anew() {
     has_all(&service, &name);
     // In mid-walk too, of several slices at once.
     let (_folder, name) = place();
-    service.fail(When::at([9]), Answer::status(404));
+    service.fail(When::at([9]), Response::status(404));
     let ended = run(export(&service, &name, &["--concurrency", "4"]));
     ended.success();
     assert_eq!(ended.stderr.matches("reading it anew").count(), 1, "{}", ended.stderr);
@@ -438,8 +438,9 @@ fn a_summary_names_each_file() {
 /// The first request, for the service's time, was missing.
 #[test]
 fn a_summary_counts_every_request_of_its_run() {
-    let service =
-        Service::start(Sandbox::builder().events(50).fail(When::next(1), Answer::status(503).retry_after(0)));
+    let service = Service::start(
+        Sandbox::builder().events(50).fail(When::next(1), Response::status(503).retry_after(0)),
+    );
     let folder = folder();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     run(service.export(["--from", "7d", "-o", &at("out"), "--slice", "7d", "--summary", &at("s.json")]))

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use webex_events::{
     Event,
-    sandbox::{Answer, Sandbox, When},
+    sandbox::{Response, Sandbox, When},
 };
 
 use crate::{
@@ -150,7 +150,7 @@ fn a_fault_that_passes_is_waited_out_and_a_refusal_ends_it() {
     let (_folder, out) = place();
     let running = Running::start(follow(&service, &out, &["--attempts", "1"]));
     until("all", || committed(&out) == count(&service));
-    service.fail(When::next(1), Answer::status(503).retry_after(0));
+    service.fail(When::next(1), Response::status(503).retry_after(0));
     // A signal ends the wait.
     until("a fault", || service.requests().iter().any(|request| request.status == Some(503)));
     let ended = stop(running);
@@ -174,7 +174,7 @@ fn a_place_that_the_service_forgets_in_mid_round_does_not_end_it() {
     for status in [400, 404, 410] {
         let service = service();
         let (_folder, out) = place();
-        service.fail(When::at([3]), Answer::status(status));
+        service.fail(When::at([3]), Response::status(status));
         let running = Running::start(follow(&service, &out, &["--page-size", "10"]));
         until("a fault", || service.requests().iter().any(|request| request.status == Some(status)));
         // It waits before it reads the round anew, and a signal ends the wait.

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 use webex_events::{
     Event,
-    sandbox::{Answer, Sandbox, When},
+    sandbox::{Response, Sandbox, When},
 };
 
 use crate::support::{Running, Service, TOKEN, export_from, folder, names, program, run, sorted, until};
@@ -139,7 +139,7 @@ fn a_checkpoint_is_of_one_process_and_of_one_kind() {
 #[test]
 fn the_first_start_waits_for_a_service_that_fails_for_now() {
     let service = service();
-    service.fail(When::next(1), Answer::status(503).retry_after(0));
+    service.fail(When::next(1), Response::status(503).retry_after(0));
     let running = Running::start(follow(&service, &["--attempts", "1"]));
     until("a request", || service.counts().requests >= 1);
     running.signal("TERM");

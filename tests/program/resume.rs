@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use webex_events::sandbox::{Answer, Sandbox, When};
+use webex_events::sandbox::{Response, Sandbox, When};
 
 use crate::{
     stub::{NEXT, Stub, answer, page},
@@ -69,7 +69,7 @@ fn a_failure_and_a_signal_are_gone_on_from_alike() {
     let service = service();
     let (_folder, path, name) = file();
     let export = || service.export(["--page-size", "10", "--attempts", "1", "-o", &name]);
-    service.fail(When::at([2]), Answer::status(503).retry_after(0));
+    service.fail(When::at([2]), Response::status(503).retry_after(0));
     let ended = run(export());
     assert_eq!(ended.code, 75, "{}", ended.stderr);
     assert!(ended.stderr.contains("20 events are in") && ended.stderr.contains("run it again"));
@@ -100,7 +100,7 @@ fn a_place_that_is_gone_is_begun_anew_and_nothing_comes_twice() {
         let service = service();
         let (folder, path, name) = file();
         kill_behind(&service, 4, &name, &[]);
-        service.fail(When::at([0]), Answer::status(status));
+        service.fail(When::at([0]), Response::status(status));
         let ended = run(service.export(["--page-size", "10", "-o", &name]));
         ended.success();
         assert!(ended.stderr.contains("reading from the beginning"), "{}", ended.stderr);
@@ -113,7 +113,7 @@ fn a_place_that_is_gone_is_begun_anew_and_nothing_comes_twice() {
 fn cursors_that_expire_in_mid_walk_begin_it_anew() {
     let service = service();
     let (_folder, path, name) = file();
-    service.fail(When::at([5]), Answer::status(404));
+    service.fail(When::at([5]), Response::status(404));
     let ended = run(service.export(["--page-size", "10", "-o", &name]));
     assert!(ended.success().contains("15 pages"), "{}", ended.stderr);
     assert!(fs::read_to_string(&path).unwrap() == service.lines());
@@ -123,7 +123,7 @@ fn cursors_that_expire_in_mid_walk_begin_it_anew() {
 fn a_service_that_forgets_every_place_is_given_up_and_what_came_is_kept() {
     let service = service();
     let (folder, _, name) = file();
-    service.fail(When::every(3), Answer::status(404));
+    service.fail(When::every(3), Response::status(404));
     let ended = run(service.export(["--page-size", "10", "-o", &name]));
     assert_eq!(ended.code, 69, "{}", ended.stderr);
     assert_eq!(names(&folder), ["f.cursor", "f.part"]);
@@ -310,7 +310,7 @@ fn a_summary_tells_a_part_from_the_whole() {
         ])
     };
     let read = || serde_json::from_slice::<Value>(&fs::read(&summary).unwrap()).unwrap();
-    service.fail(When::at([2]), Answer::status(503).retry_after(0));
+    service.fail(When::at([2]), Response::status(503).retry_after(0));
     assert_eq!(run(export()).code, 75);
     let part = read();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use webex_events::sandbox::{Answer, LinkFault, Sandbox, When};
+use webex_events::sandbox::{LinkFault, Response, Sandbox, When};
 
 use crate::{
     stub::{NEXT, Stub, answer, page},
@@ -28,7 +28,8 @@ fn a_service_that_can_not_be_reached_is_unavailable() {
 
 #[test]
 fn a_service_that_fails_from_the_start_is_unavailable() {
-    let service = Service::start(Sandbox::builder().fail(When::always(), Answer::status(503).retry_after(0)));
+    let service =
+        Service::start(Sandbox::builder().fail(When::always(), Response::status(503).retry_after(0)));
     let ended = run(service.export(["--attempts", "3"]));
     fails(
         &ended,
@@ -41,7 +42,7 @@ fn a_service_that_fails_from_the_start_is_unavailable() {
 #[test]
 fn one_that_fails_for_now_in_mid_walk_is_worth_another_run() {
     let service = Service::start(
-        Sandbox::builder().events(100).fail(When::at(2..100), Answer::status(502).retry_after(0)),
+        Sandbox::builder().events(100).fail(When::at(2..100), Response::status(502).retry_after(0)),
     );
     let ended = run(service.export(["--page-size", "10", "--attempts", "2"]));
     fails(
@@ -56,7 +57,7 @@ fn one_that_fails_for_now_in_mid_walk_is_worth_another_run() {
 #[test]
 fn a_rate_limit_that_asks_for_too_long_says_for_how_long() {
     let service = Service::start(
-        Sandbox::builder().events(10).fail(When::always(), Answer::status(429).retry_after(7200)),
+        Sandbox::builder().events(10).fail(When::always(), Response::status(429).retry_after(7200)),
     );
     let ended = run(service.export([] as [&str; 0]));
     fails(&ended, 69, &["429", "7200 s", "--max-wait 7200s"]);
@@ -68,7 +69,7 @@ fn what_passes_is_gone_through() {
     let service = Service::start(
         Sandbox::builder()
             .events(200)
-            .fail(When::every(3), Answer::status(500).retry_after(0))
+            .fail(When::every(3), Response::status(500).retry_after(0))
             .empty_pages(2),
     );
     let ended = run(service.export(["--page-size", "20"]));

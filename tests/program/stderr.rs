@@ -1,14 +1,14 @@
 //! What is said, and what isn't.
 
 use serde_json::Value;
-use webex_events::sandbox::{Answer, Sandbox, When};
+use webex_events::sandbox::{Response, Sandbox, When};
 
 use crate::support::{Service, run, run_alone};
 
 const RETRIED: [&str; 0] = [];
 
 fn flaky() -> Service {
-    Service::start(Sandbox::builder().events(100).fail(When::next(1), Answer::status(503).retry_after(0)))
+    Service::start(Sandbox::builder().events(100).fail(When::next(1), Response::status(503).retry_after(0)))
 }
 
 #[test]

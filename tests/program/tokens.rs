@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use webex_events::sandbox::{Answer, Route, Sandbox, When};
+use webex_events::sandbox::{Response, Route, Sandbox, When};
 
 use crate::{
     stub::page,
@@ -233,7 +233,7 @@ fn a_refresh_token_is_enough() {
 
 #[test]
 fn a_token_that_is_rejected_in_mid_walk_is_renewed() {
-    let builder = Sandbox::builder().events(100).fail(When::every(3), Answer::status(401));
+    let builder = Sandbox::builder().events(100).fail(When::every(3), Response::status(401));
     let integration = Integration::start(builder.rotate_refresh_tokens(true));
     let ended = integration.run(integration.command("export", &["--page-size", "10"]));
     ended.success();

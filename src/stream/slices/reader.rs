@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     fetch::Shared,
     page::Page,
-    slice::{Position, Slice},
+    slice::{Slice, SlicePosition},
     stats::Stats,
 };
 
@@ -120,9 +120,9 @@ impl SliceReader {
         page.items.retain(|item| {
             let Ok(event) = item else { return true };
             let position = slice.position(event);
-            *events += u64::from(position == Position::Inside);
-            *outside += u64::from(position == Position::Outside);
-            position == Position::Inside
+            *events += u64::from(position == SlicePosition::Inside);
+            *outside += u64::from(position == SlicePosition::Outside);
+            position == SlicePosition::Inside
         });
     }
 }
