@@ -100,7 +100,7 @@ impl Taken {
         }
     }
 
-    /// Whether nothing of the page has been yielded.
+    /// Returns whether nothing of the page has been yielded.
     pub(crate) fn is_none(&self) -> bool {
         self.items == 0
     }
@@ -236,7 +236,7 @@ impl FromStr for Cursor {
     }
 }
 
-/// From the second version on it covers the version too.
+/// From the second version it covers the version too.
 fn checksum(version: &str, text: &[u8]) -> u32 {
     let mut checksum = crc32fast::Hasher::new();
     if version != "1" {

@@ -1,4 +1,4 @@
-//! `Event`: its text, and what is read of it.
+//! `Event`: the text of an event, and the members that are read from it.
 
 use std::{
     collections::BTreeMap,
@@ -23,15 +23,15 @@ use batch::{Batch, Envelope};
 pub use data::{Attachment, EventData, Recipient};
 pub use kind::{EventType, Resource, UnknownName};
 
-/// One event, with the text it came in.
+/// One event, with its text as received.
 ///
-/// The envelope (id, resource, type, who, when) is read when an event arrives; what happened,
-/// [`data`](Self::data), is decoded when it is asked for. [`raw`](Self::raw) is the whole event as the
-/// service sent it, byte for byte, so nothing that this version doesn't know is ever lost; writing an event
-/// out is writing that, and serialising it to JSON does so.
+/// The envelope (id, resource, type, actor, time) is read when an event arrives. The details,
+/// [`data`](Self::data), are decoded only when they are requested. [`raw`](Self::raw) is the whole event as the
+/// service sent it, byte for byte, so nothing that this version doesn't know is lost. Serializing an event to JSON
+/// writes that text.
 ///
-/// An event is two words, and cloning it is cheap: all events of a page share the page's text. One
-/// that is kept keeps its whole page in memory (about a megabyte at 1,000 events);
+/// Cloning an event is cheap: all events of a page share the page's text. An event
+/// that is kept therefore keeps its whole page in memory (about a megabyte for 1,000 events);
 /// [`into_owned`](Self::into_owned) gives it a text of its own.
 ///
 /// ```
@@ -61,26 +61,26 @@ pub use kind::{EventType, Resource, UnknownName};
 #[derive(Clone)]
 pub struct Event {
     batch: Arc<Batch>,
-    /// Which of the batch's events it is.
+    /// The position among the batch's events.
     place: u32,
-    /// Which of the batch's items.
+    /// The position among the batch's items.
     index: u32,
 }
 
-/// Why the service couldn't give a field of an event, which may then hold ciphertext.
+/// The reason why the service couldn't provide a field of an event, which may then contain ciphertext.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct FieldError {
-    /// What went wrong, as a word. The only documented one is `kms_failure`: the key to decrypt the
-    /// field couldn't be had, and asking for the event again later may help.
+    /// The kind of failure. The only documented one is `kms_failure`: the key that decrypts the
+    /// field wasn't available. Requesting the event again later may help.
     pub code: String,
-    /// What went wrong, as a sentence.
+    /// A description of the failure.
     pub reason: String,
 }
 
 impl Event {
-    /// The item at `index`, which must be in the batch, or what is wrong with it.
+    /// Returns the item at `index`, which must be in the batch, or its fault if it is malformed.
     pub(crate) fn of(batch: &Arc<Batch>, index: usize) -> Result<Self> {
         // No batch has that many items.
         let short = |number| u32::try_from(number).unwrap_or(u32::MAX);
@@ -104,49 +104,49 @@ impl Event {
         }
     }
 
-    /// The event's own id: opaque, and what `Client::get` takes.
+    /// Returns the event's own id, which is opaque. [`Client::get`](crate::Client::get) takes it.
     #[must_use]
     pub fn id(&self) -> &str {
         self.envelope().id(&self.batch)
     }
 
-    /// What the event is about.
+    /// Returns the kind of resource that the event is about.
     #[must_use]
     pub fn resource(&self) -> &Resource {
         &self.envelope().resource
     }
 
-    /// What happened.
+    /// Returns the type of the event: created, updated, deleted and so on.
     #[must_use]
     pub fn event_type(&self) -> &EventType {
         &self.envelope().event_type
     }
 
-    /// Who did it: a person's id.
+    /// Returns the id of the person who acted.
     #[must_use]
     pub fn actor_id(&self) -> Option<&str> {
         self.envelope().actor_id(&self.batch)
     }
 
-    /// The organization. Live events have been seen without one.
+    /// Returns the id of the organization. Real events can lack it.
     #[must_use]
     pub fn org_id(&self) -> Option<&str> {
         self.envelope().org_id(&self.batch)
     }
 
-    /// The app that did it. The service also writes the string `"null"` for none.
+    /// Returns the id of the app that acted. The string `"null"`, which the service also writes, is `None`.
     #[must_use]
     pub fn app_id(&self) -> Option<&str> {
         self.envelope().app_id(&self.batch)
     }
 
-    /// When it happened.
+    /// Returns the time of the event.
     #[must_use]
     pub fn created(&self) -> DateTime<Utc> {
         self.envelope().created
     }
 
-    /// The details of what happened, decoded anew at each call. An event without `data` has empty details.
+    /// Decodes the details of the event, at each call. An event without `data` has empty details.
     ///
     /// A number that `f64` cannot hold, such as `1e400`, is read as a string with its digits.
     ///
@@ -162,7 +162,7 @@ impl Event {
         serde_json::from_str(text).map_err(|error| self.unreadable("data", &error))
     }
 
-    /// The JSON text of `data`, byte for byte as received; `{}` if it is missing or null.
+    /// Returns the JSON text of `data`, byte for byte as received; `{}` if it is missing or null.
     ///
     /// ```
     /// use webex_events::Event;
@@ -198,15 +198,15 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`Error::Item`] if `data` does not have the form that the type requires. The error says where, and not what is
-    /// there.
+    /// [`Error::Item`] if `data` does not have the form that the type requires. The error has the position of the fault,
+    /// not the data.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(self.data_raw()).map_err(|error| self.unreadable("data", &error))
     }
 
-    /// Whether the service could not provide some fields of `data`: whether `errors` is there and not empty.
+    /// Returns whether the service could not provide some fields of `data`, that is, whether `errors` is not empty.
     ///
-    /// It costs less than [`errors`](Self::errors), and is true as well where that fails.
+    /// It costs less than [`errors`](Self::errors), and is also true if that fails.
     ///
     /// ```
     /// use webex_events::Event;
@@ -229,7 +229,7 @@ impl Event {
         self.envelope().errors(&self.batch).is_some_and(|text| !is_empty(text))
     }
 
-    /// The fields of `data` that the service could not provide, by name, with the reasons. Almost always empty.
+    /// Returns the fields of `data` that the service could not provide, by name, with the reasons. Almost always empty.
     ///
     /// # Errors
     ///
@@ -249,13 +249,13 @@ impl Event {
             .map_err(|error| self.unreadable("errors", &error))
     }
 
-    /// The JSON text of this event, byte for byte as received, without the white space around it.
+    /// Returns the JSON text of this event, byte for byte as received, without the white space around it.
     #[must_use]
     pub fn raw(&self) -> &str {
         self.envelope().raw(&self.batch)
     }
 
-    /// The same event with a text of its own, so that it no longer keeps its page in memory.
+    /// Returns the same event with a text of its own, so that it no longer keeps its page in memory.
     #[must_use]
     pub fn into_owned(self) -> Self {
         Self::from_json(self.raw()).unwrap_or(self)
@@ -266,7 +266,7 @@ impl Event {
     }
 
     fn unreadable(&self, key: &str, error: &serde_json::Error) -> Error {
-        // Its own words can repeat what stands there.
+        // The message of `serde_json` can repeat values of the event.
         let (line, column) = (error.line(), error.column());
         MalformedItem::new(
             self.raw(),
@@ -293,7 +293,7 @@ impl Hash for Event {
     }
 }
 
-/// The envelope. What happened is personal and stays out.
+/// Shows the envelope. The details are personal, so they are left out.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
-/// The first 128 bits of a text's SHA-256: the same in every version of this crate and on every machine, and none
-/// that a service could be made to repeat for another text. Stored as 32 hexadecimal digits.
+/// The first 128 bits of a text's SHA-256: the same in every version of this crate and on every machine, and
+/// infeasible to forge for another text. Stored as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Fingerprint(u128);
 

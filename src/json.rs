@@ -1,7 +1,7 @@
-//! One pass over JSON text (RFC 8259) that finds where values stand, without building them.
+//! One pass over JSON text (RFC 8259) that finds the positions of values, without building them.
 //!
-//! It takes and refuses exactly what `serde_json::value::RawValue` does, in linear time and without
-//! recursion: a property test and a fuzz target hold it to that.
+//! It accepts and refuses exactly what `serde_json::value::RawValue` does, in linear time and without
+//! recursion. A property test and a fuzz target compare the two.
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -12,13 +12,14 @@ use memchr::{memchr, memchr2};
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    /// The block that was looked through last for the ends of strings, counted in [`BLOCK`]s.
+    /// The number of the block of [`BLOCK`] bytes that `specials` is about.
     block: usize,
-    /// Its bytes that can't stand for themselves in a string.
+    /// One bit for each byte of the block that can't occur in a string by itself. The mask of a block is computed once and
+    /// used for all strings in it: most strings are short, so a search for each would cost more.
     specials: u64,
 }
 
-/// So many bytes are looked through at once.
+/// The number of bytes in a block, one for each bit of a mask.
 const BLOCK: usize = u64::BITS as usize;
 
 /// Text that isn't JSON.
@@ -46,7 +47,7 @@ impl std::error::Error for SyntaxError {}
 
 type Result<T, E = SyntaxError> = std::result::Result<T, E>;
 
-/// A string as it stands between its quotes.
+/// A string as written between its quotes.
 #[derive(Clone, Debug)]
 pub(crate) struct Quoted<'a> {
     pub(crate) inner: Range<usize>,
@@ -55,7 +56,7 @@ pub(crate) struct Quoted<'a> {
 }
 
 impl<'a> Quoted<'a> {
-    /// What the string says, or nothing if an escape stands for half a surrogate pair.
+    /// The value of the string; `None` if an escape is half a surrogate pair.
     #[inline]
     pub(crate) fn value(&self) -> Option<Cow<'a, str>> {
         if self.escaped {
@@ -79,13 +80,13 @@ impl<'a> Quoted<'a> {
         Some(Cow::Owned(value))
     }
 
-    /// Whether it stands for itself, without escapes.
+    /// Returns whether the string has no escapes, so that its text is its value.
     pub(crate) fn is_plain(&self) -> bool {
         !self.escaped
     }
 }
 
-/// What a value is, by its first byte.
+/// The kind of a value, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Object,
@@ -109,7 +110,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the next byte to be read stands.
+    /// The position of the next byte to be read.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
@@ -119,7 +120,7 @@ impl<'a> Scanner<'a> {
         self.text.get(range).unwrap_or_default()
     }
 
-    /// Steps over white space to the next value and tells what it seems to be.
+    /// Skips white space and returns the kind of the next value, by its first byte.
     pub(crate) fn peek(&mut self) -> Result<Kind> {
         match self.next_byte()? {
             b'{' => Ok(Kind::Object),
@@ -237,7 +238,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Steps over the rest of a string, whatever is in it.
+    /// Steps over the rest of a string, whatever it contains.
     fn skip_rest_of_string(&mut self) -> Option<()> {
         loop {
             let rest = self.text.as_bytes().get(self.at..)?;
@@ -266,7 +267,7 @@ impl<'a> Scanner<'a> {
         Ok(Quoted { inner, text: self.text, escaped })
     }
 
-    /// Steps on to the quote that ends a string.
+    /// Steps to the quote that ends a string.
     #[cold]
     fn rest_of_string(&mut self) -> Result<()> {
         loop {
@@ -280,7 +281,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads a value of any kind and returns where it stands.
+    /// Reads a value of any kind and returns its extent.
     pub(crate) fn value(&mut self) -> Result<Range<usize>> {
         self.next_byte()?;
         let start = self.at;
@@ -325,13 +326,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Makes sure that nothing but white space follows.
+    /// Checks that only white space follows.
     pub(crate) fn end(&mut self) -> Result<()> {
         self.skip_space();
         if self.at == self.text.len() { Ok(()) } else { Err(self.error("text after the end")) }
     }
 
-    /// Where the next byte stands that can't stand for itself in a string, or the end of the text.
+    /// The position of the next byte that can't occur in a string by itself, or the end of the text.
     #[inline]
     fn special(&mut self) -> usize {
         let mut at = self.at;
@@ -354,7 +355,7 @@ impl<'a> Scanner<'a> {
         self.specials = if let Some(whole) = rest.first_chunk() {
             specials(whole)
         } else {
-            // Padded with zeros, which are special.
+            // Padded with zeros, which are control characters: so the end of the text is special too.
             let mut padded = [0; BLOCK];
             padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             specials(&padded)
@@ -380,7 +381,7 @@ impl<'a> Scanner<'a> {
         self.expect(b':', "expected `:`")
     }
 
-    /// Steps over the escape at whose backslash it stands.
+    /// Steps over an escape, from its backslash.
     fn escape(&mut self) -> Result<()> {
         self.at += 1;
         match self.byte() {
@@ -389,12 +390,12 @@ impl<'a> Scanner<'a> {
                 for _ in 0..4 {
                     self.at += 1;
                     if !self.byte().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return Err(self.error("an escape that isn't one"));
+                        return Err(self.error("an invalid escape"));
                     }
                 }
                 self.at += 1;
             }
-            _ => return Err(self.error("an escape that isn't one")),
+            _ => return Err(self.error("an invalid escape")),
         }
         Ok(())
     }
@@ -463,7 +464,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next byte that isn't white space, without stepping over it.
+    /// Returns the next byte that isn't white space, without stepping over it.
     fn next_byte(&mut self) -> Result<u8> {
         self.skip_space();
         self.byte().ok_or_else(|| self.error("the text ends too early"))
@@ -483,7 +484,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// What the escape stands for that goes on with `text` behind its backslash, and what follows it.
+/// The character of an escape whose backslash precedes `text`, and the text after the escape.
 fn unescape(text: &str) -> Option<(char, &str)> {
     let (kind, rest) = text.split_at_checked(1)?;
     let char = match kind {
@@ -510,10 +511,10 @@ fn unescape_utf16(text: &str) -> Option<(char, &str)> {
     Some((char, rest.get(4..)?))
 }
 
-/// Which of these bytes are a quote, a backslash or a control character: one bit each, the lowest for
-/// the first.
+/// The mask of the bytes that are a quote, a backslash or a control character: the lowest bit for the first byte.
+/// The compiler turns the comparison into vector instructions, without `unsafe`.
 fn specials(block: &[u8; BLOCK]) -> u64 {
-    // Moves the lowest bits of eight bytes side by side into the highest byte.
+    // A multiplication gathers the lowest bits of eight bytes in the highest byte, where no two of them overlap.
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let marks = block.map(|byte| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\'));
     let (words, _) = marks.as_chunks();
@@ -521,7 +522,8 @@ fn specials(block: &[u8; BLOCK]) -> u64 {
     bytes.rev().fold(0, |bits, byte| bits << 8 | byte)
 }
 
-/// Which of the open brackets are braces: one bit a level, on the heap only from the 65th on.
+/// The open brackets: one bit for each level, 1 for a brace. From the 65th level the bits are on the heap, so that
+/// nesting of any depth needs no recursion.
 #[derive(Debug, Default)]
 struct Nesting {
     depth: usize,

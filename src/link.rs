@@ -19,7 +19,7 @@ use crate::error::{Error, LinkErrorKind, Result};
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     pub(crate) next: Option<Url>,
-    /// No list follows it, so a bad one is ignored.
+    /// Lists don't follow it, so an invalid one is ignored.
     pub(crate) prev: Option<Url>,
 }
 
@@ -101,7 +101,7 @@ fn resolve(link: &Link<'_>, page: &Url, origins: &AllowedOrigins) -> Result<Opti
     if let Some(anchor) = &link.anchor {
         let about = str::from_utf8(anchor).ok().and_then(|anchor| page.join(anchor).ok());
         let about = about
-            .ok_or_else(|| malformed(format!("its anchor is not a URI reference: {}", shown(anchor))))?;
+            .ok_or_else(|| malformed(format!("its anchor is not a URI reference: {}", redacted(anchor))))?;
         if about[..Position::AfterQuery] != page[..Position::AfterQuery] {
             return Ok(None);
         }
@@ -114,7 +114,7 @@ fn malformed(detail: String) -> Error {
 }
 
 /// A target as errors show it: one short line, without query and user info.
-fn shown(target: &[u8]) -> String {
+fn redacted(target: &[u8]) -> String {
     let target = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
     let target = target.rsplit(|&byte| byte == b'@').next().unwrap_or_default();
     target.escape_ascii().take(120).map(char::from).collect()

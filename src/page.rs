@@ -1,4 +1,4 @@
-//! `Page`, and how a body becomes the events of one.
+//! `Page`, and the decoding of a body into its events.
 
 use std::vec;
 
@@ -12,8 +12,8 @@ use crate::{
     service_clock::ServedAt,
 };
 
-/// A page of a list: what one request brought, or what is left of it where reading began in its
-/// middle.
+/// A page of a list: the items of one response, or the rest of them if the list was resumed within the
+/// page.
 ///
 /// ```
 /// # use futures::TryStreamExt;
@@ -21,12 +21,12 @@ use crate::{
 /// # async fn example(client: Client) -> Result<()> {
 /// let mut pages = client.list(ListEvents::new()).pages();
 /// while let Some(page) = pages.try_next().await? {
-///     let resume_behind = page.cursor().cloned();
+///     let resume_after = page.cursor().cloned();
 ///     for event in page {
 ///         println!("{}", event?.raw());
 ///     }
-///     // Everything up to here is done with: store `resume_behind`.
-/// #   drop(resume_behind);
+///     // Everything up to here is done: store `resume_after`.
+/// #   drop(resume_after);
 /// }
 /// # Ok(())
 /// # }
@@ -34,8 +34,8 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Page {
-    /// The events in the service's order, a malformed one as an
-    /// [`Error::Item`](crate::Error::Item) in its place.
+    /// The events in the service's order, with an [`Error::Item`](crate::Error::Item) at the position of each
+    /// malformed item.
     pub items: Vec<Result<Event>>,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) previous: Option<Cursor>,
@@ -45,19 +45,19 @@ pub struct Page {
 }
 
 impl Page {
-    /// Where the list goes on behind this page; `None` after its last page, and only then.
+    /// Returns the position after this page; `None` only for the last page of the list.
     #[must_use]
     pub fn cursor(&self) -> Option<&Cursor> {
         self.cursor.as_ref()
     }
 
-    /// The page before this one, if the service gave a link to it. It does not promise one.
+    /// Returns the position of the previous page, if the service gave a link to it, which it doesn't guarantee.
     #[must_use]
     pub fn previous(&self) -> Option<&Cursor> {
         self.previous.as_ref()
     }
 
-    /// The tracking id of the answer.
+    /// Returns the tracking id of the response.
     #[must_use]
     pub fn tracking_id(&self) -> Option<&str> {
         self.tracking_id.as_deref()

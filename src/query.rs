@@ -1,4 +1,4 @@
-//! `ListEvents`: what to list.
+//! `ListEvents`: the query of a list.
 
 use chrono::{DateTime, Datelike, Duration, DurationRound, SecondsFormat, Utc};
 use url::Url;
@@ -10,12 +10,11 @@ use crate::{
 
 mod stored;
 
-/// What to list: a plain value, with no client inside.
+/// The query of a list: filters, range and page size. It is a plain value, without a client.
 ///
-/// Everything is optional. Without [`from`](Self::from) the service begins where it sees fit, which
-/// is some weeks ago and undocumented: set it where that matters. Without [`to`](Self::to) the list
-/// reaches up to the moment of its first page. Whether either end includes its own instant is
-/// undocumented too.
+/// Everything is optional. Without [`from`](Self::from) the service chooses the start, some weeks ago;
+/// this is undocumented, so set it if it matters. Without [`to`](Self::to) the list
+/// ends at the time of its first page. It is undocumented too whether the range includes its two instants.
 ///
 /// Every format of serde stores it as a map of what is set, by the names of the service's parameters. A stored query
 /// with an unknown member is refused, because ignoring it could list other events.
@@ -42,99 +41,99 @@ pub struct ListEvents {
     params: Vec<(String, String)>,
 }
 
-/// The most events that a page can hold, and what a list asks for unless told otherwise.
+/// The most events that a page can have, which is the default.
 const CEILING: u16 = 1000;
 
 /// The parameters that have setters of their own.
 const OWN: [&str; 6] = ["resource", "type", "actorId", "from", "to", "max"];
 
 impl ListEvents {
-    /// All events of all resources.
+    /// A query for all events of all resources.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only events about this resource. For [`Resource::ConvergedRecordings`] the parameter that the
-    /// service demands with it, `serviceType=calling`, is sent too, unless [`param`](Self::param)
+    /// Lists only events of this resource. For [`Resource::ConvergedRecordings`] the parameter that the
+    /// service requires with it, `serviceType=calling`, is sent too, unless [`param`](Self::param)
     /// sets another.
     pub fn resource(mut self, resource: impl Into<Resource>) -> Self {
         self.resource = Some(resource.into());
         self
     }
 
-    /// Only events of this type.
+    /// Lists only events of this type.
     pub fn event_type(mut self, event_type: impl Into<EventType>) -> Self {
         self.event_type = Some(event_type.into());
         self
     }
 
-    /// Only what this person did. An empty id makes the list end with [`Error::Query`].
+    /// Lists only events of actions by this person. An empty id makes the list end with [`Error::Query`].
     pub fn actor_id(mut self, id: impl Into<String>) -> Self {
         self.actor_id = Some(id.into());
         self
     }
 
-    /// Only events after this instant, which is sent in UTC, rounded down to the millisecond.
+    /// Lists only events after this instant, which is sent in UTC, rounded down to the millisecond.
     ///
-    /// It must lie before [`to`](Self::to), or the list ends with [`Error::Query`]. More than 90 days
-    /// ago needs the Pro Pack; without, the service refuses with
-    /// [`is_beyond_retention`](Error::is_beyond_retention).
+    /// It must lie before [`to`](Self::to), or the list ends with [`Error::Query`]. An instant more than 90 days
+    /// ago needs the Pro Pack; without it, the service refuses the list
+    /// ([`is_beyond_retention`](Error::is_beyond_retention)).
     pub fn from(mut self, instant: DateTime<Utc>) -> Self {
         self.from = Some(instant);
         self
     }
 
-    /// Only events before this instant, which is sent in UTC, rounded up to the millisecond.
+    /// Lists only events before this instant, which is sent in UTC, rounded up to the millisecond.
     ///
-    /// The service refuses one in the future; to list up to now, leave it out.
+    /// The service refuses an instant in the future; to list up to now, don't set it.
     pub fn to(mut self, instant: DateTime<Utc>) -> Self {
         self.to = Some(instant);
         self
     }
 
-    /// How many events to ask for at a time, 1 to 1,000 (`max`); anything else makes the list end
-    /// with [`Error::Query`]. The default is 1,000. This isn't how many are listed: for that there is
+    /// Sets the number of events of a page (`max`), 1 to 1,000; any other number makes the list end
+    /// with [`Error::Query`]. The default is 1,000. To limit the number of events that are listed, use
     /// [`EventStream::take`](crate::EventStream::take).
     pub fn page_size(mut self, events: u16) -> Self {
         self.page_size = Some(events);
         self
     }
 
-    /// Adds a parameter that this crate doesn't know. One that has a setter of its own makes the list
+    /// Adds a parameter that this crate has no setter for. One that has a setter makes the list
     /// end with [`Error::Query`].
     pub fn param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.params.push((name.into(), value.into()));
         self
     }
 
-    /// The same with pages no larger than `events`, if they would be larger.
+    /// The same query with pages of at most `events`.
     pub(crate) fn limited_to(&self, events: usize) -> Option<Self> {
         let events = u16::try_from(events).unwrap_or(CEILING).max(1);
         (events < self.page_size.unwrap_or(CEILING)).then(|| Self { page_size: Some(events), ..self.clone() })
     }
 
-    /// The same with half the page size, if there is less to ask for.
+    /// The same query with half the page size; `None` if that can't be halved.
     pub(crate) fn halved(&self) -> Option<Self> {
         let half = self.page_size.unwrap_or(CEILING) / 2;
         (half > 0).then(|| Self { page_size: Some(half), ..self.clone() })
     }
 
-    /// Whether it has a `to`.
+    /// Returns whether `to` is set.
     pub(crate) fn has_end(&self) -> bool {
         self.to.is_some()
     }
 
-    /// `from` and `to`, if there are both.
+    /// Returns `from` and `to`, if both are set.
     pub(crate) fn range(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         Some((self.from?, self.to?))
     }
 
-    /// The same without `from` and `to`.
+    /// The same query without `from` and `to`.
     pub(crate) fn unbounded(&self) -> Self {
         Self { from: None, to: None, ..self.clone() }
     }
 
-    /// Whether both list the same events, in whatever pages.
+    /// Returns whether both list the same events, in pages of any size.
     pub(crate) fn is_same_list(&self, other: &Self) -> bool {
         Self { page_size: other.page_size, ..self.clone() } == *other
     }
@@ -170,7 +169,7 @@ impl ListEvents {
         self.params.iter().any(|(other, _)| other == name)
     }
 
-    /// Whether it can be sent.
+    /// Checks that the query can be sent.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(size) = self.page_size
             && !(1..=CEILING).contains(&size)

@@ -1,4 +1,4 @@
-//! The text of a page with the envelopes of its events: what all events of a page share.
+//! `Batch`: the text of a page and the envelopes of its events, which all events of the page share.
 
 mod reader;
 
@@ -14,8 +14,8 @@ use crate::{
     json::{Scanner, SyntaxError},
 };
 
-/// The longest text that can be read: spans are 32 bits wide, and unescaped strings stand behind
-/// the text, where they take less room than in it.
+/// The longest text that can be read. Spans are 32 bits wide, and unescaped strings are appended to
+/// the text, where they are shorter than in it.
 pub(crate) const LONGEST: usize = (u32::MAX / 2) as usize;
 
 /// The most items that a page may have, a hundred times what the service sends at most. It bounds the memory
@@ -30,11 +30,11 @@ pub(crate) struct Batch {
     text: String,
     /// The bytes as received, if they are not UTF-8. Positions are those of the text.
     received: Option<Box<[u8]>>,
-    /// Of the items that are events.
+    /// The envelopes of the items that are events.
     envelopes: Vec<Envelope>,
     /// The other items, in order.
     malformed: Vec<MalformedSpan>,
-    /// Those of the malformed items that are not UTF-8, by their number among them, and their text with U+FFFD.
+    /// The malformed items that are not UTF-8: their number among the malformed items, and their text with U+FFFD.
     lossy: Vec<(u32, Span)>,
     /// Takes the text's buffer when no event needs it any more.
     buffers: Option<Arc<dyn TakesBack>>,
@@ -57,14 +57,14 @@ pub(crate) enum ItemKey<'a> {
     Malformed(&'a [u8]),
 }
 
-/// A part of a batch's text. Absent if it is empty at 0, where no string can stand.
+/// A part of a batch's text. Empty at 0 means absent, because no string can start there.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
     start: u32,
     end: u32,
 }
 
-/// What is read of an event when it arrives.
+/// The members of an event that are read when it arrives.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     raw: Span,
@@ -81,7 +81,7 @@ pub(crate) struct Envelope {
 
 /// The reason why an item is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ItemFault {
     Empty,
     NotAnObject,
     NotUtf8,
@@ -90,7 +90,7 @@ pub(crate) enum Fault {
     Syntax(SyntaxError),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ItemFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("there is a comma, but no item"),
@@ -136,8 +136,8 @@ impl From<SyntaxError> for NotAPage {
 }
 
 impl Batch {
-    /// Reads a page: an object with an array `items`. Bytes that are not UTF-8 make the item malformed in which they
-    /// are; elsewhere they make the page unreadable.
+    /// Reads a page: an object with an array `items`. Bytes that are not UTF-8 make the item that has them malformed;
+    /// outside of items they make the page unreadable.
     pub(crate) fn page(body: Vec<u8>) -> Result<Self, Rejected> {
         let (text, received) = text(body);
         Self::read(text, received, |scanner, reader| reader.page(scanner))
@@ -180,20 +180,20 @@ impl Batch {
         }
     }
 
-    /// The same, but its buffer is given back when it is no longer needed.
+    /// The same batch, which returns its buffer to `buffers` when it is dropped.
     pub(crate) fn returning(mut self, buffers: &Arc<BufferPool>) -> Self {
         self.buffers = Some(Arc::clone(buffers) as _);
         self
     }
 
-    /// How many items there are, malformed ones included.
+    /// The number of items, malformed ones included.
     pub(crate) fn len(&self) -> usize {
         self.envelopes.len() + self.malformed.len()
     }
 
-    /// The envelope of the event at `place` among the events, which must come from [`find`](Self::find).
-    pub(crate) fn event(&self, place: usize) -> &Envelope {
-        &self.envelopes[place]
+    /// The envelope of the event at `position` among the events, which must come from [`find`](Self::find).
+    pub(crate) fn event(&self, position: usize) -> &Envelope {
+        &self.envelopes[position]
     }
 
     /// The position among the events of the item at `index`, which must be less than [`len`](Self::len); or, if it is
@@ -208,7 +208,7 @@ impl Batch {
     /// The item at `index`, which must be less than [`len`](Self::len).
     pub(crate) fn key(&self, index: usize) -> ItemKey<'_> {
         match self.find(index) {
-            Ok(place) => ItemKey::Event(self.event(place).id(self)),
+            Ok(position) => ItemKey::Event(self.event(position).id(self)),
             Err(number) => ItemKey::Malformed(self.bytes(number)),
         }
     }
@@ -220,19 +220,19 @@ impl Batch {
     }
 
     /// The reason why a malformed item is not an event.
-    pub(crate) fn fault(&self, number: usize) -> Fault {
+    pub(crate) fn fault(&self, number: usize) -> ItemFault {
         if self.lossy(number).is_some() {
-            return Fault::NotUtf8;
+            return ItemFault::NotUtf8;
         }
         let raw = self.slice(self.malformed[number].raw).unwrap_or_default();
         if raw.is_empty() {
-            return Fault::Empty;
+            return ItemFault::Empty;
         }
         let mut scanner = Scanner::new(raw);
         match Reader::new(raw, None).envelope(&mut scanner) {
-            Err(error) => Fault::Syntax(error),
+            Err(error) => ItemFault::Syntax(error),
             Ok(Err(Unread { fault, .. })) if scanner.end().is_ok() => fault,
-            Ok(_) => scanner.end().err().map_or(Fault::NotAnObject, Fault::Syntax),
+            Ok(_) => scanner.end().err().map_or(ItemFault::NotAnObject, ItemFault::Syntax),
         }
     }
 
@@ -348,7 +348,7 @@ impl Span {
 }
 
 impl From<Range<usize>> for Span {
-    /// No position is beyond twice [`LONGEST`], so none is cut.
+    /// No position exceeds twice [`LONGEST`], so the conversion is exact.
     #[expect(clippy::cast_possible_truncation, reason = "texts longer than LONGEST are refused")]
     fn from(range: Range<usize>) -> Self {
         Self { start: range.start as u32, end: range.end as u32 }

@@ -1,4 +1,4 @@
-//! `EventData`: what an event says about the thing it happened to.
+//! `EventData`: the details of an event.
 
 mod json;
 mod record;
@@ -19,17 +19,17 @@ use self::{
     json::Json,
     record::{Record, pick, record, stream},
     scan::Unusual,
-    wire::{Reading, Written, settle_alias, take},
+    wire::{FieldValue, Written, merge_alias, take},
 };
 use super::stored::{read_text, write_text};
 use crate::json::Scanner;
 
 record! {
-    /// The `data` of an event: the message, membership, call and so on that it is about, as it was
-    /// when the event took place.
+    /// The `data` of an event: the message, membership, call and so on that the event is about, as it was
+    /// at the time of the event.
     ///
-    /// [`Event::data()`](crate::Event::data) decodes it anew at each call, and nothing else does.
-    /// It also reads from and writes to JSON by itself:
+    /// [`Event::data()`](crate::Event::data) decodes it at each call, and nothing else does.
+    /// It can also be read from and written to JSON by itself:
     ///
     /// ```
     /// use webex_events::EventData;
@@ -49,7 +49,7 @@ record! {
     /// assert_eq!(data.call_duration_seconds, Some(192));
     /// assert_eq!(data.call_transfer_time, None);
     ///
-    /// // What has no field, and what doesn't fit its field:
+    /// // Keys without a field, and values that don't fit their field:
     /// assert_eq!(data.extra["somethingNew"]["a"][0], 1);
     /// assert_eq!((data.called_number, &data.extra["calledNumber"]), (None, &219.into()));
     /// # Ok::<_, serde_json::Error>(())
@@ -59,11 +59,11 @@ record! {
     ///
     /// The service specifies one flat union for all resources and often leaves out keys, so every
     /// field is an `Option`, and the documentation of a field says where to expect it. Besides the
-    /// documented keys there are fields for those that other clients have seen. The service adds
+    /// documented keys there are fields for those that other clients have observed. The service adds
     /// keys at any time, to new events only; they are in [`extra`](Self::extra) until a version of
     /// this crate has a field for them.
     ///
-    /// # What fits
+    /// # Values that fit
     ///
     /// | field | reads | written as |
     /// |---|---|---|
@@ -76,14 +76,14 @@ record! {
     /// | `Vec<Value>` | any list | it |
     /// | `Map<String, Value>` | any object | it |
     ///
-    /// `null` is `None`. A value that doesn't fit is in `extra`, whole, under its key. Of a key that
+    /// `null` is `None`. A value that doesn't fit is in `extra`, unchanged, under its key. Of a key that
     /// occurs twice the last value counts. Decoding fails only for what isn't a JSON object, and
     /// where `serde_json` refuses the text: beyond 127 levels of nesting, or at half a surrogate pair.
     /// [`Event::data()`](crate::Event::data) reads a number that `f64` cannot hold, such as `1e400`, as a
     /// string with its digits.
     ///
     /// Writing and reading again gives the same data, in JSON and in formats that are not human-readable
-    /// (`MessagePack`, `postcard`, CBOR), which store its JSON text. It needn't give the same text:
+    /// (`MessagePack`, `postcard`, CBOR), which store its JSON text. The text may differ:
     /// [`Event::raw()`](crate::Event::raw) has that, and also the digits of numbers beyond the
     /// precision of [`serde_json::Value`]. A value that would not be read back the same, such as a time after the
     /// year 9999, can't be serialized.
@@ -92,11 +92,11 @@ record! {
         /// transcript, call record or recording. For `files` and `file_transcodings` its meaning is
         /// undocumented.
         id: String = "id",
-        /// Organization that the thing belongs to. Not the form of [`Event::org_id`](crate::Event::org_id):
-        /// both are base64, this one of a URI that ends in what the other one encodes.
+        /// Organization that the thing belongs to. Its form differs from [`Event::org_id`](crate::Event::org_id):
+        /// both are base64, but this one encodes a URI that ends in the value that the other one encodes.
         org_id: String = "orgId",
-        /// What sort of room (`direct`, `group`; `rooms`), of action (`submit`;
-        /// `attachmentActions`) or of message (`direct`, …; `meetingMessages`, `businessTexts`) it is.
+        /// Kind of room (`direct`, `group`; `rooms`), of action (`submit`;
+        /// `attachmentActions`) or of message (`direct`, …; `meetingMessages`, `businessTexts`).
         r#type: String = "type",
         /// Title of a room (`rooms`), perhaps encrypted, see
         /// [`title_encryption_key_url`](Self::title_encryption_key_url), or of a meeting (`meetings`).
@@ -104,19 +104,19 @@ record! {
         /// State of a transcript or recording, such as `available` (`meetingTranscripts`,
         /// `convergedRecordings`).
         status: String = "status",
-        /// When the thing came to be (all but `meetingTranscripts` and `convergedRecordings`; missing
+        /// Time at which the thing was created (all but `meetingTranscripts` and `convergedRecordings`; missing
         /// from deleted messages).
         created: DateTime<Utc> = "created",
-        /// When it was last changed (`messages`).
+        /// Time of the last change (`messages`).
         updated: DateTime<Utc> = "updated",
 
-        /// Room that it is in (`messages`, `memberships`, `tabs`, `attachmentActions`, `files`,
+        /// Room that the thing is in (`messages`, `memberships`, `tabs`, `attachmentActions`, `files`,
         /// `file_transcodings`).
         room_id: String = "roomId",
         /// `direct` for a room of two, `group` for any other (with [`room_id`](Self::room_id); missing
         /// from memberships that came with membership of a team).
         room_type: String = "roomType",
-        /// Person who did it, or, of a membership, whose it is (`messages`, `memberships`,
+        /// Person who acted, or the member of a membership (`messages`, `memberships`,
         /// `attachmentActions`, `files`, `file_transcodings`, `meetingMessages`, `businessTexts`).
         person_id: String = "personId",
         /// That person's address (with [`person_id`](Self::person_id), but not `attachmentActions`).
@@ -140,13 +140,13 @@ record! {
         html: String = "html",
         /// Message that this one replies to (`messages`).
         parent_id: String = "parentId",
-        /// Addresses of the attached files, which want the token too (`messages`).
+        /// Addresses of the attached files, which need the token too (`messages`).
         files: Vec<String> = "files",
         /// Ids of the people mentioned (`messages`).
         mentioned_people: Vec<String> = "mentionedPeople",
         /// Groups mentioned, such as `all` (`messages`).
         mentioned_groups: Vec<String> = "mentionedGroups",
-        /// What is attached besides files, such as a card (`messages`).
+        /// Attachments other than files, such as a card (`messages`).
         attachments: Vec<Attachment> = "attachments",
         /// Whether the audio file is a voice clip that a Webex client recorded (`messages`).
         is_voice_clip: bool = "isVoiceClip",
@@ -165,7 +165,7 @@ record! {
         is_locked: bool = "isLocked",
         /// Whether everyone in the organization can find and join the room (`rooms`).
         is_public: bool = "isPublic",
-        /// When it was made public (`rooms`).
+        /// Time at which the room was made public (`rooms`).
         made_public: DateTime<Utc> = "madePublic",
         /// Whether a compliance officer has closed the room, a direct one, to new messages (`rooms`).
         is_read_only: bool = "isReadOnly",
@@ -190,7 +190,7 @@ record! {
 
         /// Message whose card was submitted (`attachmentActions`).
         message_id: String = "messageId",
-        /// What was entered into the card: the values of its inputs by their ids, both as the author
+        /// Values that were entered into the card, by the ids of its inputs, which the author
         /// of the card chose (`attachmentActions`).
         inputs: Map<String, Value> = "inputs",
 
@@ -198,16 +198,16 @@ record! {
         file_content_url: String = "fileContentUrl",
         /// Id of that file (`files`, `file_transcodings`).
         file_id: String = "fileId",
-        /// Page of the file whose preview was shown (`file_transcodings`). What it counts from is
-        /// undocumented.
+        /// Page of the file whose preview was shown (`file_transcodings`). It is undocumented whether the first page is
+        /// 0 or 1.
         page_number: u64 = "pageNumber",
 
         /// Meeting (`meetings`), or the one it belongs to (`meetingMessages`, `meetingTranscripts`).
         meeting_id: String = "meetingId",
-        /// Host of the meeting (`meetings`). What the object holds is undocumented.
+        /// Host of the meeting (`meetings`). The content of the object is undocumented.
         host: Map<String, Value> = "host",
-        /// Who took part and was signed in; guests aren't listed (`meetings`). What the items are is
-        /// undocumented: objects, and strings, have been met.
+        /// Participants who were signed in, without guests (`meetings`). The kind of the items is
+        /// undocumented: objects and strings have been observed.
         attendees: Vec<Value> = "attendees",
         /// Whether the assistant was on; if so, a transcript follows within minutes (`meetings`).
         transcription_enabled: bool = "transcriptionEnabled",
@@ -218,7 +218,7 @@ record! {
         has_post_meetings_chat: bool = "hasPostMeetingsChat",
         /// Breakout session that the message was written in (`meetingMessages`).
         breakout_session_id: String = "breakoutSessionId",
-        /// To whom the message was directed, if not to all (`meetingMessages`).
+        /// Recipients of the message, if it was not to all (`meetingMessages`).
         recipients: Vec<Recipient> = "recipients",
 
         /// Scheduled meeting that the transcript's meeting was an instance of (`meetingTranscripts`).
@@ -231,7 +231,7 @@ record! {
         site_url: String = "siteUrl",
         /// Host of that meeting (`meetingTranscripts`).
         host_user_id: String = "hostUserId",
-        /// When that meeting began (`meetingTranscripts`).
+        /// Time at which that meeting began (`meetingTranscripts`).
         start_time: DateTime<Utc> = "startTime",
         /// Address of the transcript as `WebVTT` (`meetingTranscripts`).
         vtt_download_link: String = "vttDownloadLink",
@@ -246,7 +246,7 @@ record! {
         call_type: String = "callType",
         /// User that owns the record (`call_records`).
         user_id: String = "userId",
-        /// What that user is, such as `User` or `HuntGroup` (`call_records`).
+        /// Kind of that user, such as `User` or `HuntGroup` (`call_records`).
         user_type: String = "userType",
         /// `ORIGINATING` or `TERMINATING` (`call_records`). The specification's own example has
         /// `ORIGINTATING`.
@@ -255,32 +255,32 @@ record! {
         is_call_answered: bool = "isCallAnswered",
         /// Length of the call in seconds (`call_records`).
         call_duration_seconds: u64 = "callDurationSeconds",
-        /// When the call began (`call_records`).
+        /// Time at which the call began (`call_records`).
         call_start_time: DateTime<Utc> = "callStartTime",
-        /// When it was answered (`call_records`).
+        /// Time at which the call was answered (`call_records`).
         call_answer_time: DateTime<Utc> = "callAnswerTime",
-        /// When it was transferred (`call_records`).
+        /// Time at which the call was transferred (`call_records`).
         call_transfer_time: DateTime<Utc> = "callTransferTime",
-        /// Number that it came from (`call_records`, `businessTexts`).
+        /// Number of the caller or sender (`call_records`, `businessTexts`).
         calling_number: String = "callingNumber",
-        /// Line that it came from (`call_records`).
+        /// Line of the caller (`call_records`).
         calling_line_id: String = "callingLineId",
-        /// Number that it went to (`call_records`, `businessTexts`).
+        /// Number that was called or written to (`call_records`, `businessTexts`).
         called_number: String = "calledNumber",
-        /// Line that it went to (`call_records`).
+        /// Line that was called (`call_records`).
         called_line_id: String = "calledLineId",
         /// Digits as they were dialled (`call_records`).
         dialed_digits: String = "dialedDigits",
         /// Number that redirected the call; perhaps empty (`call_records`).
         call_redirecting_number: String = "callRedirectingNumber",
-        /// Why it did; perhaps empty (`call_records`).
+        /// Reason of the redirection; perhaps empty (`call_records`).
         call_redirected_reason: String = "callRedirectedReason",
 
         /// Topic of the recording (`convergedRecordings`).
         topic: String = "topic",
-        /// When the file was made, which is some time after the recording (`convergedRecordings`).
+        /// Time at which the file was created, some time after the recording (`convergedRecordings`).
         create_time: DateTime<Utc> = "createTime",
-        /// When the recording began (`convergedRecordings`).
+        /// Time at which the recording began (`convergedRecordings`).
         time_recorded: DateTime<Utc> = "timeRecorded",
         /// Format of the file, such as `MP3` (`convergedRecordings`).
         format: String = "format",
@@ -290,13 +290,13 @@ record! {
         duration_seconds: u64 = "durationSeconds",
         /// Size in bytes (`convergedRecordings`).
         size_bytes: u64 = "sizeBytes",
-        /// Address of whoever owns it (`convergedRecordings`).
+        /// Email address of the owner (`convergedRecordings`).
         owner_email: String = "ownerEmail",
-        /// What the owner is, such as `user`, `place` or `virtualLine` (`convergedRecordings`).
+        /// Kind of owner, such as `user`, `place` or `virtualLine` (`convergedRecordings`).
         owner_type: String = "ownerType",
         /// Region that it is stored in (`convergedRecordings`).
         storage_region: String = "storageRegion",
-        /// What the recording service adds: `locationId` and `callSessionId` of a call
+        /// Further values of the recording service: `locationId` and `callSessionId` of a call
         /// (`convergedRecordings`).
         service_data: Map<String, Value> = "serviceData",
     }
@@ -306,7 +306,7 @@ record! {
 }
 
 record! {
-    /// To whom a message in a meeting was written: a person, or a guest.
+    /// A recipient of a message in a meeting: a person or a guest.
     ///
     /// Reads and writes by the rules of [`EventData`].
     Recipient by pick {
@@ -322,13 +322,13 @@ record! {
 }
 
 record! {
-    /// What is attached to a message besides files, such as a card.
+    /// An attachment of a message other than a file, such as a card.
     ///
     /// Reads and writes by the rules of [`EventData`].
     Attachment by pick {
-        /// What [`content`](Self::content) is, such as `application/vnd.microsoft.card.adaptive`.
+        /// Type of [`content`](Self::content), such as `application/vnd.microsoft.card.adaptive`.
         content_type: String = "contentType",
-        /// Itself: of a card, its JSON.
+        /// Content of the attachment: the JSON of a card, for example.
         content: Value = "content",
     }
 }

@@ -1,4 +1,4 @@
-//! The two open vocabularies of an event: what it is about, and what happened to it.
+//! The two open vocabularies of an event: `Resource` and `EventType`.
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
@@ -31,7 +31,7 @@ macro_rules! open_enum {
             /// Every name that this version knows, in the order of the reference.
             pub const KNOWN: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The name as it stands on the wire.
+            /// Returns the name as the service writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -101,10 +101,10 @@ macro_rules! open_enum {
 }
 
 open_enum! {
-    /// What an event is about: the `resource` of the list and of each event.
+    /// The kind of resource that an event is about: the `resource` of a list and of each event.
     ///
-    /// The service can add resources at any time. An unknown one is kept, and reads and compares
-    /// by [`as_str`](Resource::as_str):
+    /// The service can add resources at any time. An unknown one is kept; match it by
+    /// [`as_str`](Resource::as_str):
     ///
     /// ```
     /// use webex_events::Resource;
@@ -149,7 +149,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What happened: the `type` of the list and of each event.
+    /// The type of an event: the `type` of a list and of each event.
     ///
     /// Open like [`Resource`]: a type that this version doesn't know is kept.
     ///
@@ -160,13 +160,13 @@ open_enum! {
     /// assert_eq!(EventType::from("archived").as_str(), "archived");
     /// ```
     EventType {
-        /// Something came to be:
+        /// Something was created:
         Created = "created",
-        /// Something changed:
+        /// Something was changed:
         Updated = "updated",
         /// Something was deleted:
         Deleted = "deleted",
-        /// A meeting came to its end:
+        /// A meeting ended:
         Ended = "ended",
         /// A file was downloaded or previewed:
         Read = "read",

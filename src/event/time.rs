@@ -4,13 +4,13 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
 /// Reads an RFC 3339 time, or one whose offset lacks its colon (`+0000`).
 ///
-/// Anything that gives is a time in the years 0 to 9999 of UTC, so that RFC 3339 can write it again.
+/// Every result is in the years 0 to 9999 of UTC, so that RFC 3339 can write it again.
 pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     usual_form(text).or_else(|| other_forms(text))
 }
 
-/// `2026-01-05T09:00:00.123Z` or `2026-01-05T09:00:00Z`, which nearly every time is. Whatever else,
-/// a leap second too, is left to [`other_forms`].
+/// Reads `2026-01-05T09:00:00.123Z` or `2026-01-05T09:00:00Z`, the form of nearly every time. All others,
+/// including leap seconds, are left to [`other_forms`].
 fn usual_form(text: &str) -> Option<DateTime<Utc>> {
     #[rustfmt::skip]
     let [
@@ -44,7 +44,7 @@ fn other_forms(text: &str) -> Option<DateTime<Utc>> {
     Some(time.to_utc()).filter(|time| (0..=9999).contains(&time.year()))
 }
 
-/// Not `%Y-%m-%dT%H:%M:%S%.f%z`: that takes `26-1-5T0:0:0+0000` for a day in the year 26.
+/// Not by `%Y-%m-%dT%H:%M:%S%.f%z`: that reads `26-1-5T0:0:0+0000` as a day in the year 26.
 fn with_colon(text: &str) -> Option<String> {
     let [.., b'+' | b'-', _, _, _, _] = text.as_bytes() else { return None };
     let (front, minutes) = text.split_at_checked(text.len() - 2)?;

@@ -1,4 +1,4 @@
-//! The guard against walking in circles.
+//! `CycleDetector`: the guard against next links that lead back.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use crate::error::{Error, LinkErrorKind, Result};
 
 /// Finds a page that comes back, in a cycle of any length, in constant memory: Brent's algorithm.
 ///
-/// The pages at steps 1, 2, 4, 8 … are marked, each in place of the one before. A walk that ran into
-/// a cycle passes its mark again as soon as that lies in the cycle and is held for its whole length:
-/// within three times the number of different pages. A page that links to itself is found at once.
+/// The pages at steps 1, 2, 4, 8 … are marked; each mark replaces the previous one. A list in a cycle reaches the
+/// marked page again as soon as the mark is in the cycle and is kept for the length of the cycle:
+/// within three times the number of different pages. A page that links to itself is found immediately.
 pub(crate) struct CycleDetector {
     page: Url,
     marked: Url,
@@ -22,15 +22,15 @@ impl CycleDetector {
         Self { page: start.clone(), marked: start.clone(), steps: 0 }
     }
 
-    /// Goes on to `next`.
+    /// Notes the step to `next`.
     ///
     /// # Errors
     ///
-    /// [`Error::Link`] with `Cycle`, if the walk has been there.
+    /// [`Error::Link`] with `Cycle` if `next` is the marked page.
     pub(crate) fn follow(&mut self, next: &Url) -> Result<()> {
         if *next == self.page || *next == self.marked {
             let page = &next[..Position::AfterPath];
-            return Err(Error::link(LinkErrorKind::Cycle, super::shown(page.as_bytes())));
+            return Err(Error::link(LinkErrorKind::Cycle, super::redacted(page.as_bytes())));
         }
         self.page = next.clone();
         self.steps += 1;
@@ -41,7 +41,7 @@ impl CycleDetector {
     }
 }
 
-/// Without the URLs, whose queries are not for logs.
+/// Without the URLs, because their queries must not be logged.
 impl fmt::Debug for CycleDetector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CycleDetector").field("steps", &self.steps).finish_non_exhaustive()
@@ -56,7 +56,7 @@ mod tests {
         Url::parse(&format!("https://webexapis.com/v1/events?cursor={n}")).unwrap()
     }
 
-    /// The step on which a walk over `tail` pages into a cycle of `length` is stopped.
+    /// The step at which a list of `tail` pages before a cycle of `length` is stopped.
     fn stopped_at(tail: usize, length: usize) -> usize {
         let mut walk = CycleDetector::new(&page(0));
         for step in 1..=1000 {
@@ -66,7 +66,7 @@ mod tests {
                 return step;
             }
         }
-        panic!("a walk of {tail} pages into a cycle of {length} goes on");
+        panic!("a list of {tail} pages before a cycle of {length} is not stopped");
     }
 
     #[test]

@@ -5,39 +5,39 @@ use std::borrow::Cow;
 use super::malformed;
 use crate::error::Error;
 
-/// One link of a header, as much of it as a walk asks for.
+/// The parts of a link that a list needs.
 #[derive(Debug)]
 pub(super) struct Link<'a> {
-    /// Where in the header it starts.
+    /// The position in the header at which the link starts.
     pub(super) at: usize,
     pub(super) target: &'a [u8],
     rel: Option<Cow<'a, [u8]>>,
     pub(super) anchor: Option<Cow<'a, [u8]>>,
 }
 
-/// The relation types of a link, as far as they matter.
+/// The relation types of a link that a list needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Relations {
     pub(super) next: bool,
     pub(super) prev: bool,
 }
 
-/// What is wrong with a header, and where.
+/// A fault of a header, with its position.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct HeaderFault {
     what: &'static str,
     at: usize,
 }
 
-impl Fault {
+impl HeaderFault {
     pub(super) fn in_line(&self, line: usize) -> Error {
         malformed(format!("{} at byte {} of header line {line}", self.what, self.at))
     }
 }
 
 impl Link<'_> {
-    /// None are found in a missing, empty or valueless `rel`: it names no type, and so hides none.
-    pub(super) fn relations(&self) -> Result<Relations, Fault> {
+    /// A missing or empty `rel` has none: it names no type, so it can't hide the next page.
+    pub(super) fn relations(&self) -> Result<Relations, HeaderFault> {
         let mut relations = Relations::default();
         let types = self.rel.as_deref().unwrap_or_default().split(u8::is_ascii_whitespace);
         for relation in types.filter(|relation| !relation.is_empty()) {
@@ -46,14 +46,14 @@ impl Link<'_> {
             } else if relation.eq_ignore_ascii_case(b"prev") || relation.eq_ignore_ascii_case(b"previous") {
                 relations.prev = true;
             } else if !is_relation_type(relation) {
-                return Err(Fault { what: "a rel that is no relation type, in the link", at: self.at });
+                return Err(HeaderFault { what: "a rel that is no relation type, in the link", at: self.at });
             }
         }
         Ok(relations)
     }
 }
 
-/// A registered name, with `_` let through, or a URI.
+/// A registered name, in which `_` is accepted too, or a URI.
 fn is_relation_type(text: &[u8]) -> bool {
     let scheme = text.split(|&byte| byte == b':').next().unwrap_or_default();
     if scheme.len() < text.len() {
@@ -98,7 +98,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The next link; `None` at the header's end.
-    pub(super) fn link(&mut self) -> Result<Option<Link<'a>>, Fault> {
+    pub(super) fn link(&mut self) -> Result<Option<Link<'a>>, HeaderFault> {
         self.take_while(|byte| is_space(byte) || byte == b',');
         let at = self.at();
         if self.rest.is_empty() {
@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
         }
         let target = self.take_while(|byte| byte != b'>');
         if !self.eat(b'>') {
-            return Err(Fault { what: "a < without its >", at });
+            return Err(HeaderFault { what: "a < without its >", at });
         }
         let mut link = Link { at, target, rel: None, anchor: None };
         loop {
@@ -131,8 +131,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A name and its value, which is empty where there is none. Spaces behind it don't matter here.
-    fn parameter(&mut self) -> Result<(&'a [u8], Cow<'a, [u8]>), Fault> {
+    /// A name and its value, which is empty if it is missing.
+    fn parameter(&mut self) -> Result<(&'a [u8], Cow<'a, [u8]>), HeaderFault> {
         let name = self.take_while(is_token_byte);
         if name.is_empty() {
             return Err(self.fault("no parameter name"));
@@ -144,11 +144,11 @@ impl<'a> Parser<'a> {
         self.take_while(is_space);
         let at = self.at();
         if self.eat(b'"') {
-            let value = self.quoted().ok_or(Fault { what: "a quote without its end", at })?;
+            let value = self.quoted().ok_or(HeaderFault { what: "a quote without its end", at })?;
             return Ok((name, value));
         }
-        // Not only a token: appendix B goes on to the delimiter, as `type=text/html` needs. A quote is
-        // one that came too late, and brackets are of a link whose comma got lost.
+        // Not only a token: appendix B reads up to the delimiter, as `type=text/html` needs. A quote or a bracket here
+        // means that the start of a quoted value or the comma before the next link is missing.
         let value = self.take_while(|byte| !b";,\"<>".contains(&byte));
         if matches!(self.rest.first(), None | Some(b';' | b',')) {
             Ok((name, value.into()))
@@ -157,11 +157,11 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The text up to the closing quote, without its backslashes; `None` if it doesn't close.
+    /// Returns the text up to the closing quote, without its backslashes; `None` if there is no closing quote.
     fn quoted(&mut self) -> Option<Cow<'a, [u8]>> {
         let mut text = Cow::Borrowed(self.plain());
         while !self.eat(b'"') {
-            // Here it is a backslash or the end.
+            // The next byte is a backslash, or the header has ended.
             let (escaped, rest) = self.rest.get(1..)?.split_first()?;
             self.rest = rest;
             let text = text.to_mut();
@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
         self.len - self.rest.len()
     }
 
-    fn fault(&self, what: &'static str) -> Fault {
-        Fault { what, at: self.at() }
+    fn fault(&self, what: &'static str) -> HeaderFault {
+        HeaderFault { what, at: self.at() }
     }
 }

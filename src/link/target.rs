@@ -1,4 +1,4 @@
-//! Where a link may lead, and whether it would be sent as it stands.
+//! The targets of links: only allowed origins, and only URLs that are sent byte for byte as given.
 
 use std::str;
 
@@ -8,11 +8,11 @@ use url::{Origin, Position, Url};
 use super::{
     malformed,
     parse::{is_scheme, is_uri_byte},
-    shown,
+    redacted,
 };
 use crate::error::{Error, LinkErrorKind, Result};
 
-/// Where the token may go: the base URL's origin and the allowed ones.
+/// The origins that the token may be sent to: the base URL's and the allowed ones.
 #[derive(Clone, Debug)]
 pub(crate) struct AllowedOrigins(Vec<Origin>);
 
@@ -25,8 +25,8 @@ impl AllowedOrigins {
         self.0.push(origin.origin());
     }
 
-    /// Whether `url` has one of these origins, and no user info. Schemes but http and https never do:
-    /// a `blob:` URL, for one, takes the origin of what it wraps.
+    /// Returns whether `url` has one of these origins and no user info. Only http and https are allowed:
+    /// a `blob:` URL, for example, has the origin of the URL that it wraps.
     pub(crate) fn allows(&self, url: &Url) -> bool {
         matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
@@ -34,21 +34,21 @@ impl AllowedOrigins {
             && self.0.contains(&url.origin())
     }
 
-    /// Takes in a URL that came from outside, as a cursor's does.
+    /// Admits a URL from outside, such as a cursor's.
     ///
     /// # Errors
     ///
-    /// [`Error::Link`], if it isn't an absolute URL that is sent byte for byte as it stands
-    /// (`Malformed`), or not to one of these origins (`CrossOrigin`).
+    /// [`Error::Link`] if it isn't an absolute URL that is sent byte for byte as given
+    /// (`Malformed`), or has another origin (`CrossOrigin`).
     pub(crate) fn admit(&self, target: &str) -> Result<Url> {
         self.resolve(target.as_bytes(), None)
     }
 
     /// Resolves `target` against `page` and admits the result.
     pub(super) fn resolve(&self, target: &[u8], page: Option<&Url>) -> Result<Url> {
-        let bad = |what: &str| malformed(format!("its target {what}: {}", shown(target)));
+        let bad = |what: &str| malformed(format!("its target {what}: {}", redacted(target)));
         let foreign = |what: &str| {
-            Error::link(LinkErrorKind::CrossOrigin, format!("its target has {what}: {}", shown(target)))
+            Error::link(LinkErrorKind::CrossOrigin, format!("its target has {what}: {}", redacted(target)))
         };
         let text = match str::from_utf8(target) {
             Ok(text) if target.iter().all(|&byte| is_uri_byte(byte)) => text,
@@ -75,12 +75,12 @@ impl AllowedOrigins {
         if !self.allows(&url) {
             return Err(foreign("another scheme or port"));
         }
-        // A fragment is never sent, and `url` writes some paths and queries anew: `/a/../b`, `/%2e/`,
+        // A fragment is never sent, and `url` normalizes some paths and queries: `/a/../b`, `/%2e/`,
         // `'` in a query.
         let sent = &url[Position::BeforePath..Position::AfterQuery];
         let uri = Uri::try_from(url.as_str()).map_err(|error| bad(&format!("can't be sent, {error}")))?;
         if sent != expected || uri.path_and_query().map(PathAndQuery::as_str) != Some(sent) {
-            return Err(bad("would not be sent as it stands"));
+            return Err(bad("would not be sent as it is"));
         }
         Ok(url)
     }
@@ -92,7 +92,7 @@ impl AllowedOrigins {
     }
 }
 
-/// A URI reference, cut up (RFC 3986 section 4.1). No link may have a fragment, so it stays where it is.
+/// The parts of a URI reference (RFC 3986 section 4.1). No link may have a fragment, so it isn't split off.
 struct Reference<'a> {
     scheme: Option<&'a str>,
     authority: Option<&'a str>,
@@ -100,7 +100,7 @@ struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// `None` if the first segment has a colon that isn't a scheme's (section 4.2).
+    /// Returns `None` if the first segment has a colon that isn't a scheme's (section 4.2).
     fn split(text: &'a str) -> Option<Self> {
         let (scheme, rest) = match text.split_once(':') {
             Some((scheme, rest)) if !scheme.contains(['/', '?', '#']) => (Some(scheme), rest),
@@ -132,8 +132,8 @@ fn first_segment(text: &str) -> (&str, &str) {
     text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()))
 }
 
-/// Path and query of a relative reference (RFC 3986 section 5.2). Dot segments count at its start
-/// alone; further on they stay, and so differ from what would be sent.
+/// The path and query of a relative reference (RFC 3986 section 5.2). Only dot segments at its start are resolved;
+/// others are kept, so that the reference is refused because it would not be sent as it is.
 fn merge(page: &Url, reference: &str) -> String {
     if reference.is_empty() {
         return page[Position::BeforePath..Position::AfterQuery].to_owned();

@@ -1,4 +1,4 @@
-//! Headers and what they come to.
+//! Headers and the results of reading them.
 
 mod properties;
 
@@ -6,7 +6,7 @@ use super::*;
 
 pub(super) const PAGE: &str = "https://webexapis.com/v1/events?max=2&cursor=A";
 
-/// What the headers of one answer come to.
+/// The result of reading the headers of one response.
 #[derive(Clone, Copy, Debug)]
 enum To {
     Next(&'static str),
@@ -19,13 +19,13 @@ enum To {
 }
 use To::{Ambiguous, Both, CrossOrigin, Malformed, Next, Nothing, Prev};
 
-/// Expected URLs start behind this, unless they are whole ones.
+/// Expected URLs are relative to this, unless they are absolute.
 const BASE: &str = "https://webexapis.com";
 
 /// A line break separates header lines.
 #[rustfmt::skip]
 const TABLE: &[(&str, To)] = &[
-    // Nothing there
+    // No link
     ("", Nothing),
     (" \t ", Nothing),
     (",, ,\t,", Nothing),
@@ -210,7 +210,7 @@ const TABLE: &[(&str, To)] = &[
     ("<1a:b>; rel=next", Malformed),
     ("<:b>; rel=next", Malformed),
     ("<a_b:c>; rel=next", Malformed),
-    // Sent as given
+    // Targets that are sent as given
     ("<https://webexapis.com/a?x=%2f%2F%C3%bc+%20&&=&y>; rel=next", Next("/a?x=%2f%2F%C3%bc+%20&&=&y")),
     ("</a?filter[type]=x&z=(~!*)$@:/?>; rel=next", Next("/a?filter[type]=x&z=(~!*)$@:/?")),
     ("</a'b>; rel=next", Next("/a'b")),

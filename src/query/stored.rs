@@ -1,4 +1,4 @@
-//! The stored form of `ListEvents`: a map of what is set, in every format.
+//! The stored form of `ListEvents`: a map of the parameters that are set, in every format.
 //!
 //! A struct would not do. Formats that write structs as lists (`MessagePack`, `postcard`) lose track of the members if
 //! those that are not set are left out; and a list of all members could not grow.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Envelope, Fault, MOST_ITEMS, MalformedSpan, NotAPage, Span};
+use super::{Envelope, ItemFault, MOST_ITEMS, MalformedSpan, NotAPage, Span};
 use crate::{
     event::{EventType, Resource, time::parse_time},
     json::{Kind, Quoted, Scanner, SyntaxError},
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Unread {
     pub(super) raw: Range<usize>,
-    pub(super) fault: Fault,
+    pub(super) fault: ItemFault,
 }
 
 pub(super) struct Reader<'a> {
@@ -25,7 +25,7 @@ pub(super) struct Reader<'a> {
     stray: Option<usize>,
     /// The first comma without an item.
     stray_comma: Option<SyntaxError>,
-    /// What comes after the text.
+    /// The strings to be appended to the text.
     pub(super) appended: String,
     pub(super) envelopes: Vec<Envelope>,
     pub(super) malformed: Vec<MalformedSpan>,
@@ -96,9 +96,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the array of items. An error inside an item makes that item malformed, and nothing else, as long as the
-    /// end of the item can be found. A comma too many counts as an item that is missing: a malformed one. Nothing but
-    /// commas is no array.
+    /// Reads the array of items. An error inside an item makes only that item malformed, as long as the
+    /// end of the item can be found. A superfluous comma counts as a malformed item, which is empty. An array of
+    /// commas alone is an error.
     fn items(&mut self, scanner: &mut Scanner<'a>) -> Result<(), NotAPage> {
         if scanner.open_array()? {
             return Ok(());
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         self.envelopes.push(envelope);
     }
 
-    /// Keeps a malformed item's position.
+    /// Stores the position of a malformed item.
     #[expect(clippy::cast_possible_truncation, reason = "no page has more than MOST_ITEMS")]
     fn push_malformed(&mut self, raw: Range<usize>) {
         if let Some(received) = self.received
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
         scanner: &mut Scanner<'a>,
     ) -> Result<Result<Envelope, Unread>, SyntaxError> {
         if scanner.peek()? != Kind::Object {
-            return Ok(Err(Unread { raw: scanner.value()?, fault: Fault::NotAnObject }));
+            return Ok(Err(Unread { raw: scanner.value()?, fault: ItemFault::NotAnObject }));
         }
         let (mut created, mut resource, mut event_type) = (None, None, None);
         let [mut actor_id, mut org_id, mut app_id] = [Some(Span::default()); 3];
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
             Ok::<_, SyntaxError>(())
         })?;
         let raw = start..scanner.position();
-        let missing = |key| Ok(Err(Unread { raw: raw.clone(), fault: Fault::Member(key) }));
+        let missing = |key| Ok(Err(Unread { raw: raw.clone(), fault: ItemFault::Member(key) }));
         let Some(id) = id else { return missing("id") };
         let Some(resource) = resource else { return missing("resource") };
         let Some(event_type) = event_type else { return missing("type") };
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
         Some(self.append(&value))
     }
 
-    /// Appends `text` to what comes after the text.
+    /// Appends a string to the text of the batch.
     fn append(&mut self, text: &str) -> Span {
         let start = self.text.len() + self.appended.len();
         self.appended += text;

@@ -9,7 +9,7 @@ fn page(text: impl AsRef<[u8]>) -> Result<Batch, NotAPage> {
 }
 
 /// The fault of each item, `None` for an event.
-fn faults(batch: &Batch) -> Vec<Option<Fault>> {
+fn faults(batch: &Batch) -> Vec<Option<ItemFault>> {
     (0..batch.len()).map(|index| batch.find(index).err().map(|number| batch.fault(number))).collect()
 }
 
@@ -79,17 +79,17 @@ fn items_are_found_under_any_spelling_and_beside_anything() {
 #[test]
 fn each_fault_of_an_item_is_named() {
     for (from, to, fault) in [
-        ("\"a\"", "7", Fault::Member("id")),
-        ("\"a\"", "\"\"", Fault::Member("id")),
-        ("\"a\"", "\"b\",\"id\":\"\"", Fault::Member("id")),
-        ("\"id\"", "\"Id\"", Fault::Member("id")),
-        ("\"rooms\"", "null", Fault::Member("resource")),
-        ("\"updated\"", "[]", Fault::Member("type")),
-        ("2026-01-05T11:00:00Z", "yesterday", Fault::Member("created")),
-        ("\"a\"", "\"\\ud800\"", Fault::Member("id")),
-        ("\"a\"", "\"a\",\"actorId\":1", Fault::Member("actorId")),
-        (EVENT, "null", Fault::NotAnObject),
-        (EVENT, "[1]", Fault::NotAnObject),
+        ("\"a\"", "7", ItemFault::Member("id")),
+        ("\"a\"", "\"\"", ItemFault::Member("id")),
+        ("\"a\"", "\"b\",\"id\":\"\"", ItemFault::Member("id")),
+        ("\"id\"", "\"Id\"", ItemFault::Member("id")),
+        ("\"rooms\"", "null", ItemFault::Member("resource")),
+        ("\"updated\"", "[]", ItemFault::Member("type")),
+        ("2026-01-05T11:00:00Z", "yesterday", ItemFault::Member("created")),
+        ("\"a\"", "\"\\ud800\"", ItemFault::Member("id")),
+        ("\"a\"", "\"a\",\"actorId\":1", ItemFault::Member("actorId")),
+        (EVENT, "null", ItemFault::NotAnObject),
+        (EVENT, "[1]", ItemFault::NotAnObject),
     ] {
         let item = EVENT.replacen(from, to, 1);
         let batch = page(format!("{{\"items\":[{EVENT},{item}]}}")).unwrap();
@@ -156,7 +156,7 @@ fn an_error_inside_an_item_is_of_that_item_alone() {
             let batch = page(format!("{{\"items\":[{before}, {item} ,{after}],\"b\":[]}}")).unwrap();
             assert_eq!(raws(&batch), [before.trim(), item, after.trim()]);
             let fault = faults(&batch).swap_remove(1);
-            assert!(matches!(fault, Some(Fault::Syntax(_))), "{item}: {fault:?}");
+            assert!(matches!(fault, Some(ItemFault::Syntax(_))), "{item}: {fault:?}");
         }
         for list in [item.to_owned(), format!("{EVENT},{item}"), format!("{item},{EVENT}")] {
             let batch = page(format!("{{\"items\":[{list}]}}")).unwrap();
@@ -174,9 +174,9 @@ fn the_error_of_an_item_names_the_byte_in_it() {
 #[test]
 fn a_comma_without_an_item_is_reported_in_its_position() {
     for (list, expected) in [
-        (format!(",{EVENT}"), [Some(Fault::Empty), None]),
-        (format!("{EVENT} , "), [None, Some(Fault::Empty)]),
-        ("{},".to_owned(), [Some(Fault::Member("id")), Some(Fault::Empty)]),
+        (format!(",{EVENT}"), [Some(ItemFault::Empty), None]),
+        (format!("{EVENT} , "), [None, Some(ItemFault::Empty)]),
+        ("{},".to_owned(), [Some(ItemFault::Member("id")), Some(ItemFault::Empty)]),
     ] {
         let batch = page(format!("{{\"items\":[{list}]}}")).unwrap();
         assert_eq!(faults(&batch), expected, "{list}");
@@ -184,7 +184,7 @@ fn a_comma_without_an_item_is_reported_in_its_position() {
     let batch = page(format!("{{\"items\":[{EVENT},,{EVENT}]}}")).unwrap();
     assert_eq!(
         (faults(&batch), raws(&batch)),
-        (vec![None, Some(Fault::Empty), None], vec![EVENT, "", EVENT])
+        (vec![None, Some(ItemFault::Empty), None], vec![EVENT, "", EVENT])
     );
 }
 
@@ -276,7 +276,7 @@ fn an_item_that_is_not_utf8_keeps_its_exact_bytes() {
         b"{\"a\":\"\\\xff\"}",
     ] {
         let batch = page(with_second(item)).unwrap();
-        assert_eq!(faults(&batch), [None, Some(Fault::NotUtf8), None]);
+        assert_eq!(faults(&batch), [None, Some(ItemFault::NotUtf8), None]);
         assert_eq!(bytes(&batch, 1), item);
         assert_eq!(raws(&batch), [EVENT, &*String::from_utf8_lossy(item), EVENT]);
     }
@@ -284,7 +284,10 @@ fn an_item_that_is_not_utf8_keeps_its_exact_bytes() {
     let spoiled: Vec<u8> = event.iter().map(|&byte| if byte == b'?' { 0xff } else { byte }).collect();
     assert_eq!(faults(&page(with_second(&event)).unwrap()), [None; 3]);
     let batch = page(with_second(&spoiled)).unwrap();
-    assert_eq!((faults(&batch), bytes(&batch, 1)), (vec![None, Some(Fault::NotUtf8), None], &spoiled[..]));
+    assert_eq!(
+        (faults(&batch), bytes(&batch, 1)),
+        (vec![None, Some(ItemFault::NotUtf8), None], &spoiled[..])
+    );
 }
 
 #[test]
@@ -292,7 +295,7 @@ fn other_malformed_items_keep_their_bytes_on_a_page_that_is_not_utf8() {
     let batch = page(with_second(b"\"\xff\", \"\xc3\xa9\", 7, \"\xff\"")).unwrap();
     assert_eq!(raws(&batch), [EVENT, "\"\u{fffd}\"", "\"é\"", "7", "\"\u{fffd}\"", EVENT]);
     assert_eq!((bytes(&batch, 2), bytes(&batch, 4)), ("\"é\"".as_bytes(), &b"\"\xff\""[..]));
-    assert_eq!(faults(&batch)[2], Some(Fault::NotAnObject));
+    assert_eq!(faults(&batch)[2], Some(ItemFault::NotAnObject));
 }
 
 #[test]

@@ -13,9 +13,9 @@ use serde_json::{Map, Number, Value};
 
 /// A [`Value`] whose decoding doesn't depend on the names of its keys.
 ///
-/// `Value`'s own takes an object whose first key is `$serde_json::private::RawValue` for one of its
-/// wrappers, and fails unless that key's value is JSON text. The keys of `inputs` are whatever the
-/// author of a card wrote, who must not be able to make an event undecodable.
+/// `Value`'s own decoding treats an object whose first key is `$serde_json::private::RawValue` as one of its
+/// wrappers, and fails unless that key's value is JSON text. The author of a card chooses the keys of `inputs`,
+/// and must not be able to make an event undecodable.
 pub(super) struct Json(pub(super) Value);
 
 /// With `serde_json`'s feature `arbitrary_precision`, which any crate of a build can turn on, a number
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// The number that `map` stands for. Whether it does is `serde_json`'s to say: without the feature the
+/// The number that `map` represents. `serde_json` decides whether it does: without the feature the
 /// same map is an object like any other.
 pub(super) fn number(map: &Map<String, Value>) -> Option<Number> {
     if map.len() != 1 {

@@ -1,14 +1,14 @@
-//! From a table of fields to a type that reads and writes them.
+//! The macro that makes a type, with its reading and writing, from a table of fields.
 
 use serde_json::{Map, Value};
 
 /// An object inside [`EventData`](super::EventData).
 pub(super) trait Record: serde::Serialize + From<Map<String, Value>> {}
 
-/// A struct of optional fields, each with its key on the wire, and `extra` for what they don't hold.
+/// Makes a struct of optional fields, each with its key on the wire, and `extra` for all other values.
 ///
-/// It is written as one object. How it is read is up to the macro named behind `by`, which gets the
-/// name, the fields and the rest of the table.
+/// It is written as one object. The macro named after `by`, which gets the
+/// name, the fields and the rest of the table, makes the code that reads it.
 macro_rules! record {
     (
         $(#[$meta:meta])*
@@ -70,8 +70,8 @@ macro_rules! stream {
             #[cfg(test)]
             pub(crate) const KEYS: &[&str] = &[$($key,)+ $($alias_key,)*];
 
-            /// Reads JSON text the short way. What gives nothing here is for `serde_json` to read or
-            /// refuse.
+            /// Reads JSON text by the crate's own scanner. `None` leaves it to `serde_json` to read or
+            /// refuse the text.
             pub(crate) fn scan(text: &str) -> Option<Self> {
                 let mut record = Self::default();
                 $(let mut $alias = None;)*
@@ -91,7 +91,7 @@ macro_rules! stream {
                 });
                 read.ok()?;
                 scanner.end().ok()?;
-                $(settle_alias(
+                $(merge_alias(
                     ($alias_key, $alias),
                     ($target_key, &mut record.$target),
                     &mut record.extra,
@@ -158,11 +158,11 @@ macro_rules! stream {
                         while let Some(key) = map.next_key()? {
                             match key {
                                 $(Key::$field => {
-                                    let reading: Reading<$type> = map.next_value()?;
+                                    let reading: FieldValue<$type> = map.next_value()?;
                                     reading.settle($key, &mut record.$field, &mut record.extra);
                                 })+
                                 $(Key::$alias => {
-                                    let reading: Reading<_> = map.next_value()?;
+                                    let reading: FieldValue<_> = map.next_value()?;
                                     reading.settle($alias_key, &mut $alias, &mut record.extra);
                                 })*
                                 Key::Unknown(key) => {
@@ -171,7 +171,7 @@ macro_rules! stream {
                                 }
                             }
                         }
-                        $(settle_alias(
+                        $(merge_alias(
                             ($alias_key, $alias),
                             ($target_key, &mut record.$target),
                             &mut record.extra,
@@ -190,7 +190,7 @@ macro_rules! stream {
     };
 }
 
-/// Picks the fields out of an object that is there as a whole, since a list of them fits as a whole
+/// Takes the fields from an object that has been decoded, because a list of such objects fits as a whole
 /// or not at all.
 macro_rules! pick {
     ($name:ident { $($field:ident: $type:ty = $key:literal,)+ }) => {

@@ -1,4 +1,4 @@
-//! The short way into `EventData`: the crate's own scanner over the text, without `serde` in between.
+//! The short way into `EventData`: the crate's own scanner reads the text, without `serde`.
 //!
 //! It reads what `serde_json` reads, and also numbers that `f64` can't hold, as strings. It gives up on anything
 //! else, which is then left to `serde_json` to refuse. Property tests and a fuzz target compare both.
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::{
     json::{Json, number},
-    wire::{Reading, Wire},
+    wire::{FieldValue, Wire},
 };
 use crate::json::{Kind, Scanner, SyntaxError};
 
-/// Something that the short way leaves to `serde_json`.
+/// A text that the short way leaves to `serde_json`.
 #[derive(Debug)]
 pub(super) struct Unusual;
 
@@ -26,10 +26,10 @@ const DEEPEST: u32 = 126;
 
 /// Reads a known key's value.
 #[inline]
-pub(super) fn reading<T: Wire>(scanner: &mut Scanner<'_>) -> Result<Reading<T>, Unusual> {
+pub(super) fn reading<T: Wire>(scanner: &mut Scanner<'_>) -> Result<FieldValue<T>, Unusual> {
     match scanner.peek()? {
         Kind::String => Ok(T::from_text(scanner.string()?.value().ok_or(Unusual)?)),
-        _ => value(scanner).map(Reading::from),
+        _ => value(scanner).map(FieldValue::from),
     }
 }
 
@@ -65,7 +65,7 @@ fn value_within(scanner: &mut Scanner<'_>, depth: u32) -> Result<Value, Unusual>
                 "null" => Value::Null,
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
-                // The grammar is right, so it is a number that `f64` can't hold.
+                // The scanner has checked the grammar, so it is a number that `f64` can't hold.
                 number => {
                     serde_json::from_str::<Json>(number).map_or_else(|_| number.into(), |Json(number)| number)
                 }

@@ -1,4 +1,4 @@
-//! What holds for all headers.
+//! Properties of all headers.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn space() -> impl Strategy<Value = &'static str> {
     select(&["", " ", "\t", " \t  "][..])
 }
 
-/// A parameter that must not matter.
+/// A parameter that must have no effect.
 fn other() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-qs-z]{1,8}\\*?",

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::super::EventData;
 
-/// Where the short way gives something, `serde_json` gives the same.
+/// If the short way returns a result, `serde_json` returns the same.
 fn agrees(text: &str) -> bool {
     let scanned = EventData::scan(text);
     if let Some(data) = &scanned {
@@ -21,7 +21,7 @@ fn agrees(text: &str) -> bool {
 #[test]
 fn it_reads_every_fixture() {
     #[derive(serde::Deserialize)]
-    struct Event {
+    struct EventText {
         data: Box<RawValue>,
     }
     let mut read = 0;
@@ -31,7 +31,7 @@ fn it_reads_every_fixture() {
             continue;
         }
         let event = fs::read_to_string(path).unwrap();
-        let event: Event = serde_json::from_str(&event).unwrap();
+        let event: EventText = serde_json::from_str(&event).unwrap();
         assert!(agrees(event.data.get()), "{}", event.data);
         read += 1;
     }
@@ -156,7 +156,7 @@ proptest! {
     #[test]
     fn it_agrees_with_serde_json_on_any_object(text in object()) {
         let read = agrees(&text);
-        // And it reads all that `serde_json` does.
+        // The short way reads everything that `serde_json` reads.
         prop_assert!(read || serde_json::from_str::<EventData>(&text).is_err(), "{}", text);
     }
 
