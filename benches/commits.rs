@@ -1,8 +1,8 @@
-//! What it costs an export into a folder to make its files last: the same export to a disk, where each
+//! The cost of making the files of an export into a folder durable: the same export to a disk, where each
 //! commit waits for the disk, and to a folder in memory, where none does.
 //!
-//! Slices of 6 hours with 10,000 events each, four at once, the program as a process of its own against a
-//! sandbox in this one.
+//! Slices of 6 hours with 10,000 events each, four of them concurrently; the program runs as a process of its own
+//! against a sandbox in this one.
 
 #![allow(
     missing_docs,

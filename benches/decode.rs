@@ -1,5 +1,5 @@
-//! Decoding pages, reading links, and the stream's own cost of an event. Prints the ratios of decoding to
-//! that of the hand-written loop first, then what criterion measures.
+//! Decoding pages, reading links, and the stream's own cost for an event. Prints the ratios of decoding to
+//! that of the hand-written loop first, then the measurements of criterion.
 
 #![allow(
     missing_docs,
@@ -21,7 +21,7 @@ use support::{BorrowedPage, PlainPage, compare};
 
 const ROUNDS: usize = 21;
 
-/// How one thread decodes pages that are in memory, against the loop's decoding in the same round.
+/// Decoding pages in memory on one thread, against the loop's decoding in the same round.
 fn ratios() {
     let sandbox = runtime().block_on(Sandbox::builder().events(10_000).start()).unwrap();
     for size in [100, 1_000] {
@@ -103,7 +103,7 @@ fn links(criterion: &mut Criterion) {
     });
 }
 
-/// The page is in memory once its first event is out; what is timed are the polls for the others.
+/// The page is in memory after its first event; the polls for the others are timed.
 fn stream(criterion: &mut Criterion) {
     let runtime = runtime();
     let sandbox = runtime.block_on(Sandbox::builder().events(1_000).start()).unwrap();

@@ -1,5 +1,5 @@
 //! The program's export into a file, end to end, against reading the same events with the library; and
-//! the memory that both take, from a short list to a long one.
+//! the memory of both, for a short list and a long one.
 //!
 //! Both run as processes of their own, on one thread, against a sandbox in this one.
 
@@ -32,7 +32,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_webex-events");
 /// The argument with which this program starts itself.
 const ITERATE: &str = "iterate";
 
-/// Reads all events, and prints how much memory that took at most.
+/// Reads all events, and prints the peak of the memory.
 fn iterate(url: &str) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let token = env::var("WEBEX_ACCESS_TOKEN").unwrap();
@@ -46,7 +46,7 @@ fn iterate(url: &str) {
     println!("{}", peak(Path::new("/proc/self/status")).unwrap_or(0));
 }
 
-/// The most memory that a process has had so far, in KiB, where the system tells.
+/// The peak of a process's memory so far, in KiB, if the system tells it.
 fn peak(status: &Path) -> Option<u64> {
     let status = fs::read_to_string(status).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -66,8 +66,8 @@ fn exporting(service: &Service, to: &Path) -> Command {
     command
 }
 
-/// In memory and on a disk, where the system has a folder in memory: what the disk takes to make the
-/// file last is none of the program's.
+/// In memory, if the system has a folder in memory, and on a disk: the time of the disk is not the
+/// program's.
 fn end_to_end(service: &Service) {
     let memory = Path::new("/dev/shm");
     let disk = env::temp_dir();

@@ -1,7 +1,7 @@
-//! Compressed answers against plain ones, over links of several speeds: bytes saved against time spent,
-//! the service's own time to compress included.
+//! Compressed responses against plain ones, over links of several speeds: bytes saved against time spent,
+//! including the service's own time for compression.
 //!
-//! Prints wall times and their ratios to plain answers.
+//! Prints wall times and their ratios to plain responses.
 
 #![allow(
     missing_docs,

@@ -1,7 +1,7 @@
-//! Slices side by side against a walk from page to page, where the network and not the processor is what
-//! takes time; and against a service that limits the rate of requests.
+//! Concurrent slices against a list from page to page, where the network and not the processor takes
+//! the time; and against a service that limits the rate of requests.
 //!
-//! Prints wall times, and their ratios to the walk and to what the limit allows.
+//! Prints wall times, and their ratios to the single list and to the time that the limit allows.
 
 #![allow(
     missing_docs,
@@ -64,7 +64,7 @@ async fn slices(client: &Client, at_once: usize, length: Duration) -> usize {
     events.try_fold(0, async |n, _| Ok(n + 1)).await.unwrap()
 }
 
-/// What a careful programmer writes: a loop over windows, so many of them at once.
+/// The hand-written alternative: a loop over windows, several of them concurrently.
 async fn by_hand(sandbox: &Sandbox, at_once: usize) -> usize {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let window = async |n: usize| {
@@ -128,7 +128,7 @@ fn limited(runtime: &Runtime) {
         let pages = client.answers()[&200];
         let refused: Vec<_> = sandbox.requests().into_iter().filter(|one| one.status == Some(429)).collect();
         let first = refused.first().map(|one| one.at).unwrap_or_default();
-        // What was under way when the service first refused couldn't know.
+        // Requests in flight at the first refusal could not know of it.
         let later = refused.iter().filter(|one| one.at > first + LATENCY).count();
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let allowed = pages as f64 / 10.0;

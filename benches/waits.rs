@@ -1,6 +1,6 @@
-//! What a reader waits for: the first event, and pages that come while it works.
+//! The waits of a reader: for the first event, and for pages that arrive while it works.
 //!
-//! The service takes [`LATENCY`] for an answer, so that the times are those of the network.
+//! The service takes [`LATENCY`] for a response, so that the times are those of the network.
 
 #![allow(
     missing_docs,
@@ -33,7 +33,7 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Walks in pages of `size`, and does something for `work` with each page.
+/// Lists in pages of `size`, and works for `work` on each page.
 async fn walk(client: &Client, size: u16, ahead: usize, work: Duration) {
     let mut pages = client.list(ListEvents::new().page_size(size)).prefetch(ahead).pages();
     while let Some(page) = pages.try_next().await.unwrap() {
@@ -42,8 +42,8 @@ async fn walk(client: &Client, size: u16, ahead: usize, work: Duration) {
     }
 }
 
-/// From the first poll to the first event, on a connection that is there, against one round trip of the
-/// same page, read by a bare client, and its decoding.
+/// From the first poll to the first event, on an open connection, against one round trip for the
+/// same page with a plain client, and its decoding.
 fn first_event(service: &Service, size: u16) {
     let runtime = runtime();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -68,7 +68,7 @@ fn first_event(service: &Service, size: u16) {
     print("until the first event", first, Some(1.3));
 }
 
-/// A reader that takes as long for a page as the page takes to come.
+/// A reader that takes as long for a page as the page takes to arrive.
 fn prefetch(service: &Service, size: u16) {
     let runtime = runtime();
     let client = service.client();

@@ -1,4 +1,4 @@
-//! The whole way over loopback, side by side with baselines in the same run: only downloading the
+//! A list over loopback, end to end, with baselines in the same run: only downloading the
 //! pages, and a hand-written loop of reqwest and `serde_json` into plain structs, owned or borrowed.
 //!
 //! Prints medians, and the medians of the ratios to the hand-written loop in the same round. The sandbox
@@ -24,7 +24,7 @@ use support::{BorrowedPage, PlainPage, Service, compare, print};
 const EVENTS: usize = 100_000;
 const ROUNDS: usize = 11;
 
-/// The clients of one walk, new for each, so that none finds what another left.
+/// The clients of one list, new for each, so that none profits from another's connections.
 struct Place<'a> {
     service: &'a Service,
     client: Client,

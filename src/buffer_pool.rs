@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_empty_and_with_its_room() {
+    fn a_buffer_is_reused_empty_and_with_its_capacity() {
         let spare = BufferPool::default();
         let mut buffer = spare.take(100);
         buffer.extend_from_slice(&[1; 100]);

@@ -1,4 +1,4 @@
-//! The only clock: what time it is, how to wait, and a little chance.
+//! `Clock`: the time, waiting and random jitter. Nothing else in the crate reads a clock.
 
 use std::{
     fmt,
@@ -8,13 +8,13 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures_core::future::BoxFuture;
 
-/// Time as the rest of the crate knows it, so that its decisions can be tested without waiting.
+/// The source of time and chance for the rest of the crate, so that its decisions can be tested without waiting.
 pub(crate) trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> Instant;
     /// The time of day as this machine has it, right or wrong.
     fn utc(&self) -> DateTime<Utc>;
     fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()>;
-    /// A number from 0 up to, not including, 1.
+    /// Returns a random number of at least 0 and less than 1.
     fn jitter(&self) -> f64;
 }
 
@@ -43,7 +43,7 @@ impl Clock for System {
 #[cfg(feature = "__internals")]
 pub(crate) mod manual;
 
-/// A clock for tests: sleeping moves it on at once, and `jitter` is what the test says.
+/// A clock for tests: sleeping moves it forward immediately, and the test sets `jitter`.
 #[cfg(test)]
 pub(crate) mod simulated {
     use std::sync::Mutex;

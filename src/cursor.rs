@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_the_last_event_is_yielded_whole() {
+    fn a_page_without_the_last_event_is_yielded_completely() {
         assert_eq!(resume("abcd", 2, "xyz"), 0);
         assert_eq!(resume("ab.d", 3, ".yz"), 0);
         assert_eq!(resume("abcd", 2, ""), 0);

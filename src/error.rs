@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_renewal_is_about_who_asks_and_about_nothing_else() {
+    fn a_refused_renewal_is_an_error_of_authorization_only() {
         for status in [400, 401, 403, 404, 410, 429, 503, 504] {
             let error =
                 Error::from(api(status, r#"{"message":"authorized to search within past"}"#)).of_renewal();
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tried_again_is_transient() {
+    fn retried_errors_are_transient() {
         let transient: Vec<u16> = (100..600).filter(|&s| Error::from(api(s, "")).is_transient()).collect();
         assert_eq!(transient, [408, 423, 429, 500, 502, 503, 504]);
         assert!(Error::from(TransportError::new("no response", "refused")).is_transient());

@@ -34,7 +34,7 @@ use crate::{
     timer::current_runtime,
     token::{Token, TokenProvider},
     trace,
-    transport::{self, Response, Transport},
+    transport::{self, CompleteResponse, Transport},
 };
 
 mod body;
@@ -76,7 +76,7 @@ struct Decoded<T> {
     /// The requested URL, before redirects.
     url: Url,
     /// Without its body.
-    response: Response,
+    response: CompleteResponse,
     /// The token of the request.
     token: Token,
     body: T,
@@ -89,7 +89,7 @@ struct Decoded<T> {
 
 /// One request, with its token.
 #[derive(Clone, Copy)]
-struct Request<'a> {
+struct OutgoingRequest<'a> {
     url: &'a Url,
     token: &'a Token,
     /// Its number among the requests for this page, from 1.
@@ -196,7 +196,7 @@ impl Shared {
         self.pace(attempt, attempt_number, meter).await?;
         let credential = self.provider.credential().await?;
         let request =
-            Request { url: &url, token: &credential.token, attempt_number, backoff: attempt.backoff };
+            OutgoingRequest { url: &url, token: &credential.token, attempt_number, backoff: attempt.backoff };
         let (mut response, mut served_at) = self.send(request, meter).await?;
         let mut token = credential.token.clone();
         if response.status == 401 && self.provider.can_renew() {
@@ -209,7 +209,7 @@ impl Shared {
                     "the token was rejected: sending another"
                 );
                 resent.fetch_add(1, Relaxed);
-                let request = Request { token: &other, attempt_number, ..request };
+                let request = OutgoingRequest { token: &other, attempt_number, ..request };
                 (response, served_at) = self.send(request, meter).await?;
                 token = other;
             }
@@ -236,8 +236,12 @@ impl Shared {
     }
 
     /// Sends one request. With the response comes its time.
-    async fn send(&self, request: Request<'_>, meter: &Meter) -> Result<(Response, Option<ServedAt>)> {
-        let Request { url, token, attempt_number, backoff } = request;
+    async fn send(
+        &self,
+        request: OutgoingRequest<'_>,
+        meter: &Meter,
+    ) -> Result<(CompleteResponse, Option<ServedAt>)> {
+        let OutgoingRequest { url, token, attempt_number, backoff } = request;
         meter.request(attempt_number);
         let utc = self.clock.utc();
         let on_head = |status: u16, headers: &HeaderMap| {
@@ -280,19 +284,19 @@ impl Shared {
     }
 
     /// Learns the service's time from the `Date` of a response whose request was sent at `utc`.
-    fn served_at(&self, response: &Response, utc: DateTime<Utc>) -> Option<ServedAt> {
+    fn served_at(&self, response: &CompleteResponse, utc: DateTime<Utc>) -> Option<ServedAt> {
         let date = httpdate::parse_http_date(response.header(DATE.as_str())?.trim()).ok()?;
-        let Response { sent, took, .. } = *response;
-        let verdict = self.response_stats.observe(DateReading { sent, utc, took, date: date.into() })?;
-        if let Some(apart) = verdict.apart {
+        let CompleteResponse { sent, took, .. } = *response;
+        let observation = self.response_stats.observe(DateReading { sent, utc, took, date: date.into() })?;
+        if let Some(apart) = observation.apart {
             let side = if apart > TimeDelta::zero() { "ahead of" } else { "behind" };
             tracing::warn!(
-                is_believed = verdict.is_believed,
+                is_believed = observation.is_believed,
                 "the service's clock is {} s {side} this machine's: correct the one that is wrong",
                 apart.abs().num_seconds()
             );
         }
-        Some(verdict.served_at)
+        Some(observation.served_at)
     }
 }
 
@@ -312,7 +316,7 @@ fn requested_wait(headers: &HeaderMap) -> Option<Duration> {
     retry_after(text(&RETRY_AFTER)?, text(&DATE))
 }
 
-fn refusal(response: &Response, mask: &Mask, attempts: u32) -> ApiError {
+fn refusal(response: &CompleteResponse, mask: &Mask, attempts: u32) -> ApiError {
     let wait = requested_wait(&response.headers);
     let body = String::from_utf8_lossy(&response.body).into_owned();
     ApiError::new(response.status, response.tracking_id(), wait, body, attempts)

@@ -28,7 +28,7 @@ pub fn next_link(headers: &[&[u8]], page: &str) -> Option<String> {
     links.next.map(Into::into)
 }
 
-/// Lets the client go by this clock instead of the system's.
+/// Makes the client use this clock instead of the system's.
 pub fn with_clock(builder: ClientBuilder, clock: &ManualClock) -> ClientBuilder {
     builder.clock(Arc::new(clock.clone()))
 }

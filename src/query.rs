@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_is_refused_and_shown() {
+    fn impossible_values_are_refused_and_shown() {
         let far = DateTime::<Utc>::MAX_UTC;
         for (query, shown) in [
             (ListEvents::new().page_size(0), "0"),

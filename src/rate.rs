@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_burst_goes_out_at_once_and_fills_up_again() {
+    async fn a_burst_is_sent_immediately_and_fills_up_again() {
         let clock = Simulated::new(0.0);
         let pacer = Pacer::new(Some(RateLimit::per_second(n(10)).burst(n(3))));
         assert_eq!(waits(&pacer, &clock, 5).await, [0, 0, 0, 100, 100]);

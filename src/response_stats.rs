@@ -1,4 +1,4 @@
-//! What all responses of a client tell together: the number of responses by status, and the service's time.
+//! `ResponseStats`: the number of a client's responses by status, and the service's time.
 
 use std::{
     collections::BTreeMap,
@@ -8,9 +8,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::service_clock::{DateReading, ServiceClock, Verdict};
+use crate::service_clock::{DateReading, Observation, ServiceClock};
 
-/// Kept by a client for all its clones.
+/// The statistics of the responses to a client and its clones.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseStats(Mutex<ResponseRecord>);
 
@@ -29,8 +29,8 @@ impl ResponseStats {
         self.record().by_status.clone()
     }
 
-    /// Takes in the `Date` of a response.
-    pub(crate) fn observe(&self, reading: DateReading) -> Option<Verdict> {
+    /// Evaluates the `Date` of a response.
+    pub(crate) fn observe(&self, reading: DateReading) -> Option<Observation> {
         self.record().clock.observe(reading)
     }
 

@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_is_the_longer_of_what_the_service_asks_for_and_the_backoff() {
+    fn the_delay_is_the_longer_of_retry_after_and_the_backoff() {
         let policy = RetryPolicy::default();
         let millis = |n| Some(Duration::from_millis(n));
         for (attempt, error, jitter, expected) in [
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_request_waits_for_what_the_service_asks_up_to_the_longest_wait() {
+    fn a_resumed_request_waits_as_the_service_requests_up_to_the_longest_wait() {
         let policy = RetryPolicy::default();
         for (error, expected) in [
             (response(503, Some(70)), 70_000),

@@ -1,8 +1,8 @@
 //! `ServiceClock`: the time of the service, as far as two clocks support it.
 //!
 //! A response tells the time of one clock, in its `Date`. That clock may be wrong: a node of many, a gateway, a
-//! cache. Whoever takes such an instant for the present believes that everything before it has been listed, and
-//! loses what was created since. So a `Date` alone is no evidence; it needs a second clock that supports it:
+//! cache. A follower that takes such an instant for the present believes that everything before it has been listed,
+//! and loses the events created since. So a `Date` alone is no evidence; it needs a second clock that supports it:
 //!
 //! - **the first `Date`** needs this machine's time of day, and must lie within a minute of it;
 //! - **a later `Date`** needs this machine's monotonic clock, and must lie within a minute of the time believed
@@ -45,7 +45,7 @@ pub(crate) struct DateReading {
     pub(crate) date: DateTime<Utc>,
 }
 
-/// What a follower may conclude from one response about the time of its data.
+/// The time of a response's data by each of the clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServedAt {
     /// The monotonic clock when the request was sent.
@@ -58,13 +58,13 @@ pub(crate) struct ServedAt {
     pub(crate) latest: DateTime<Utc>,
 }
 
-/// The time believed, and what speaks against it.
+/// The believed time, and the responses that contradict it.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceClock {
     believed: Option<Believed>,
     /// The latest responses without support, oldest first.
     doubted: Vec<ServedAt>,
-    /// Whether the latest response was further than a minute from this machine's time of day.
+    /// True if the latest response was more than a minute from this machine's time of day.
     is_apart: bool,
 }
 
@@ -76,9 +76,9 @@ struct Believed {
     agreeing: usize,
 }
 
-/// What one response has changed.
+/// The conclusion from one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Observation {
     pub(crate) served_at: ServedAt,
     pub(crate) is_believed: bool,
     /// The service's clock minus this machine's, when they have begun to differ by more than a minute.
@@ -86,8 +86,8 @@ pub(crate) struct Verdict {
 }
 
 impl ServiceClock {
-    /// Takes in the `Date` of a response. None if it lies outside of all time.
-    pub(crate) fn observe(&mut self, reading: DateReading) -> Option<Verdict> {
+    /// Evaluates the `Date` of a response. None if it is out of range.
+    pub(crate) fn observe(&mut self, reading: DateReading) -> Option<Observation> {
         let DateReading { sent, utc, took, date } = reading;
         let earliest = date.checked_sub_signed(TimeDelta::from_std(took).ok()?)?;
         let latest = date.checked_add_signed(RESOLUTION)?;
@@ -98,16 +98,16 @@ impl ServiceClock {
         self.is_apart = is_apart;
 
         let is_believed = self.supports(served_at, is_apart, took) || self.confirms(served_at);
-        Some(Verdict { served_at, is_believed, apart })
+        Some(Observation { served_at, is_believed, apart })
     }
 
-    /// The time believed, at an instant of the monotonic clock.
+    /// The believed time, at an instant of the monotonic clock.
     pub(crate) fn time(&self, at: Instant) -> Option<DateTime<Utc>> {
         let believed = self.believed?;
         project(believed.time, believed.at, at)
     }
 
-    /// Whether three responses have agreed on the time believed.
+    /// Returns whether three responses have agreed on the believed time.
     pub(crate) fn is_confirmed(&self) -> bool {
         self.believed.is_some_and(|believed| believed.agreeing >= CONFIRMATIONS)
     }
@@ -118,7 +118,7 @@ impl ServiceClock {
         self.time(at).max(doubted)
     }
 
-    /// Whether a second clock supports this response, which is believed then.
+    /// Returns whether a second clock supports this response, which is believed then.
     fn supports(&mut self, served_at: ServedAt, is_apart: bool, took: Duration) -> bool {
         let ServedAt { sent, earliest, latest, .. } = served_at;
         let (time, agreeing) = match (self.believed, self.time(sent)) {
@@ -137,7 +137,7 @@ impl ServiceClock {
         true
     }
 
-    /// Whether this response and earlier ones without support agree among themselves, and are believed then.
+    /// Returns whether this response and earlier ones without support agree among themselves, and are believed then.
     fn confirms(&mut self, served_at: ServedAt) -> bool {
         if self.doubted.len() == REMEMBERED {
             self.doubted.remove(0);
@@ -179,7 +179,7 @@ impl ServedAt {
     }
 }
 
-/// How far the interval from `earliest` to `latest` lies after `time`; negative if it lies before.
+/// The distance of the interval from `earliest` to `latest` from `time`; negative if it lies before.
 fn distance(time: DateTime<Utc>, earliest: DateTime<Utc>, latest: DateTime<Utc>) -> TimeDelta {
     if earliest > time { earliest - time } else { (latest - time).min(TimeDelta::zero()) }
 }

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_not_be_sent_is_refused_without_showing_it() {
+    fn a_token_that_can_not_be_sent_is_refused_without_showing_it() {
         for token in ["", " \n", "sec\u{7}ret", "sec ret", "sécret", "Bearer secret", "sec\nret"] {
             let error = Token::from(token).check().unwrap_err();
             assert!(matches!(&error, Error::Config(text) if !text.contains("ret")), "{error}");

@@ -51,7 +51,7 @@ pub(crate) type OnHead<'a> = &'a (dyn Fn(u16, &HeaderMap) + Sync);
 
 /// A complete response, of whatever status.
 #[derive(Debug)]
-pub(crate) struct Response {
+pub(crate) struct CompleteResponse {
     pub(crate) status: u16,
     /// The URL that it came from, after redirects.
     pub(crate) url: Url,
@@ -95,7 +95,7 @@ impl Transport {
         token: &Token,
         clock: &dyn Clock,
         on_head: OnHead<'_>,
-    ) -> Result<Response> {
+    ) -> Result<CompleteResponse> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.secret()))
             .map_err(|_| Error::config("the token can't be sent in a header"))?;
         authorization.set_sensitive(true);
@@ -117,7 +117,7 @@ impl Transport {
         form: String,
         clock: &dyn Clock,
         mask: impl Fn(&str) -> String + Sync,
-    ) -> Result<Response> {
+    ) -> Result<CompleteResponse> {
         let form = Bytes::from(form);
         let request = |url: &Url| {
             let mut request = self.request(Method::POST, url, form.clone())?;
@@ -144,7 +144,7 @@ impl Transport {
         clock: &dyn Clock,
         on_head: OnHead<'_>,
         mask: impl Fn(&str) -> String + Sync,
-    ) -> Result<Response> {
+    ) -> Result<CompleteResponse> {
         let sent = clock.now();
         let end = Deadline::now().checked_add(self.attempt_timeout);
         let (url, response) = self.head(url, request, redirects, end).await?;
@@ -157,7 +157,7 @@ impl Transport {
         } else {
             self.error_body(&headers, body, end).await
         };
-        Ok(Response { status, url, headers, body, sent, took })
+        Ok(CompleteResponse { status, url, headers, body, sent, took })
     }
 
     /// Sends a request and follows redirects within its origin, up to a number of them; any other is a response like
@@ -243,7 +243,7 @@ impl fmt::Debug for Transport {
     }
 }
 
-impl Response {
+impl CompleteResponse {
     /// The first value of a header, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)

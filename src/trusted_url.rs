@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_for_https_and_loopback_hosts_alone() {
+    fn secrets_are_for_https_and_loopback_hosts_only() {
         for url in [
             "https://webexapis.com/v1",
             "https://api-usgov.webex.com/v1/",

@@ -1,4 +1,4 @@
-//! Pages to measure with, and the structs of the hand-written loop.
+//! The pages of the benchmarks, and the structs of the hand-written loop.
 
 #![allow(
     dead_code,
@@ -43,8 +43,8 @@ impl Service {
     }
 }
 
-/// Runs each way once a round, since the machine is never the same for long, and gives for each its
-/// median time in seconds and its median ratio to the way `base` in the same round. The first round
+/// Runs each variant once a round, because the load of the machine changes, and returns for each its
+/// median time in seconds and its median ratio to the variant `base` in the same round. The first round
 /// doesn't count.
 pub(crate) fn compare<const N: usize>(
     rounds: usize,
@@ -62,7 +62,7 @@ pub(crate) fn compare<const N: usize>(
     })
 }
 
-/// A line of a table; `target` is what the ratio should be at most.
+/// Prints a line of a table; `target` is the largest good ratio.
 pub(crate) fn print(name: &str, (seconds, ratio): (f64, f64), target: Option<f64>) {
     let target = target.map_or(String::new(), |target| {
         format!("  target {target:.2}: {}", if ratio <= target { "met" } else { "missed" })
@@ -70,20 +70,20 @@ pub(crate) fn print(name: &str, (seconds, ratio): (f64, f64), target: Option<f64
     println!("  {name:<34} {:9.2} ms  {ratio:5.2}{target}", seconds * 1e3);
 }
 
-/// The bodies of all pages of a sandbox, at so many events a page.
+/// The bodies of all pages of a sandbox, with this number of events a page.
 pub(crate) fn pages(sandbox: &Sandbox, size: usize) -> Vec<Vec<u8>> {
     let mut items = Vec::new();
     sandbox.for_each_item(|item| items.push(item.to_owned()));
     items.chunks(size).map(|chunk| format!("{{\"items\":[{}]}}", chunk.join(",")).into_bytes()).collect()
 }
 
-/// What a careful programmer writes by hand: plain owned structs for the documented keys.
+/// The structs of a hand-written client: plain and owned, for the documented keys.
 #[derive(Debug, Deserialize)]
 pub(crate) struct PlainPage {
     pub(crate) items: Vec<PlainEvent>,
 }
 
-/// The same, borrowed where a text has no escapes.
+/// The same structs, borrowed where a text has no escapes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct BorrowedPage<'a> {
     #[serde(borrow)]
@@ -239,7 +239,7 @@ pub(crate) struct BorrowedData<'a> {
     pub(crate) recipients: Option<Vec<serde_json::Value>>,
 }
 
-/// Behind an `Option`, serde would make a bare `Cow` an owned one.
+/// Inside an `Option`, serde would decode a plain `Cow` as an owned one.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);

@@ -1,5 +1,5 @@
-//! `Link` headers, one a line: whatever they say, reading them doesn't panic, and the link that comes out
-//! of it is one that the token may follow.
+//! `Link` headers, one a line: reading any of them doesn't panic, and the token may be sent to the link that is
+//! returned.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ fuzz_target!(|lines: &[u8]| {
     assert_eq!(next_url.origin(), page.origin(), "{next}");
     assert_eq!((next_url.username(), next_url.password()), ("", None), "{next}");
     assert_eq!(next_url.as_str(), next, "it would be sent altered");
-    // Asked for alone, it is the same.
+    // Admitted by itself, the link is the same.
     let alone = format!("<{next}>;rel=next");
     assert_eq!(internals::next_link(&[alone.as_bytes()], PAGE), Some(next));
 });

@@ -1,4 +1,4 @@
-//! The members of a JSON object, by `serde_json`.
+//! The members of a JSON object, as `serde_json` reads them.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Keys are bytes, since one with half a surrogate pair is a key like any other.
+/// Keys are bytes, because half a surrogate pair is allowed in a key.
 pub(crate) type Members<'a> = Vec<(Vec<u8>, &'a RawValue)>;
 
-/// The members in their order, repeated ones too, if `text` is an object.
+/// Returns the members in their order, including repeated ones, if `text` is an object.
 pub(crate) fn members(text: &str) -> Option<Members<'_>> {
     struct Object<'a>(Members<'a>);
 

@@ -1,5 +1,5 @@
-//! The body of a page, read by the crate and by a model of it in `serde_json`: both take the same bodies
-//! for pages, find the same items in them, and read the same of each.
+//! The body of a page, read by the crate and by a model of it in `serde_json`: both accept the same bodies
+//! as pages, find the same items in them, and read the same values of each.
 
 #![no_main]
 

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clones_share_what_they_have_in_common_and_no_more() {
+    fn clones_share_the_pace_and_the_pauses() {
         let mut log: SharedLog<usize> = (0..100).collect();
         let mut other = log.clone();
         log.push(100);

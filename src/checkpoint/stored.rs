@@ -1,4 +1,4 @@
-//! The stored form of a checkpoint, and the one before it.
+//! The stored form of a checkpoint, and the previous form.
 //!
 //! | version | members |
 //! |--:|---|

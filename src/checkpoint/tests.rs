@@ -78,7 +78,7 @@ fn a_checkpoint_survives_every_format_unchanged() {
     }
 }
 
-/// What was stored before there was a version.
+/// A checkpoint as it was stored before there was a version.
 const OLD: &str = r#"{"mark":"2026-01-05T09:00:20Z","settled":"2026-01-05T09:00:10Z","seen":[["2026-01-05T09:00:11Z","Y2lz"],["2026-01-05T09:00:12.345Z","bGl0"]],"malformed":{"{\"id\":7}":"2026-01-05T09:00:20Z"}}"#;
 
 /// The type that was stored then.

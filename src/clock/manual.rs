@@ -15,10 +15,10 @@ use super::Clock;
 ///
 /// A sleep ends when the clock has been moved far enough.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<watch::Sender<Reading>>);
+pub struct ManualClock(Arc<watch::Sender<ManualTime>>);
 
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+struct ManualTime {
     now: Instant,
     utc: DateTime<Utc>,
 }
@@ -27,7 +27,7 @@ impl ManualClock {
     /// A clock with this time of day.
     #[must_use]
     pub fn new(utc: DateTime<Utc>) -> Self {
-        Self(Arc::new(watch::Sender::new(Reading { now: Instant::now(), utc })))
+        Self(Arc::new(watch::Sender::new(ManualTime { now: Instant::now(), utc })))
     }
 
     /// Moves both clocks.
@@ -57,7 +57,7 @@ impl Clock for ManualClock {
         let mut readings = self.0.subscribe();
         let end = self.now().checked_add(wait);
         Box::pin(async move {
-            let is_over = |reading: &Reading| end.is_some_and(|end| reading.now >= end);
+            let is_over = |reading: &ManualTime| end.is_some_and(|end| reading.now >= end);
             if readings.wait_for(is_over).await.is_err() {
                 std::future::pending::<()>().await;
             }

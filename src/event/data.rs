@@ -148,28 +148,28 @@ record! {
         mentioned_groups: Vec<String> = "mentionedGroups",
         /// Attachments other than files, such as a card (`messages`).
         attachments: Vec<Attachment> = "attachments",
-        /// Whether the audio file is a voice clip that a Webex client recorded (`messages`).
+        /// True if the audio file is a voice clip that a Webex client recorded (`messages`).
         is_voice_clip: bool = "isVoiceClip",
 
-        /// Whether the person moderates the room (`memberships`).
+        /// True if the person moderates the room (`memberships`).
         is_moderator: bool = "isModerator",
-        /// Whether it is a bot that monitors the room; deprecated by the service (`memberships`).
+        /// True if it is a bot that monitors the room; deprecated by the service (`memberships`).
         is_monitor: bool = "isMonitor",
-        /// Whether the room, a direct one, is hidden in the person's clients (`memberships`; missing
+        /// True if the room, a direct one, is hidden in the person's clients (`memberships`; missing
         /// from those that came with membership of a team).
         is_room_hidden: bool = "isRoomHidden",
         /// The same by its other documented name (`memberships`).
         is_hidden: bool = "isHidden",
 
-        /// Whether the room is moderated (`rooms`).
+        /// True if the room is moderated (`rooms`).
         is_locked: bool = "isLocked",
-        /// Whether everyone in the organization can find and join the room (`rooms`).
+        /// True if everyone in the organization can find and join the room (`rooms`).
         is_public: bool = "isPublic",
         /// Time at which the room was made public (`rooms`).
         made_public: DateTime<Utc> = "madePublic",
-        /// Whether a compliance officer has closed the room, a direct one, to new messages (`rooms`).
+        /// True if a compliance officer has closed the room, a direct one, to new messages (`rooms`).
         is_read_only: bool = "isReadOnly",
-        /// Whether only moderators can post (`rooms`).
+        /// True if only moderators can post (`rooms`).
         is_announcement_only: bool = "isAnnouncementOnly",
         /// Team that the room belongs to (`rooms`).
         team_id: String = "teamId",
@@ -209,11 +209,11 @@ record! {
         /// Participants who were signed in, without guests (`meetings`). The kind of the items is
         /// undocumented: objects and strings have been observed.
         attendees: Vec<Value> = "attendees",
-        /// Whether the assistant was on; if so, a transcript follows within minutes (`meetings`).
+        /// True if the assistant was on; if so, a transcript follows within minutes (`meetings`).
         transcription_enabled: bool = "transcriptionEnabled",
-        /// Whether some of the meeting was recorded; the recording follows shortly (`meetings`).
+        /// True if some of the meeting was recorded; the recording follows shortly (`meetings`).
         recording_enabled: bool = "recordingEnabled",
-        /// Whether there was a chat in the meetings client. It isn't among the `meetingMessages`; the
+        /// True if there was a chat in the meetings client. It isn't among the `meetingMessages`; the
         /// service lists it apart, as the post-meeting chats (`meetings`).
         has_post_meetings_chat: bool = "hasPostMeetingsChat",
         /// Breakout session that the message was written in (`meetingMessages`).
@@ -251,7 +251,7 @@ record! {
         /// `ORIGINATING` or `TERMINATING` (`call_records`). The specification's own example has
         /// `ORIGINTATING`.
         call_direction: String = "callDirection",
-        /// Whether the call was answered (`call_records`).
+        /// True if the call was answered (`call_records`).
         is_call_answered: bool = "isCallAnswered",
         /// Length of the call in seconds (`call_records`).
         call_duration_seconds: u64 = "callDurationSeconds",

@@ -85,14 +85,14 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_digits_behind_the_millisecond() {
+    fn keeps_the_digits_after_the_millisecond() {
         let time = Utc.timestamp_opt(1_767_603_600, 123_456_789).single();
         assert_eq!(parse_time("2026-01-05T09:00:00.123456789Z"), time);
         assert_eq!(parse_time("2026-01-05T09:00:00.123456789+0000"), time);
     }
 
     #[test]
-    fn refuses_what_is_no_time() {
+    fn refuses_texts_that_are_not_a_time() {
         for text in [
             "",
             "Z",

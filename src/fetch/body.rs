@@ -8,7 +8,7 @@ use crate::{
     error::{DecodeError, Error},
     event::batch::{NotAPage, Rejected},
     mask::Mask,
-    transport::{self, Response},
+    transport::{self, CompleteResponse},
 };
 
 pub(super) struct Undecodable {
@@ -26,7 +26,7 @@ impl From<Rejected> for Undecodable {
 
 impl Undecodable {
     /// Makes the error for it. If the end did not arrive, it is one of the transport.
-    pub(super) fn error(self, response: &Response, mask: &Mask, attempts: u32) -> Error {
+    pub(super) fn error(self, response: &CompleteResponse, mask: &Mask, attempts: u32) -> Error {
         let Self { text, reason, is_truncated } = self;
         if is_truncated {
             return transport::truncated(reason).after(attempts).into();

@@ -90,7 +90,7 @@ fn it_agrees_with_serde_json_on_a_table() {
 }
 
 #[test]
-fn a_string_ends_at_its_quote_wherever_that_stands() {
+fn a_string_ends_at_its_quote_at_any_position() {
     for length in 0..40 {
         for tail in ["", "\"", "\\\"x\"", "\n\"", "\u{1f}\"", "é\"", "\u{80}\"", "\\\\\"\""] {
             agrees(&format!("\"{}{tail}", "a".repeat(length)));
@@ -111,7 +111,7 @@ fn nesting_of_any_depth_is_read_in_bounded_stack() {
 }
 
 #[test]
-fn an_escaped_string_says_what_it_says() {
+fn an_escaped_string_is_unescaped() {
     let value = |text: &'static str| Scanner::new(text).string().unwrap().value();
     assert!(matches!(value("\"plain\""), Some(Cow::Borrowed("plain"))));
     assert_eq!(value(r#""a\u0062\n\ud83d\ude00""#).unwrap(), "ab\n😀");
@@ -140,7 +140,7 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn each_special_byte_is_found_wherever_it_stands_in_a_block() {
+fn each_special_byte_is_found_at_each_position_of_a_block() {
     for byte in 0..=u8::MAX {
         let is_special = byte < 0x20 || byte == b'"' || byte == b'\\';
         for at in 0..BLOCK {
@@ -165,7 +165,7 @@ fn strings_of_several_blocks_end_where_they_should() {
 }
 
 #[test]
-fn every_escape_says_what_serde_json_says_it_does() {
+fn every_escape_is_read_as_serde_json_reads_it() {
     for escape in ["\\n", "\\\\", "\\/", "\\u0041", "\\ud83d\\ude00", "\\ud83d", "\\ude00", "\\ud83d\\ud83d"]
     {
         for (before, after) in

@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_links_to_itself_is_found_at_once() {
+    fn a_page_that_links_to_itself_is_found_immediately() {
         for tail in 0..=100 {
             assert_eq!(stopped_at(tail, 1), tail + 1);
         }
     }
 
     #[test]
-    fn a_walk_without_return_goes_on() {
+    fn a_list_without_a_cycle_continues() {
         let mut cycles = CycleDetector::new(&page(0));
         assert!((1..10_000).all(|n| cycles.follow(&page(n)).is_ok()));
     }

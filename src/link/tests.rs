@@ -319,7 +319,7 @@ fn is_as_expected(outcome: &Result<Links>, expected: To) -> bool {
 }
 
 #[test]
-fn every_header_comes_to_what_the_table_says() {
+fn every_header_gives_the_result_in_the_table() {
     let wrong: Vec<_> = TABLE
         .iter()
         .map(|&(header, expected)| (header, expected, read(header)))
@@ -339,7 +339,7 @@ fn bytes_that_are_not_utf8_matter_only_in_target_and_rel() {
 }
 
 #[test]
-fn a_cursor_is_admitted_only_as_a_whole_url_of_these_origins() {
+fn a_cursor_is_admitted_only_as_an_absolute_url_of_these_origins() {
     let origins = origins();
     for good in [PAGE, "https://webexapis.com:443/a", "http://[::1]:8080/?max=null"] {
         assert_eq!(origins.admit(good).unwrap(), url(good));

@@ -16,7 +16,7 @@ use crate::{
     mask::Mask,
     retry::retry_after,
     token::Token,
-    transport::{Response, Transport, TransportSettings},
+    transport::{CompleteResponse, Transport, TransportSettings},
     trusted_url::trusted_url,
 };
 
@@ -111,7 +111,7 @@ pub(super) async fn request(
     })
 }
 
-fn refusal(response: &Response, secrets: &Secrets) -> ApiError {
+fn refusal(response: &CompleteResponse, secrets: &Secrets) -> ApiError {
     let date = response.header(DATE.as_str());
     let wait = response.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
     let body = String::from_utf8_lossy(&response.body).into_owned();

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_that_can_not_be_is_unknown_and_one_of_nothing_is_over() {
+    fn an_impossible_lifetime_is_unknown_and_one_of_zero_has_ended() {
         let old = read("r");
         for expires_in in ["null", "\"soon\"", "-1", "1e300", "18446744073709551615"] {
             let reply = format!(r#"{{"access_token":"b","expires_in":{expires_in}}}"#);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read_again() {
+    fn written_tokens_can_be_read_again() {
         for seconds in ["0", "0.5", "60", "251636371200", "300000000000", "8000000000000"] {
             let reply = format!(
                 r#"{{"access_token":"b","expires_in":{seconds},"refresh_token_expires_in":{seconds}}}"#

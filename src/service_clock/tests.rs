@@ -21,11 +21,11 @@ impl Bench {
         self.start + Duration::from_secs(second)
     }
 
-    fn observe(&mut self, second: u64, utc: i64, date: i64) -> Verdict {
+    fn observe(&mut self, second: u64, utc: i64, date: i64) -> Observation {
         self.slow(second, utc, date, 0)
     }
 
-    fn slow(&mut self, second: u64, utc: i64, date: i64, took: u64) -> Verdict {
+    fn slow(&mut self, second: u64, utc: i64, date: i64, took: u64) -> Observation {
         let took = Duration::from_secs(took);
         let (sent, utc, date) = (self.at(second), instant(utc), instant(date));
         self.clock.observe(DateReading { sent, utc, took, date }).unwrap()
@@ -142,8 +142,8 @@ fn three_responses_confirm_a_time_that_was_believed_from_the_first() {
 fn the_time_is_never_ahead_of_the_service() {
     let mut bench = Bench::new();
     // Its head took 3 s: the service may have read its data right after the request was sent.
-    let verdict = bench.slow(0, 0, 3, 3);
-    assert_eq!(verdict.served_at.earliest, instant(0));
+    let observation = bench.slow(0, 0, 3, 3);
+    assert_eq!(observation.served_at.earliest, instant(0));
     assert_eq!(bench.time(3), Some(instant(3)));
 }
 
@@ -160,8 +160,8 @@ fn a_slow_response_does_not_make_the_next_one_a_jump() {
 fn clocks_that_differ_are_reported_once_each_time_that_they_begin_to() {
     let mut bench = Bench::new();
     let reported = [(0, 0), (10, 500), (20, 510), (30, 30), (40, -500)].map(|(second, date)| {
-        let verdict = bench.observe(second, i64::try_from(second).unwrap(), date);
-        verdict.apart.map(|apart| apart.num_seconds())
+        let observation = bench.observe(second, i64::try_from(second).unwrap(), date);
+        observation.apart.map(|apart| apart.num_seconds())
     });
     assert_eq!(reported, [None, Some(490), None, None, Some(-539)]);
 }

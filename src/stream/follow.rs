@@ -27,7 +27,7 @@
 //! **Memory.** The order of a list is unknown, and a round is yielded oldest first, so it must be held until its last
 //! page. There are two limits. If the events *before* the horizon are more than [`BACKLOG_BYTES`], the follower is far
 //! behind: the round begins again with a span that fits, and the next ones follow immediately. A smaller span cannot
-//! help with the events after the horizon, since every round reads those again; they are yielded in parts of
+//! reduce the events after the horizon, since every round reads those again; they are yielded in parts of
 //! [`PART_BYTES`], which needs no further request, and ids keep the parts apart.
 //!
 //! **Seams.** The end of a round with an upper bound is requested later by a margin, and the next round begins earlier by
@@ -162,7 +162,7 @@ pub struct Follow {
     backoff: ResumeBackoff,
     /// `None` was returned, and nothing has been resumed since.
     is_terminated: bool,
-    /// Of the rounds that are over, and of all items.
+    /// The work of the rounds that are over, and of all items.
     stats: Stats,
 }
 
@@ -250,7 +250,7 @@ impl Follow {
         since_mark.max(at.saturating_duration_since(self.agreed_at))
     }
 
-    /// Whether every event has been yielded that was listed by the latest round, and that round reached up to now.
+    /// Returns whether the latest round reached up to now and all of its events have been yielded.
     /// False after an error.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
@@ -396,7 +396,7 @@ impl Follow {
         FollowState::Confirming(Box::new(Confirmation { round, pages, left: left - 1 }))
     }
 
-    /// How far the mark is ahead of a time, if that is more than clocks may differ.
+    /// The time by which the mark is ahead of a time, if that is more than clocks may differ.
     fn ahead_of(&self, time: Option<DateTime<Utc>>) -> Option<TimeDelta> {
         Some(self.mark() - time?).filter(|ahead| *ahead > TOLERANCE)
     }
@@ -418,7 +418,7 @@ impl Follow {
         Handout::new(round.malformed, round.events, listed_up_to, AfterHandout::Close(end))
     }
 
-    /// How far a round moves the mark and the horizon.
+    /// The instants to which a round moves the mark and the horizon.
     fn end_of(&self, round: &FollowRound) -> RoundEnd {
         let clocks = &self.shared.response_stats;
         let now = match round.first {

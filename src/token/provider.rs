@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_token_than_the_replaced_one_is_not_answered_from_memory() {
+    async fn a_token_other_than_the_replaced_one_is_renewed_again() {
         let (source, provider) = scripted([Ok("b".into()), Ok("c".into())]);
         source.answers.add_permits(2);
         let first = provider.credential().await.unwrap();

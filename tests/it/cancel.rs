@@ -1,4 +1,4 @@
-//! Dropping a future loses nothing, and dropping a stream leaves nothing behind.
+//! Dropping a future loses nothing, and dropping a stream ends its requests and tasks.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ fn linked(wire: &Wire, line: &str, cursor: usize) -> Vec<u8> {
 async fn abandoned<T>(next: impl Future<Output = T>, wire: &Wire) -> (Connection, String) {
     within(async {
         tokio::select! {
-            _ = next => panic!("it came without an answer"),
+            _ = next => panic!("an item without a response"),
             (connection, head) = wire.request() => (connection, head.target().to_owned()),
         }
     })
     .await
 }
 
-/// Makes sure that no other request is on its way.
+/// Checks that no other request is in flight.
 async fn probe(wire: &Wire) {
     support::settle().await;
     let other = wire.client();
     let answer = http(200, &[], event("p"));
-    let (event, head) = within(async { tokio::join!(other.get("probe"), wire.answer(answer)) }).await;
+    let (event, head) = within(async { tokio::join!(other.get("probe"), wire.respond(answer)) }).await;
     assert_eq!((event.unwrap().id(), head.target()), ("p", "/v1/events/probe"));
 }
 
@@ -68,7 +68,7 @@ async fn dropping_a_pending_next_of_pages_or_take_loses_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_half_received_is_gone_on_with() {
+async fn a_half_received_response_is_continued() {
     let wire = Wire::bind().await;
     let mut events = wire.client().list(ListEvents::new());
     let whole = http(200, &[], page("a b"));
@@ -84,7 +84,7 @@ async fn an_answer_half_received_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn dropping_the_stream_aborts_what_is_in_flight() {
+async fn dropping_the_stream_aborts_its_requests() {
     for ahead in [0, 3] {
         let wire = Wire::bind().await;
         let mut events = wire.client().list(ListEvents::new()).prefetch(ahead);
@@ -135,7 +135,7 @@ async fn nothing_is_left_running_when_a_stream_is_dropped() {
     for ahead in [0, 1, 50] {
         let mut events = client.list(ListEvents::new()).prefetch(ahead);
         let answer = linked(&wire, "a b", 1);
-        let (first, _) = within(async { tokio::join!(events.next(), wire.answer(answer)) }).await;
+        let (first, _) = within(async { tokio::join!(events.next(), wire.respond(answer)) }).await;
         assert_eq!(label(&first.unwrap()), "a");
         drop(events);
         within(async {
@@ -145,7 +145,7 @@ async fn nothing_is_left_running_when_a_stream_is_dropped() {
         })
         .await;
         if ahead > 0 {
-            // What had been read ahead when it was dropped, if anything.
+            // The pages that had been read ahead when it was dropped, if any.
             let _ = tokio::time::timeout(Duration::from_millis(1), wire.accept()).await;
         }
     }
@@ -153,7 +153,7 @@ async fn nothing_is_left_running_when_a_stream_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_in_another_task() {
+async fn a_stream_continues_in_another_task() {
     let wire = Wire::bind().await;
     let mut events = builder(&wire.url()).build().unwrap().list(ListEvents::new());
     let (mut held, _) = abandoned(events.next(), &wire).await;
@@ -179,6 +179,6 @@ async fn a_page_cursor_is_unmoved_by_a_pending_next() {
     let client = wire.client();
     let mut resumed = client.resume(&behind.unwrap());
     let answer = http(200, &[], page("b"));
-    let (item, request) = within(async { tokio::join!(resumed.next(), wire.answer(answer)) }).await;
+    let (item, request) = within(async { tokio::join!(resumed.next(), wire.respond(answer)) }).await;
     assert_eq!((label(&item.unwrap()), request.target()), ("b".to_owned(), "/v1/events?cursor=1"));
 }

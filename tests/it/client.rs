@@ -1,4 +1,4 @@
-//! What a client is built from and what it sends.
+//! Building a client, and the requests that it sends.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn a_client_needs_a_token() {
 
 #[tokio::test]
 async fn a_token_is_trimmed_and_sent_as_it_is() {
-    let service = Service::walk(&["a", "b"]).await;
+    let service = Service::list(&["a", "b"]).await;
     let client = Client::builder()
         .base_url(service.url())
         .token(format!(" \t{TOKEN}\r\n"))
@@ -47,7 +47,7 @@ async fn a_token_is_trimmed_and_sent_as_it_is() {
 }
 
 #[test]
-fn plain_http_is_for_loopback_hosts_alone() {
+fn plain_http_is_for_loopback_hosts_only() {
     for url in [
         "http://webexapis.com/v1",
         "http://10.0.0.1/v1",
@@ -136,7 +136,7 @@ async fn a_header_is_sent_with_every_request() {
 
 #[tokio::test]
 async fn a_client_names_itself_unless_told_otherwise() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     read(service.client().list(ListEvents::new())).await;
     let names = service.header("user-agent").await;
     assert!(names[0].contains("webex-events"), "{names:?}");
@@ -144,8 +144,8 @@ async fn a_client_names_itself_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn compression_is_asked_for_unless_it_is_off() {
-    let service = Service::walk(&["a"]).await;
+async fn compression_is_requested_unless_it_is_off() {
+    let service = Service::list(&["a"]).await;
     read(service.client().list(ListEvents::new())).await;
     let plain = builder(&service.url()).gzip(false).build().unwrap();
     read(plain.list(ListEvents::new())).await;
@@ -154,7 +154,7 @@ async fn compression_is_asked_for_unless_it_is_off() {
     assert!(!accepted[1].contains("gzip"), "{accepted:?}");
 }
 
-/// A page with the event `a` and much white space: 220 bytes that unpack to 100,098.
+/// A page with the event `a` and much white space: 220 bytes that decompress to 100,098.
 const PACKED: &str = "H4sIAAAAAAACA+3IMQrCQBCG0avI1CqbiII5h5ViEeIiFqJkYyEhdzcW3sHiPaaY/xvjNuR7ieY0xu0STbSxjD6Xx6vv8jzv\
 uZT2mstch/fzW7o+t0O+zOH3NVGnerdK1SptD2nfpDTfuqo3x5jOCwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\
 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAOBvTR8M8JaF\
@@ -166,7 +166,7 @@ fn packed() -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_packed_page_is_unpacked() {
+async fn a_compressed_page_is_decompressed() {
     let service = Service::start(|_| packed()).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read(&mut events).await, ["a"]);
@@ -174,7 +174,7 @@ async fn a_packed_page_is_unpacked() {
 }
 
 #[tokio::test]
-async fn a_packed_page_that_is_broken_is_tried_again() {
+async fn a_damaged_compressed_page_is_requested_again() {
     let service = Service::start(|call| match call.n {
         0 => {
             let half = STANDARD.decode(PACKED).unwrap()[..110].to_vec();
@@ -188,7 +188,7 @@ async fn a_packed_page_that_is_broken_is_tried_again() {
 }
 
 #[tokio::test]
-async fn the_limit_of_a_page_is_inclusive_and_not_tried_again() {
+async fn the_limit_of_a_page_is_inclusive_and_not_retried() {
     let text = page("a b c");
     let bytes = text.len();
     let plain = text.clone();
@@ -266,7 +266,7 @@ async fn a_proxy_gets_a_tunnel_and_no_token_for_https() {
 }
 
 #[test]
-fn what_is_no_proxy_is_refused() {
+fn a_value_that_is_not_a_proxy_is_refused() {
     for url in ["", "http://", "http://[", "::"] {
         refused(&settings().proxy(url).build(), url);
     }
@@ -286,7 +286,7 @@ TxBGlgqu40Wokkbd1Na+kzWz
 ";
 
 #[test]
-fn what_is_no_root_certificate_is_refused() {
+fn an_invalid_root_certificate_is_refused() {
     for pem in [
         &b""[..],
         b"certificate",
@@ -339,7 +339,7 @@ async fn an_id_is_encoded_as_one_segment() {
 
 #[tokio::test]
 async fn an_id_that_would_name_another_resource_is_not_sent() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     for id in ["", ".", ".."] {
         let error = within(service.client().get(id)).await.unwrap_err();
         assert_eq!(kind(&error), "Query", "{id:?}");
@@ -356,7 +356,7 @@ async fn an_event_is_got_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_200_that_is_no_event_is_an_error_and_not_tried_again() {
+async fn a_200_that_is_not_an_event_is_an_error_and_not_retried() {
     for (text, is_json) in [
         ("<html>", false),
         ("{}{}", false),
@@ -383,7 +383,7 @@ async fn a_200_that_is_no_event_is_an_error_and_not_tried_again() {
 }
 
 #[tokio::test]
-async fn invalid_utf_8_is_no_event() {
+async fn invalid_utf_8_is_not_an_event() {
     let service = Service::start(|_| {
         ok(event("a")
             .replace("\"a\"", "\"?\"")
@@ -398,7 +398,7 @@ async fn invalid_utf_8_is_no_event() {
 
 #[tokio::test]
 async fn clones_share_a_client() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let client = service.client();
     let clone = client.clone();
     drop(client);
@@ -410,7 +410,7 @@ async fn clones_share_a_client() {
 
 #[tokio::test]
 async fn a_stream_outlives_its_client() {
-    let service = Service::walk(&["a", "b"]).await;
+    let service = Service::list(&["a", "b"]).await;
     let events = service.client().list(ListEvents::new());
     assert_eq!(read(events).await, ["a", "b"]);
     let text = body(&[event("c")]);

@@ -1,4 +1,4 @@
-//! A list can be stopped at any place, and gone on with from a line of text.
+//! A list can be stopped at any position, and resumed from a line of text.
 
 use std::error::Error as _;
 
@@ -10,7 +10,7 @@ use crate::support::{
     page, read, read_some, refusal, within,
 };
 
-/// Malformed items at every kind of place, ids that come twice, in a page and over pages, and empty pages.
+/// Malformed items at every kind of position, repeated ids, within a page and across pages, and empty pages.
 const WALK: [&str; 7] = ["a b !1 c", "", "!2 !3 c a !2 !4 d", "e e e", "!5 !6", "", "f !7"];
 
 fn whole() -> Vec<String> {
@@ -34,9 +34,9 @@ fn through_serde(cursor: &Cursor) -> Cursor {
 }
 
 #[tokio::test]
-async fn every_cut_point_of_a_walk_resumes_with_exactly_the_rest() {
+async fn every_cut_point_of_a_list_resumes_with_exactly_the_rest() {
     let whole = whole();
-    let service = Service::walk(&WALK).await;
+    let service = Service::list(&WALK).await;
     let client = service.client();
     for cut in 0..whole.len() {
         for ahead in [0, 2] {
@@ -54,7 +54,7 @@ async fn every_cut_point_of_a_walk_resumes_with_exactly_the_rest() {
 #[tokio::test]
 async fn a_resumed_list_can_be_cut_again_anywhere() {
     let whole = whole();
-    let service = Service::walk(&WALK).await;
+    let service = Service::list(&WALK).await;
     let client = service.client();
     for step in 1..=5 {
         let mut all = Vec::new();
@@ -75,7 +75,7 @@ async fn a_resumed_list_can_be_cut_again_anywhere() {
 #[tokio::test]
 async fn every_page_and_every_take_resumes_with_exactly_the_rest() {
     let whole = whole();
-    let service = Service::walk(&WALK).await;
+    let service = Service::list(&WALK).await;
     let client = service.client();
     let mut pages = client.list(ListEvents::new()).pages();
     let mut read_so_far = 0;
@@ -103,7 +103,7 @@ async fn every_page_and_every_take_resumes_with_exactly_the_rest() {
 
 #[tokio::test]
 async fn there_is_a_cursor_before_the_first_poll_and_none_from_the_last_event_on() {
-    let service = Service::walk(&["a", "b c"]).await;
+    let service = Service::list(&["a", "b c"]).await;
     let client = service.client();
     let mut events = client.list(ListEvents::new());
     for expected in ["a", "b", "c"] {
@@ -135,7 +135,7 @@ async fn there_is_a_cursor_after_a_first_page_that_failed() {
 }
 
 #[tokio::test]
-async fn a_resumed_list_asks_for_the_very_page() {
+async fn a_resumed_list_requests_the_same_page() {
     let served = Served::start(|n, _| match n {
         0 => http(200, &[("Link", "</v1/events?before&cursor=a%2fb%2B+==&max=null>; rel=next")], page("a")),
         1 | 2 => http(200, &[("Link", "</v1/events?cursor=2>; rel=next")], page("b c")),
@@ -152,7 +152,7 @@ async fn a_resumed_list_asks_for_the_very_page() {
     assert_eq!(targets[2], targets[1]);
 }
 
-/// What a list reads that stopped behind `taken` items of the page `before`, which is `after` by then.
+/// The items that a list yields if it is resumed after `taken` items of the page `before`, which has become `after`.
 async fn changed(before: &str, taken: usize, after: &str) -> Vec<String> {
     let [before, after] = [before.to_owned(), after.to_owned()];
     let service = Service::start(move |call| match (call.n, &*call.cursor) {
@@ -169,7 +169,7 @@ async fn changed(before: &str, taken: usize, after: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_page_that_changed_is_read_behind_the_last_event_wherever_it_stands() {
+async fn a_changed_page_is_read_after_the_last_event_wherever_it_is() {
     assert_eq!(changed("a b c d", 2, "x y a b c d").await, ["c", "d", "end"]);
     assert_eq!(changed("a b c d", 3, "c d").await, ["d", "end"]);
     assert_eq!(changed("a b c d", 3, "b c").await, ["end"]);
@@ -178,7 +178,7 @@ async fn a_page_that_changed_is_read_behind_the_last_event_wherever_it_stands() 
 }
 
 #[tokio::test]
-async fn a_page_without_the_last_event_is_given_whole() {
+async fn a_page_without_the_last_event_is_yielded_from_its_start() {
     assert_eq!(changed("a b c d", 2, "a c d").await, ["a", "c", "d", "end"]);
     assert_eq!(changed("a b c d", 3, "x").await, ["x", "end"]);
     assert_eq!(changed("a b c d", 1, "").await, ["end"]);
@@ -186,7 +186,7 @@ async fn a_page_without_the_last_event_is_given_whole() {
 }
 
 #[tokio::test]
-async fn nothing_behind_the_last_event_is_lost_however_a_page_changes() {
+async fn nothing_after_the_last_event_is_lost_however_a_page_changes() {
     for taken in 1..4 {
         for after in
             ["a b c d", "d c b a", "c a b d", "b b a c d", "a a b c d", "x a y b z c w d", "!9 a b c d"]
@@ -223,7 +223,7 @@ async fn a_cursor_whose_page_is_refused_is_a_cursor_error_with_its_source() {
             let mut events = client.list(ListEvents::new());
             read_some(cut, &mut events).await;
             let cursor = events.cursor().unwrap();
-            // Until `n` is 2, as a walk of its own would have it.
+            // Until `n` is 2, as in a list of its own.
             while service.count() < 2 {
                 let _ = within(client.get("x")).await;
             }
@@ -240,7 +240,7 @@ async fn a_cursor_whose_page_is_refused_is_a_cursor_error_with_its_source() {
 }
 
 #[tokio::test]
-async fn the_source_of_a_stale_cursor_is_the_answer_itself() {
+async fn the_source_of_a_stale_cursor_is_the_response() {
     let service = Service::start(|_| refusal(410)).await;
     let cursor = service.client().list(ListEvents::new()).cursor().unwrap();
     let stale = error(&mut service.client().resume(&cursor)).await;
@@ -249,7 +249,7 @@ async fn the_source_of_a_stale_cursor_is_the_answer_itself() {
 }
 
 #[tokio::test]
-async fn any_other_answer_to_a_cursor_is_what_it_always_is() {
+async fn any_other_response_to_a_cursor_is_the_usual_error() {
     for status in [401, 403, 409, 422, 501] {
         let service = Service::start(move |_| refusal(status)).await;
         let client = service.client();
@@ -263,7 +263,7 @@ async fn any_other_answer_to_a_cursor_is_what_it_always_is() {
 
 #[tokio::test]
 async fn each_event_comes_with_the_position_after_it() {
-    let service = Service::walk(&["a b", "", "!1 c"]).await;
+    let service = Service::list(&["a b", "", "!1 c"]).await;
     let client = service.client();
     let mut plain = client.list(ListEvents::new());
     let mut events = client.list(ListEvents::new()).with_cursors();
@@ -349,8 +349,8 @@ async fn a_stale_cursor_stays_one_after_resume() {
 
 #[tokio::test]
 async fn a_cursor_to_another_origin_is_refused_and_nothing_is_sent() {
-    let home = Service::walk(&["a b", "c"]).await;
-    let other = Service::walk(&["x"]).await;
+    let home = Service::list(&["a b", "c"]).await;
+    let other = Service::list(&["x"]).await;
     let mut events = home.client().list(ListEvents::new());
     for cut in 0..3 {
         let cursor = through_text(&events.cursor().unwrap());
@@ -368,7 +368,7 @@ async fn a_cursor_to_another_origin_is_refused_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_cursor_survives_its_client() {
-    let service = Service::walk(&["a b", "c"]).await;
+    let service = Service::list(&["a b", "c"]).await;
     let cursor = {
         let mut events = service.client().list(ListEvents::new());
         read_some(1, &mut events).await;
@@ -381,7 +381,7 @@ async fn a_cursor_survives_its_client() {
 
 #[tokio::test]
 async fn a_resumed_list_keeps_the_page_size_of_its_page() {
-    let service = Service::walk(&["a b", "c"]).await;
+    let service = Service::list(&["a b", "c"]).await;
     let client = service.client();
     let mut events = client.list(ListEvents::new().page_size(2));
     read_some(1, &mut events).await;
@@ -392,7 +392,7 @@ async fn a_resumed_list_keeps_the_page_size_of_its_page() {
 
 #[tokio::test]
 async fn prefetch_take_and_pages_work_on_a_resumed_list() {
-    let service = Service::walk(&["a b !1", "c d", "e"]).await;
+    let service = Service::list(&["a b !1", "c d", "e"]).await;
     let client = service.client();
     let mut events = client.list(ListEvents::new());
     read_some(1, &mut events).await;
@@ -427,7 +427,7 @@ async fn the_page_before_can_be_gone_back_to() {
 }
 
 #[tokio::test]
-async fn a_page_has_the_tracking_id_of_its_answer() {
+async fn a_page_has_the_tracking_id_of_its_response() {
     let service = Service::start(|call| match call.n {
         0 => call.page("a", Some("1")).append_header("TrackingID", "ROUTER_1"),
         _ => call.page("b", None),
@@ -440,7 +440,7 @@ async fn a_page_has_the_tracking_id_of_its_answer() {
 
 #[tokio::test]
 async fn a_damaged_cursor_is_refused() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let line = service.client().list(ListEvents::new()).cursor().unwrap().to_string();
     for text in [
         "",
@@ -460,7 +460,7 @@ async fn a_damaged_cursor_is_refused() {
 }
 
 #[tokio::test]
-async fn a_page_is_resumed_behind_an_id_that_needs_escapes() {
+async fn a_page_is_resumed_after_an_id_that_needs_escapes() {
     let strange = r#"quo\"te\\back\u00e9\ud83d\ude00 / ☃"#;
     let text = body(&[event("a"), event(strange), bad(1), event("z")]);
     let service = Service::start(move |_| ok(text.clone())).await;
@@ -518,14 +518,14 @@ async fn a_limited_list_is_resumed_with_the_page_size_of_its_query() {
     let cursor = through_text(&first.cursor().unwrap());
     assert_eq!(read(client.resume(&cursor)).await, ["b", "c", "d", "e"]);
     assert_eq!(service.sizes().await, ["1", "100", "-"]);
-    // Even before anything was read.
+    // Even before the first page was read.
     assert_eq!(read(client.resume(&before)).await, ["a", "b", "c", "d", "e"]);
     assert_eq!(service.sizes().await[3], "100");
 }
 
 #[tokio::test]
 async fn a_limited_list_continues_by_its_links_where_malformed_items_took_the_room() {
-    let service = Service::walk(&["!1 a", "b c"]).await;
+    let service = Service::list(&["!1 a", "b c"]).await;
     let mut events = service.client().list(ListEvents::new()).take(2);
     assert_eq!(read(&mut events).await, labels("!1 a b"));
     assert_eq!(service.count(), 2);
@@ -536,7 +536,7 @@ async fn a_limited_list_continues_by_its_links_where_malformed_items_took_the_ro
 
 #[tokio::test]
 async fn a_page_url_that_another_client_stored_is_resumed_byte_for_byte() {
-    let service = Service::walk(&["a b", "c"]).await;
+    let service = Service::list(&["a b", "c"]).await;
     let client = service.client();
     let mut events = client.list(ListEvents::new());
     read_some(1, &mut events).await;
@@ -550,7 +550,7 @@ async fn a_page_url_that_another_client_stored_is_resumed_byte_for_byte() {
 
 #[tokio::test]
 async fn a_page_url_of_another_origin_is_refused_and_nothing_is_sent() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     for url in
         ["https://evil.example/v1/events?cursor=1", "http://user@127.0.0.1/v1/events", "ftp://127.0.0.1/a"]
     {

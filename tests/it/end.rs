@@ -10,7 +10,7 @@ use crate::support::{
 
 #[tokio::test]
 async fn an_empty_page_with_a_next_link_is_not_the_end() {
-    let service = Service::walk(&["", "a", "", "", "b", ""]).await;
+    let service = Service::list(&["", "a", "", "", "b", ""]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read(&mut events).await, ["a", "b"]);
     assert_eq!(service.count(), 6);
@@ -20,7 +20,7 @@ async fn an_empty_page_with_a_next_link_is_not_the_end() {
 
 #[tokio::test]
 async fn an_empty_page_without_one_is() {
-    let service = Service::walk(&[""]).await;
+    let service = Service::list(&[""]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read(&mut events).await, labels(""));
     assert_eq!((service.count(), events.cursor()), (1, None));
@@ -28,7 +28,7 @@ async fn an_empty_page_without_one_is() {
 
 #[tokio::test]
 async fn an_empty_page_is_given_as_a_page() {
-    let service = Service::walk(&["", "a"]).await;
+    let service = Service::list(&["", "a"]).await;
     let mut pages = service.client().list(ListEvents::new()).pages();
     assert!(within(pages.next()).await.unwrap().unwrap().items.is_empty());
     assert_eq!(within(pages.next()).await.unwrap().unwrap().items.len(), 1);
@@ -36,7 +36,7 @@ async fn an_empty_page_is_given_as_a_page() {
 }
 
 #[tokio::test]
-async fn a_200_that_is_no_page_is_an_error_and_not_tried_again() {
+async fn a_200_that_is_not_a_page_is_an_error_and_not_retried() {
     let spoiled: &[u8] = b"{\"items\":[],\"x\":\"\xff\"}";
     for wrong in [
         "null".as_bytes(),
@@ -112,7 +112,7 @@ async fn the_content_type_of_a_page_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn a_page_is_read_whatever_stands_beside_its_items() {
+async fn a_page_is_read_whatever_other_members_it_has() {
     let [a, b] = [event("a"), event("b")];
     for text in [
         format!(r#" {{ "items" : [ {a} , {b} ] }} "#),
@@ -141,7 +141,7 @@ async fn a_thousand_empty_pages_in_a_row_are_no_progress() {
 }
 
 #[tokio::test]
-async fn fewer_than_a_thousand_are_and_an_event_counts_anew() {
+async fn an_event_restarts_the_count_of_empty_pages() {
     let service = Service::start(|call| match call.n {
         999 => call.page("a", Some("again")),
         1999 => call.page("", None),
@@ -166,12 +166,12 @@ async fn a_malformed_item_is_progress() {
 }
 
 #[tokio::test]
-async fn a_page_that_comes_back_is_a_cycle_and_the_pages_before_it_are_given() {
+async fn a_repeated_page_is_a_cycle_and_the_pages_before_it_are_yielded() {
     for tail in [0, 1, 2, 3, 5, 8, 13] {
         for length in [1, 2, 3, 7] {
             let pages = tail + length;
-            // Page `n` links to the next, and the last one back to the first behind the tail. The very
-            // first page has the cursor 0 when it comes back, so that a tail of 0 begins with one more.
+            // Page `n` links to the next, and the last one back to the first after the tail. The
+            // first page has the cursor 0 when it is repeated, so that a tail of 0 begins with one more.
             let service = Service::start(move |call| {
                 let at: usize = if call.cursor.is_empty() { 0 } else { call.cursor.parse().unwrap() };
                 let next = if at + 1 < pages { at + 1 } else { tail };
@@ -189,7 +189,7 @@ async fn a_page_that_comes_back_is_a_cycle_and_the_pages_before_it_are_given() {
 }
 
 #[tokio::test]
-async fn a_page_that_links_to_itself_is_found_at_once() {
+async fn a_page_that_links_to_itself_is_found_immediately() {
     let service = Service::start(|call| match &*call.cursor {
         "" => call.page("a", Some("1")),
         cursor => call.page("b", Some(cursor)),
@@ -224,7 +224,7 @@ async fn a_cycle_is_found_when_it_is_read_ahead_as_well() {
 }
 
 #[tokio::test]
-async fn a_long_walk_without_return_goes_on() {
+async fn a_long_list_without_a_cycle_continues() {
     let service = Service::start(|call| match call.n {
         300 => call.page("end", None),
         n => call.page("a", Some(&format!("c{n}"))),

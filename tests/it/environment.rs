@@ -1,4 +1,4 @@
-//! Settings of the environment. Only a child process can have its own: each test runs itself again in one.
+//! Settings of the environment. Each test runs itself again in a child process, which has an environment of its own.
 
 use std::{env, process::Command};
 
@@ -20,7 +20,7 @@ const PROXY_VARIABLES: [&str; 9] = [
     "REQUEST_METHOD",
 ];
 
-/// Runs the test of this name again with only these variables of ours set, and `run` in it.
+/// Runs the test of this name again in a child process with only these of the client's variables set, and `run` in it.
 fn in_child(name: &str, variables: &[(&str, &str)], run: impl FnOnce()) {
     if env::var_os(CHILD).is_some() {
         return run();
@@ -85,7 +85,7 @@ fn an_invalid_proxy_in_the_environment_is_refused_by_client_and_oauth() {
     in_child("an_invalid_proxy_in_the_environment_is_refused_by_client_and_oauth", &variables, || {
         let text = config(Client::new(TOKEN));
         assert!(text.contains("`HTTPS_PROXY`") && !text.contains("s3cret"), "{text}");
-        // It is not in use for these.
+        // The proxy is not used for these.
         Client::builder().token(TOKEN).base_url("http://127.0.0.1:1/v1").build().unwrap();
         Client::builder().token(TOKEN).proxy("http://127.0.0.1:1").build().unwrap();
 

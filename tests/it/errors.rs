@@ -1,4 +1,4 @@
-//! The effect of an error on a stream, and the questions that an error answers.
+//! The effect of an error on a stream, and the predicates of errors.
 
 use std::{
     error::Error as StdError,
@@ -164,7 +164,7 @@ async fn resume_continues_with_the_rest_of_a_take_and_of_pages() {
 
 #[tokio::test]
 async fn resume_without_an_error_does_nothing() {
-    let service = Service::walk(&["a !1 b", "c"]).await;
+    let service = Service::list(&["a !1 b", "c"]).await;
     let mut events = service.client().list(ListEvents::new());
     events.resume();
     for expected in ["a", &labels("!1")[0], "b", "c"] {
@@ -180,7 +180,7 @@ async fn resume_without_an_error_does_nothing() {
 
 #[tokio::test]
 async fn an_invalid_query_stays_invalid_after_resume() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let mut events = service.client().list(ListEvents::new().page_size(0));
     assert_eq!(read(&mut events).await, ["Query"]);
     events.resume();
@@ -260,7 +260,7 @@ async fn the_source_of_an_error_has_the_next_level() {
     let client = service.client();
     let cursor = client.list(ListEvents::new()).cursor().unwrap();
     let stale = error(&mut client.resume(&cursor)).await;
-    let source = stale.source().expect("the service's answer");
+    let source = stale.source().expect("the service's response");
     assert!(source.to_string().contains("410"), "{source}");
     let service = Service::start(|_| ok("<html>")).await;
     assert!(error(&mut service.client().list(ListEvents::new())).await.source().is_some());

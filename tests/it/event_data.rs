@@ -1,4 +1,4 @@
-//! `EventData`: every shape that is known of, and every one that isn't.
+//! `EventData`: known and unknown shapes of data.
 
 #[path = "event_data/keys.rs"]
 mod keys;
@@ -21,7 +21,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     text.parse().ok()
 }
 
-/// By every way in and out, the same.
+/// Checks that every way of reading and writing gives the same.
 fn assert_round_trips(data: &EventData) {
     let text = serde_json::to_string(data).unwrap();
     assert_eq!(&decode(&text), data, "{text}");
@@ -308,7 +308,7 @@ fn nothing_of_a_fixture_is_lost() {
 // ---- Each kind of value ----
 
 #[test]
-fn what_fits_a_key_has_a_field() {
+fn a_value_that_fits_its_key_is_in_its_field() {
     for (kind, key) in keys() {
         for (value, written) in kind.fits() {
             let data = decode(&json!({key: value}).to_string());
@@ -320,7 +320,7 @@ fn what_fits_a_key_has_a_field() {
 }
 
 #[test]
-fn what_does_not_fit_stays_whole() {
+fn a_value_that_does_not_fit_is_kept_unchanged() {
     for (kind, key) in keys() {
         for value in kind.misfits() {
             let mut expected = EventData::default();
@@ -390,7 +390,7 @@ fn escaped_keys_are_keys() {
 }
 
 #[test]
-fn a_misfit_inside_a_recipient_stays_there() {
+fn a_malformed_value_inside_a_recipient_stays_there() {
     let data = decode(r#"{"recipients":[{"personId":5,"personEmail":"a","new":1}]}"#);
     let [recipient] = &data.recipients.unwrap()[..] else { panic!("one recipient") };
     assert_eq!((recipient.person_id.as_ref(), recipient.person_email.as_deref()), (None, Some("a")));
@@ -399,7 +399,7 @@ fn a_misfit_inside_a_recipient_stays_there() {
 }
 
 #[test]
-fn the_parts_decode_alone() {
+fn the_parts_can_be_decoded_separately() {
     let recipient: Recipient = serde_json::from_str(r#"{"guestEmail":"a"}"#).unwrap();
     assert_eq!(recipient.guest_email.as_deref(), Some("a"));
     let attachment: Attachment = serde_json::from_str(r#"{"content":{}}"#).unwrap();
@@ -447,16 +447,16 @@ fn of_a_repeated_spelling_the_last_value_counts() {
     assert_eq!(decode(r#"{"corelationId":5,"corelationId":"b"}"#).extra, Map::new());
 }
 
-// ---- What decodes and what doesn't ----
+// ---- Data that can and can't be decoded ----
 
 #[test]
-fn an_empty_object_is_no_data() {
+fn an_empty_object_is_empty_data() {
     assert_eq!(decode("{}"), EventData::default());
     assert_eq!(serde_json::to_string(&EventData::default()).unwrap(), "{}");
 }
 
 #[test]
-fn what_is_no_object_fails() {
+fn data_that_is_not_an_object_fails() {
     for text in ["null", "true", "5", "1.5", "\"a\"", "[]", "[[\"id\",\"a\"]]", "", "{", "{\"id\":}"] {
         assert!(serde_json::from_str::<EventData>(text).is_err(), "{text}");
         if let Ok(value) = serde_json::from_str::<Value>(text) {
@@ -498,7 +498,7 @@ fn decodes_beside_other_keys() {
     assert_eq!((&*id, data.id, data.room_id.as_deref(), data.is_locked), ("a", None, Some("b"), Some(true)));
 }
 
-/// What it says of `Event`s holds for their parts: they cross threads.
+/// The parts of an `Event` can be sent between threads, like the event.
 #[test]
 fn is_send_and_sync() {
     fn check<T: Send + Sync + Unpin + 'static>() {}

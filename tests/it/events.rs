@@ -1,4 +1,4 @@
-//! An event keeps the text it came in, and nothing in one item harms another.
+//! An event keeps its text as received, and no item affects another.
 
 use std::{fs, path::Path};
 
@@ -128,7 +128,7 @@ fn a_time_is_read_in_every_form_of_the_documentation() {
 }
 
 #[test]
-fn what_is_no_event_is_a_malformed_item_with_its_text() {
+fn an_item_that_is_not_an_event_is_a_malformed_item_with_its_text() {
     let good = event("a");
     for text in
         ["", "null", "{}", "[]", "{\"id\":\"a\"}", &good[1..], &format!("{good}{good}"), &format!("{good},")]
@@ -220,7 +220,7 @@ fn a_missing_data_is_an_empty_one() {
 }
 
 #[tokio::test]
-async fn data_of_a_wrong_kind_fails_alone() {
+async fn data_of_a_wrong_kind_fails_without_its_event() {
     for data in ["[]", "[{}]", "7", "\"text\"", "true"] {
         let text = event_with("a", &format!(r#","data":{data}"#));
         for event in [Event::from_json(&*text), listed(std::slice::from_ref(&text)).await.remove(0)] {
@@ -234,7 +234,7 @@ async fn data_of_a_wrong_kind_fails_alone() {
 }
 
 #[test]
-fn data_has_its_text_and_what_is_not_known() {
+fn data_keeps_its_text_and_unknown_keys() {
     let event = Event::from_json(event_with(
         "a",
         r#","data":{"text":"hi \u00e9","mood":"fine","nested":{"a":[1,null]}}"#,
@@ -260,14 +260,14 @@ fn partial_failures_are_read() {
 }
 
 #[tokio::test]
-async fn odd_errors_fail_alone() {
+async fn malformed_errors_fail_without_their_event() {
     for errors in ["[]", "7", "\"no\"", r#"[{"description":"x"}]"#, r#"{"text":7}"#, r#"{"text":[]}"#] {
         let text = event_with("a", &format!(r#","data":{{"text":"x"}},"errors":{errors}"#));
         let events = listed(&[text.clone(), event("b")]).await;
         assert_eq!(events.iter().map(label).collect::<Vec<_>>(), ["a", "b"], "{errors}");
         let event = events[0].as_ref().unwrap();
         assert_eq!((event.raw(), event.data().unwrap().text.as_deref()), (&*text, Some("x")));
-        // An empty array says as much as an empty object, and may be read as such.
+        // An empty array may be read as an empty object.
         match event.errors() {
             Err(Error::Item(_)) => {}
             Ok(read) => assert!(read.is_empty() && errors == "[]", "{errors}"),
@@ -276,10 +276,10 @@ async fn odd_errors_fail_alone() {
     }
 }
 
-// ---- what is hostile ----
+// ---- hostile texts ----
 
 #[tokio::test]
-async fn invalid_utf_8_spoils_the_item_it_stands_in_and_no_other() {
+async fn invalid_utf_8_makes_only_its_own_item_malformed() {
     for place in 0..3 {
         let mut items = vec![event("a"), event("b"), event("c")];
         items[place] = event_with("?", r#","data":{"text":"~"}"#);
@@ -301,7 +301,7 @@ async fn invalid_utf_8_spoils_the_item_it_stands_in_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_replacement_character_that_was_sent_spoils_nothing() {
+async fn a_replacement_character_that_was_sent_is_kept() {
     let text = event_with("a", ",\"data\":{\"text\":\"\u{fffd}\"}");
     let spoiled = event_with("b", r#","x":"~""#);
     let bytes: Vec<u8> = body(&[text.clone(), spoiled, text.clone()])
@@ -334,7 +334,7 @@ async fn half_a_surrogate_pair_spoils_no_more_than_it_must() {
 }
 
 #[tokio::test]
-async fn deep_nesting_fails_alone() {
+async fn deep_nesting_fails_without_its_event() {
     for depth in [10, 127, 128, 1000, 100_000] {
         let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let text = event_with("a", &format!(r#","data":{{"x":{nested}}},"y":{nested}"#));
@@ -349,7 +349,7 @@ async fn deep_nesting_fails_alone() {
 
 const LONGEST: usize = 64 << 20;
 
-/// What a list makes of a body, within bounds.
+/// The items of a list with this body, within a time limit.
 async fn bounded(body: Vec<u8>) -> Vec<String> {
     let served = Served::start(move |_, _| http(200, &[], &body)).await;
     read(served.client().list(ListEvents::new())).await
@@ -363,7 +363,7 @@ async fn sixty_four_mebibytes_of_brackets_are_no_page() {
 }
 
 #[tokio::test]
-async fn an_item_of_nothing_but_brackets_is_no_item() {
+async fn an_item_of_brackets_alone_is_malformed() {
     for bracket in ["[", "{\"\":"] {
         let body = format!("{{\"items\":[{}!", bracket.repeat(2 << 20));
         assert_eq!(bounded(body.into_bytes()).await, ["Decode 200"]);
@@ -411,7 +411,7 @@ async fn a_page_of_100_000_tiny_items_is_read() {
 }
 
 #[tokio::test]
-async fn a_page_of_more_than_100_000_items_is_no_page() {
+async fn a_page_of_more_than_100_000_items_is_refused() {
     let [Err(error)] = &of_tiny_items(100_001).await[..] else { panic!("it is read") };
     assert_eq!(kind(error), "Decode 200");
     let source = std::error::Error::source(error).unwrap().to_string();
@@ -431,7 +431,7 @@ async fn the_default_limit_is_sixty_four_mebibytes() {
 
 #[tokio::test]
 async fn a_kept_event_can_be_read_from_many_threads() {
-    let service = Service::walk(&["a b c"]).await;
+    let service = Service::list(&["a b c"]).await;
     let events: Vec<Event> = within(service.client().list(ListEvents::new()).try_collect()).await.unwrap();
     let ids: Vec<_> = events
         .into_iter()
@@ -442,8 +442,8 @@ async fn a_kept_event_can_be_read_from_many_threads() {
 }
 
 #[tokio::test]
-async fn an_item_error_is_not_an_answer() {
-    let service = Service::walk(&["!1 a"]).await;
+async fn an_item_error_has_no_response() {
+    let service = Service::list(&["!1 a"]).await;
     let client = builder(&service.url()).build().unwrap();
     let mut events = client.list(ListEvents::new());
     let item = error(&mut events).await;
@@ -452,7 +452,7 @@ async fn an_item_error_is_not_an_answer() {
     assert_eq!(read_some(1, &mut events).await, ["a"]);
 }
 
-// ---- what is new of an event ----
+// ---- errors, data types and equality of events ----
 
 #[test]
 fn the_text_of_data_is_kept_byte_for_byte() {

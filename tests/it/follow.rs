@@ -80,7 +80,7 @@ fn ids(events: &[Event]) -> Vec<&str> {
     events.iter().map(Event::id).collect()
 }
 
-/// A little chance, the same each time.
+/// Random numbers, the same in each run.
 struct Dice(u64);
 
 impl Dice {
@@ -164,7 +164,7 @@ async fn over_kills_each_event_is_handed_out_at_least_once() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_at_every_event_of_a_round_goes_on_with_the_next() {
+async fn a_checkpoint_at_any_event_of_a_round_continues_with_the_next() {
     let sandbox = empty().await;
     for second in [5, 9, 9, 9, 1, 7, 3] {
         sandbox.push(start() + TimeDelta::seconds(second));
@@ -184,7 +184,7 @@ async fn a_checkpoint_at_every_event_of_a_round_goes_on_with_the_next() {
 }
 
 #[tokio::test]
-async fn a_running_follower_hands_out_what_comes_and_nothing_twice() {
+async fn a_running_follower_hands_out_each_new_event_once() {
     let sandbox = empty().await;
     let mut follow = client(&sandbox)
         .follow(ListEvents::new(), Checkpoint::at(start()))
@@ -337,7 +337,7 @@ async fn a_filter_holds_and_an_end_is_refused() {
 }
 
 #[tokio::test]
-async fn an_event_that_stands_in_a_list_twice_is_handed_out_once() {
+async fn an_event_that_is_listed_twice_is_handed_out_once() {
     let service = Service::start(|call| {
         let answer =
             if call.cursor.is_empty() { call.page("a b", Some("2")) } else { call.page("b a c", None) };

@@ -1,4 +1,4 @@
-//! A list asks for what its reader needs, when it is needed, and for nothing else.
+//! A list requests the pages that its reader needs, when they are needed, and nothing else.
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream::FusedStream};
 use webex_events::{Error, ListEvents};
@@ -7,7 +7,7 @@ use crate::support::{self, Service, Wire, http, items, label, labels, page, read
 
 #[tokio::test]
 async fn nothing_is_sent_before_the_first_poll() {
-    let service = Service::walk(&["a", "b"]).await;
+    let service = Service::list(&["a", "b"]).await;
     let client = service.client();
     let plain = client.list(ListEvents::new());
     let ahead = client.list(ListEvents::new()).prefetch(3);
@@ -20,8 +20,8 @@ async fn nothing_is_sent_before_the_first_poll() {
 }
 
 #[tokio::test]
-async fn the_next_page_is_asked_for_when_another_event_is_polled_for() {
-    let service = Service::walk(&["a b", "c", "d"]).await;
+async fn the_next_page_is_requested_when_another_event_is_polled_for() {
+    let service = Service::list(&["a b", "c", "d"]).await;
     let mut events = service.client().list(ListEvents::new());
     for (read, pages) in [("a", 1), ("b", 1), ("c", 2), ("d", 3)] {
         assert_eq!(read_some(1, &mut events).await, [read]);
@@ -31,8 +31,8 @@ async fn the_next_page_is_asked_for_when_another_event_is_polled_for() {
 }
 
 #[tokio::test]
-async fn pages_are_asked_for_one_by_one_too() {
-    let service = Service::walk(&["a b", "", "c"]).await;
+async fn pages_are_requested_one_by_one_too() {
+    let service = Service::list(&["a b", "", "c"]).await;
     let mut pages = service.client().list(ListEvents::new()).pages();
     for (count, expected) in [(1, labels("a b")), (2, labels("")), (3, labels("c"))] {
         let page = within(pages.next()).await.unwrap().unwrap();
@@ -46,7 +46,7 @@ async fn pages_are_asked_for_one_by_one_too() {
 
 #[tokio::test]
 async fn the_end_is_known_without_a_request() {
-    let service = Service::walk(&["a", "b"]).await;
+    let service = Service::list(&["a", "b"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(2, &mut events).await, ["a", "b"]);
     assert!(!events.is_terminated());
@@ -56,7 +56,7 @@ async fn the_end_is_known_without_a_request() {
 
 #[tokio::test]
 async fn an_ended_list_stays_ended() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read(&mut events).await, ["a"]);
     for _ in 0..10 {
@@ -67,7 +67,7 @@ async fn an_ended_list_stays_ended() {
 }
 
 #[tokio::test]
-async fn prefetch_reads_so_many_pages_ahead_and_no_more() {
+async fn prefetch_reads_exactly_this_number_of_pages_ahead() {
     let wire = Wire::bind().await;
     let client = wire.client();
     let mut events = client.list(ListEvents::new()).prefetch(2);
@@ -79,39 +79,39 @@ async fn prefetch_reads_so_many_pages_ahead_and_no_more() {
 
     let (first, ()) = within(async {
         tokio::join!(events.next(), async {
-            wire.answer(answer(0)).await;
+            wire.respond(answer(0)).await;
         })
     })
     .await;
     assert_eq!(label(&first.unwrap()), "a0");
-    // Two pages ahead come without another poll; a third would come before this probe.
+    // Two pages are read ahead without another poll; a third would be requested before this probe.
     for cursor in 1..=2 {
-        assert_eq!(wire.answer(answer(cursor)).await.target(), target(cursor));
+        assert_eq!(wire.respond(answer(cursor)).await.target(), target(cursor));
     }
     probe(&wire).await;
     assert_eq!(read_some(1, &mut events).await, ["b0"]);
     probe(&wire).await;
     assert_eq!(read_some(1, &mut events).await, ["a1"]);
-    assert_eq!(wire.answer(answer(3)).await.target(), target(3));
+    assert_eq!(wire.respond(answer(3)).await.target(), target(3));
     probe(&wire).await;
     assert_eq!(read_some(5, &mut events).await, ["b1", "a2", "b2", "a3", "b3"]);
 }
 
-/// Makes sure that no other request is on its way.
+/// Checks that no other request is in flight.
 async fn probe(wire: &Wire) {
     support::settle().await;
     let other = wire.client();
     let get = other.get("probe");
     let (event, head) =
-        within(async { tokio::join!(get, wire.answer(http(200, &[], support::event("p")))) }).await;
+        within(async { tokio::join!(get, wire.respond(http(200, &[], support::event("p")))) }).await;
     assert_eq!(head.target(), "/v1/events/probe", "a page too many was asked for");
     assert_eq!(event.unwrap().id(), "p");
 }
 
 #[tokio::test]
-async fn prefetch_changes_nothing_in_what_is_read() {
+async fn prefetch_does_not_change_the_events() {
     for ahead in [0, 1, 2, 100, usize::MAX] {
-        let service = Service::walk(&["a !1 b", "", "c", "!2", "d"]).await;
+        let service = Service::list(&["a !1 b", "", "c", "!2", "d"]).await;
         let mut events = service.client().list(ListEvents::new()).prefetch(ahead);
         assert_eq!(read(&mut events).await, labels("a !1 b c !2 d"), "{ahead}");
         assert_eq!((service.count(), events.cursor()), (5, None));
@@ -120,7 +120,7 @@ async fn prefetch_changes_nothing_in_what_is_read() {
 
 #[tokio::test]
 async fn prefetch_can_begin_in_the_middle() {
-    let service = Service::walk(&["a b", "c", "d", "e"]).await;
+    let service = Service::list(&["a b", "c", "d", "e"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(1, &mut events).await, ["a"]);
     assert_eq!(read(events.prefetch(2)).await, ["b", "c", "d", "e"]);
@@ -128,13 +128,13 @@ async fn prefetch_can_begin_in_the_middle() {
 }
 
 #[tokio::test]
-async fn what_is_read_ahead_ends_with_the_stream() {
+async fn reading_ahead_ends_with_the_stream() {
     let wire = Wire::bind().await;
     let client = wire.client();
     let mut events = client.list(ListEvents::new()).prefetch(5);
     let link = format!("<{}/events?cursor=1>; rel=next", wire.url());
     let answer = http(200, &[("Link", &link)], page("a"));
-    let (first, _) = within(async { tokio::join!(events.next(), wire.answer(answer)) }).await;
+    let (first, _) = within(async { tokio::join!(events.next(), wire.respond(answer)) }).await;
     assert_eq!(label(&first.unwrap()), "a");
     let (mut held, _) = wire.request().await;
     drop(events);
@@ -143,22 +143,22 @@ async fn what_is_read_ahead_ends_with_the_stream() {
 }
 
 #[tokio::test]
-async fn without_prefetch_nothing_goes_on_between_polls() {
+async fn without_prefetch_nothing_happens_between_polls() {
     let wire = Wire::bind().await;
     let client = wire.client();
     let mut events = client.list(ListEvents::new());
     let link = format!("<{}/events?cursor=1>; rel=next", wire.url());
     let answer = http(200, &[("Link", &link)], page("a"));
-    let (first, _) = within(async { tokio::join!(events.next(), wire.answer(answer)) }).await;
+    let (first, _) = within(async { tokio::join!(events.next(), wire.respond(answer)) }).await;
     assert_eq!(label(&first.unwrap()), "a");
     probe(&wire).await;
     let (rest, head) =
-        within(async { tokio::join!(read(events), wire.answer(http(200, &[], page("b")))) }).await;
+        within(async { tokio::join!(read(events), wire.respond(http(200, &[], page("b")))) }).await;
     assert_eq!((rest, head.target()), (labels("b"), "/v1/events?cursor=1"));
 }
 
 #[tokio::test]
-async fn take_ends_after_so_many_events_and_asks_for_no_page_more() {
+async fn take_ends_after_its_number_of_events_without_a_further_request() {
     for (n, expected, requests) in [
         (1, "a", 1),
         (2, "a b", 1),
@@ -167,7 +167,7 @@ async fn take_ends_after_so_many_events_and_asks_for_no_page_more() {
         (5, "a b c d e", 3),
         (9, "a b c d e", 3),
     ] {
-        let service = Service::walk(&["a b", "c d", "e"]).await;
+        let service = Service::list(&["a b", "c d", "e"]).await;
         let mut events = service.client().list(ListEvents::new()).take(n);
         assert_eq!(read(&mut events).await, labels(expected), "{n}");
         assert!(events.is_terminated());
@@ -180,7 +180,7 @@ async fn take_ends_after_so_many_events_and_asks_for_no_page_more() {
 
 #[tokio::test]
 async fn take_of_nothing_sends_nothing() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let client = service.client();
     assert_eq!(read(client.list(ListEvents::new()).take(0)).await, labels(""));
     assert_eq!(read(client.list(ListEvents::new()).prefetch(2).take(0)).await, labels(""));
@@ -201,7 +201,7 @@ async fn take_shrinks_the_page_size() {
         (ten.clone(), 5, "5"),
         (ten.clone(), 11, "10"),
     ] {
-        let service = Service::walk(&["a"]).await;
+        let service = Service::list(&["a"]).await;
         assert_eq!(read(service.client().list(query).take(n)).await, ["a"]);
         assert_eq!(service.sizes().await, [max], "{n}");
     }
@@ -209,7 +209,7 @@ async fn take_shrinks_the_page_size() {
 
 #[tokio::test]
 async fn take_of_a_list_already_begun_leaves_its_pages_as_they_are() {
-    let service = Service::walk(&["a b", "c", "d"]).await;
+    let service = Service::list(&["a b", "c", "d"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(1, &mut events).await, ["a"]);
     assert_eq!(read(events.take(2)).await, ["b", "c"]);
@@ -218,7 +218,7 @@ async fn take_of_a_list_already_begun_leaves_its_pages_as_they_are() {
 
 #[tokio::test]
 async fn malformed_items_do_not_count_in_take() {
-    let service = Service::walk(&["!1 a !2", "!3 b !4 c", "d"]).await;
+    let service = Service::list(&["!1 a !2", "!3 b !4 c", "d"]).await;
     let mut events = service.client().list(ListEvents::new()).take(2);
     assert_eq!(read(&mut events).await, labels("!1 a !2 !3 b"));
     service.quiesce().await;
@@ -227,9 +227,9 @@ async fn malformed_items_do_not_count_in_take() {
 }
 
 #[tokio::test]
-async fn take_with_prefetch_asks_for_no_page_that_it_does_not_need() {
+async fn take_with_prefetch_requests_only_the_pages_that_it_needs() {
     for (n, requests) in [(1, 1), (2, 1), (3, 2), (4, 3), (5, 3), (6, 4)] {
-        let service = Service::walk(&["a b", "c !1", "d e", "f g", "h i", "j"]).await;
+        let service = Service::list(&["a b", "c !1", "d e", "f g", "h i", "j"]).await;
         let mut events = service.client().list(ListEvents::new()).prefetch(4).take(n);
         let first = read_some(1, &mut events).await;
         service.quiesce().await;
@@ -243,7 +243,7 @@ async fn take_with_prefetch_asks_for_no_page_that_it_does_not_need() {
 
 #[tokio::test]
 async fn take_by_pages_cuts_the_last_one() {
-    let service = Service::walk(&["a !1 b", "c !2 d", "e"]).await;
+    let service = Service::list(&["a !1 b", "c !2 d", "e"]).await;
     let client = service.client();
     let mut pages = client.list(ListEvents::new()).take(3).pages();
     let mut read_pages = Vec::new();
@@ -257,7 +257,7 @@ async fn take_by_pages_cuts_the_last_one() {
 
 #[tokio::test]
 async fn the_rest_of_a_begun_page_comes_first_and_nothing_is_fetched_twice() {
-    let service = Service::walk(&["a b !1 c", "d", "e"]).await;
+    let service = Service::list(&["a b !1 c", "d", "e"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(2, &mut events).await, ["a", "b"]);
     let pages: Vec<_> = within(events.pages().try_collect()).await.unwrap();
@@ -269,7 +269,7 @@ async fn the_rest_of_a_begun_page_comes_first_and_nothing_is_fetched_twice() {
 
 #[tokio::test]
 async fn a_page_read_to_its_end_gives_no_empty_rest() {
-    let service = Service::walk(&["a b", "c"]).await;
+    let service = Service::list(&["a b", "c"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(2, &mut events).await, ["a", "b"]);
     let pages: Vec<_> = within(events.pages().try_collect()).await.unwrap();
@@ -279,7 +279,7 @@ async fn a_page_read_to_its_end_gives_no_empty_rest() {
 
 #[tokio::test]
 async fn pages_of_a_list_just_ended_are_none() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(1, &mut events).await, ["a"]);
     let mut pages = events.pages();
@@ -288,8 +288,8 @@ async fn pages_of_a_list_just_ended_are_none() {
 }
 
 #[tokio::test]
-async fn a_second_take_counts_from_where_it_stands() {
-    let service = Service::walk(&["a b", "c d", "e"]).await;
+async fn a_second_take_counts_from_the_current_position() {
+    let service = Service::list(&["a b", "c d", "e"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(1, &mut events).await, ["a"]);
     let mut take = events.prefetch(3).take(1);
@@ -298,16 +298,16 @@ async fn a_second_take_counts_from_where_it_stands() {
 }
 
 #[tokio::test]
-async fn a_list_asks_for_pages_as_large_as_they_can_be() {
-    let service = Service::walk(&["a", "b"]).await;
+async fn a_list_requests_pages_of_the_maximum_size() {
+    let service = Service::list(&["a", "b"]).await;
     assert_eq!(read(service.client().list(ListEvents::new())).await, ["a", "b"]);
     assert_eq!(service.sizes().await, ["1000", "-"], "and later pages follow the link as it is");
 }
 
 #[tokio::test]
 async fn one_page_is_in_memory_and_an_event_that_owns_its_text_keeps_none() {
-    // What can be seen from outside: an event outlives its page and its stream, shared or owned.
-    let service = Service::walk(&["a b", "c"]).await;
+    // An event outlives its page and its stream, shared or owned.
+    let service = Service::list(&["a b", "c"]).await;
     let mut events = service.client().list(ListEvents::new());
     let shared = within(events.try_next()).await.unwrap().unwrap();
     let owned = within(events.try_next()).await.unwrap().unwrap().into_owned();
@@ -327,7 +327,7 @@ async fn an_invalid_query_is_the_only_item_and_sends_nothing() {
         ListEvents::new().from(now).to(now),
         ListEvents::new().from(now).to(now - TimeDelta::days(1)),
     ] {
-        let service = Service::walk(&["a"]).await;
+        let service = Service::list(&["a"]).await;
         let client = service.client();
         for ahead in [0, 1] {
             let mut events = client.list(query.clone()).prefetch(ahead);
@@ -344,7 +344,7 @@ async fn an_invalid_query_is_the_only_item_and_sends_nothing() {
 
 #[tokio::test]
 async fn the_bounds_of_the_page_size_are_valid() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let client = service.client();
     for n in [1, 1000] {
         assert_eq!(read(client.list(ListEvents::new().page_size(n))).await, ["a"]);

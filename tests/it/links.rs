@@ -1,5 +1,5 @@
-//! Link headers are untrusted: what can be followed is followed byte for byte, what can't be is an
-//! error behind the events of its page, and the token goes nowhere else.
+//! Link headers are untrusted: a valid link is followed byte for byte, any other is an
+//! error after the events of its page, and the token is sent to no other origin.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use crate::support::{
     self, Served, Service, TOKEN, builder, error, event, http, labels, ok, page, read, read_some, within,
 };
 
-/// A service whose first page has these `Link` lines, in which `{base}` and `{host}` stand for its own,
+/// A service whose first page has these `Link` headers, in which `{base}` and `{host}` are replaced by its own,
 /// and whose second page ends the list.
 async fn linked(lines: &[&str]) -> Served {
     let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
@@ -28,8 +28,8 @@ async fn linked(lines: &[&str]) -> Served {
     .await
 }
 
-/// What a walk over such a service reads.
-async fn walk(lines: &[&str]) -> (Vec<String>, Vec<String>) {
+/// The items of a list of such a service, and the targets that it requested.
+async fn list(lines: &[&str]) -> (Vec<String>, Vec<String>) {
     let served = linked(lines).await;
     let read = read(served.client().list(ListEvents::new())).await;
     (read, served.targets())
@@ -64,7 +64,7 @@ async fn every_form_of_a_next_link_is_followed() {
         "<https://example.com/other>; rel=next-archive, <{base}/events?cursor=1>; rel=next",
         "<https://example.com/other>, <{base}/events?cursor=1>; rel=next",
     ] {
-        let (read, targets) = walk(&[line]).await;
+        let (read, targets) = list(&[line]).await;
         assert_eq!((read, targets.len()), (labels("a b"), 2), "{line}");
     }
 }
@@ -81,7 +81,7 @@ async fn relative_targets_are_resolved_against_the_page() {
         ("</>; rel=next", "/"),
         ("</elsewhere>; rel=next", "/elsewhere"),
     ] {
-        let (read, targets) = walk(&[line]).await;
+        let (read, targets) = list(&[line]).await;
         assert_eq!((read, &*targets[1]), (labels("a b"), target), "{line}");
     }
 }
@@ -96,7 +96,7 @@ async fn all_header_lines_count() {
         &["<{base}/events>; rel=first", "<{base}/x>; rel=prev", "<{base}/y>; rel=last", next],
         &[next, next],
     ] {
-        assert_eq!(walk(lines).await.0, ["a", "b"], "{lines:?}");
+        assert_eq!(list(lines).await.0, ["a", "b"], "{lines:?}");
     }
 }
 
@@ -114,7 +114,7 @@ async fn a_header_without_a_next_link_ends_the_list() {
         "<{base}/events?cursor=1>; anchor=\"https://example.com/\"; rel=next",
         "<{base}/events?cursor=1>; rel=next; anchor=\"/v1/rooms\"",
     ] {
-        let (read, targets) = walk(&[line]).await;
+        let (read, targets) = list(&[line]).await;
         assert_eq!((read, targets.len()), (labels("a"), 1), "{line}");
     }
 }
@@ -139,7 +139,7 @@ async fn a_next_url_is_requested_byte_for_byte() {
         "/V1/Events;v=1?cursor=1",
         "/v1/%65vents?cursor=1",
     ] {
-        let (read, targets) = walk(&[&format!("<http://{{host}}{target}>; rel=next")]).await;
+        let (read, targets) = list(&[&format!("<http://{{host}}{target}>; rel=next")]).await;
         assert_eq!((read, &*targets[1]), (labels("a b"), target));
     }
 }
@@ -160,7 +160,7 @@ async fn a_next_url_that_would_be_altered_is_refused_and_never_sent() {
         "/v1/events?cursor=\"1\"",
         "/v1/events?cursor=<1",
     ] {
-        let (read, targets) = walk(&[&format!("<http://{{host}}{target}>; rel=next")]).await;
+        let (read, targets) = list(&[&format!("<http://{{host}}{target}>; rel=next")]).await;
         assert_eq!(
             (read, targets.len()),
             (labels("a").into_iter().chain(["Link Malformed".into()]).collect(), 1),
@@ -170,7 +170,7 @@ async fn a_next_url_that_would_be_altered_is_refused_and_never_sent() {
 }
 
 #[tokio::test]
-async fn whatever_stands_in_a_next_url_it_is_sent_as_it_is_or_not_at_all() {
+async fn any_next_url_is_sent_as_it_is_or_not_at_all() {
     let current = Arc::new(Mutex::new((Vec::new(), Vec::new())));
     let state = Arc::clone(&current);
     let served = Served::start(move |_, head| {
@@ -226,7 +226,7 @@ async fn a_link_to_a_foreign_origin_is_refused_and_nothing_is_sent() {
         "<http://{host}.evil.example/v1/events?cursor=1>; rel=next",
         "<https://evil.example/v1/events?cursor=1>; rel=next",
     ] {
-        let (read, targets) = walk(&[&line.replace("{port}", &port)]).await;
+        let (read, targets) = list(&[&line.replace("{port}", &port)]).await;
         assert_eq!(read, ["a", "Link CrossOrigin"], "{line}");
         assert_eq!(targets.len(), 1, "{line}");
     }
@@ -254,7 +254,7 @@ async fn other_spellings_of_a_host_lead_nowhere_else() {
         "<http://>; rel=next",
         "<http://{host}:{port}/v1/events>; rel=next",
     ] {
-        let (read, targets) = walk(&[&line.replace("{port}", &port)]).await;
+        let (read, targets) = list(&[&line.replace("{port}", &port)]).await;
         assert!(read.len() == 2 && read[1].starts_with("Link "), "{line}: {read:?}");
         assert_eq!(targets.len(), 1, "{line}");
     }
@@ -372,7 +372,7 @@ async fn two_different_next_links_are_ambiguous() {
     let [one, two] = ["<{base}/events?cursor=1>; rel=next", "<{base}/events?cursor=2>; rel=next"];
     let joined = format!("{one}, {two}");
     for lines in [&[one, two][..], &[&joined], &[one, "<{base}/x>; rel=prev", two], &[one, one, two]] {
-        let (read, targets) = walk(lines).await;
+        let (read, targets) = list(lines).await;
         assert_eq!(
             (read, targets.len()),
             (labels("a").into_iter().chain(["Link Ambiguous".into()]).collect(), 1)
@@ -395,7 +395,7 @@ async fn a_header_that_can_not_be_parsed_is_malformed() {
         "<{base}/events?cursor=1>; =next",
     ] {
         for lines in [&[line][..], &[good, line], &[line, good]] {
-            let (read, targets) = walk(lines).await;
+            let (read, targets) = list(lines).await;
             assert_eq!(read, ["a", "Link Malformed"], "{lines:?}");
             assert_eq!(targets.len(), 1);
         }
@@ -403,7 +403,7 @@ async fn a_header_that_can_not_be_parsed_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_page_with_a_bad_link_is_given_whole_by_pages_too() {
+async fn a_page_with_a_bad_link_is_yielded_completely_by_pages_too() {
     let served = linked(&["<https://evil.example/>; rel=next"]).await;
     let mut pages = served.client().list(ListEvents::new()).pages();
     let page = within(pages.next()).await.unwrap().unwrap();
@@ -416,7 +416,7 @@ async fn a_page_with_a_bad_link_is_given_whole_by_pages_too() {
 }
 
 #[tokio::test]
-async fn an_empty_page_with_a_bad_link_is_no_end() {
+async fn an_empty_page_with_a_bad_link_is_not_the_end() {
     let served = Served::start(|_, _| http(200, &[("Link", "<oops")], page(""))).await;
     let mut events = served.client().list(ListEvents::new());
     assert_eq!(read(&mut events).await, ["Link Malformed"]);
@@ -424,7 +424,7 @@ async fn an_empty_page_with_a_bad_link_is_no_end() {
 }
 
 #[tokio::test]
-async fn a_bad_link_is_not_tried_again_but_resume_does() {
+async fn a_bad_link_is_retried_only_by_resume() {
     let served = Served::start(|n, _| match n {
         0 => http(200, &[("Link", "<oops")], page("a b")),
         1 => http(200, &[("Link", "</v1/events?cursor=1>; rel=next")], page("a b")),

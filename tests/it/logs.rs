@@ -1,5 +1,5 @@
-//! What is logged: never a token, never a query string. In a program of its own, since a subscriber
-//! is for all threads.
+//! The log: it never has a token or a query string. In a process of its own, because a subscriber
+//! is global.
 
 use std::{
     fmt::Debug,
@@ -38,7 +38,7 @@ async fn no_log_line_shows_a_token_or_a_query() {
     }
 }
 
-/// By an endpoint that repeats what it was asked with.
+/// Of an endpoint that repeats the request.
 async fn tokens_are_renewed() {
     let service = Service::start(|call| {
         let form = String::from_utf8_lossy(&call.request.body);

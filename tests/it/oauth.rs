@@ -49,7 +49,7 @@ impl Folder {
         OAuth::new("client", "s3cret", self.file()).unwrap().base_url(base)
     }
 
-    /// The names of all that is in it.
+    /// The names of all files in it.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<_> =
@@ -71,7 +71,7 @@ fn by_hundred() -> ListEvents {
     ListEvents::new().page_size(100)
 }
 
-/// A file whose access token the sandbox has accepted from its start on, for as long as nobody knows.
+/// A file whose access token the sandbox accepts from its start, with an unknown expiry.
 fn in_use(sandbox: &Sandbox) -> Folder {
     let tokens = json!({"access_token": sandbox.token(), "refresh_token": sandbox.refresh_token()});
     Folder::with(tokens.to_string())
@@ -146,7 +146,7 @@ async fn many_streams_of_many_clients_request_one_grant() {
 async fn two_processes_that_share_a_file_request_one_grant() {
     let sandbox = small().start().await.unwrap();
     let folder = in_use(&sandbox);
-    // As two processes would: nothing in common but the file.
+    // Like two processes, they share only the file.
     let [one, two] = [(); 2].map(|()| client(sandbox.base_url(), folder.oauth(sandbox.base_url())));
     for n in 1..=3 {
         sandbox.revoke_tokens();
@@ -196,7 +196,7 @@ fn tokens(n: usize) -> ResponseTemplate {
     ok(json!({"access_token": format!("a{n}"), "refresh_token": format!("r{n}")}).to_string())
 }
 
-/// How many grants were asked for.
+/// The number of grants that were requested.
 async fn grants(service: &Service) -> usize {
     let requests = service.requests().await;
     requests.iter().filter(|request| request.url.path() == "/v1/access_token").count()
@@ -225,7 +225,7 @@ async fn the_new_refresh_token_is_in_the_file_before_the_access_token_is_used() 
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_file_is_for_its_owner_alone_and_a_link_to_it_stays() {
+async fn only_the_owner_can_read_the_file_and_a_link_to_it_stays() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let service = rotating(|_| {}).await;
     let folder = Folder::with("r0");
@@ -265,7 +265,7 @@ async fn an_endpoint_that_fails_for_a_while_is_retried_by_the_policy() {
     let client = client(sandbox.base_url(), folder.oauth(sandbox.base_url()));
     let mut events = client.list(by_hundred());
     assert_eq!(read(&mut events).await, sandbox.event_ids());
-    // The pages are as large as ever: it wasn't they that were answered 504.
+    // The size of the pages is unchanged, because the 504 was the response to a grant.
     let targets = sandbox.requests();
     assert!(targets.iter().any(|request| request.target.ends_with("max=100")), "{targets:?}");
     assert_eq!((events.stats().pages, events.stats().requests), (5, 5));
@@ -358,7 +358,7 @@ async fn tokens_that_could_not_be_written_are_written_by_the_next_request_withou
     let file = folder.file();
     let service = Service::start(move |call| {
         assert!(is_grant(call) && call.n == 0, "one grant is enough");
-        // While the service answers, something that can't be replaced takes the file's place.
+        // While the service responds, the file is replaced by something that can't be replaced.
         fs::remove_file(&file).unwrap();
         fs::create_dir_all(file.join("full")).unwrap();
         tokens(1)
@@ -422,7 +422,7 @@ async fn a_process_that_ends_can_wait_for_the_renewal_in_progress() {
     let mut renewed = Box::pin(oauth.renewed());
     assert!(poll!(&mut renewed).is_pending());
     let reply = r#"{"access_token":"a1","expires_in":1209600,"refresh_token":"r1"}"#;
-    within(async { tokio::join!(renewed, wire.answer(http(200, &[], reply))) }).await;
+    within(async { tokio::join!(renewed, wire.respond(http(200, &[], reply))) }).await;
     assert_eq!(folder.json()["refresh_token"], "r1");
 }
 
@@ -452,11 +452,11 @@ async fn dropping_the_stream_that_waits_keeps_the_new_tokens() {
     connection.send(http(200, &[], reply)).await;
     let mut third = client.list(by_hundred());
     let (item, head) =
-        within(async { tokio::join!(third.next(), wire.answer(http(200, &[], page("x")))) }).await;
+        within(async { tokio::join!(third.next(), wire.respond(http(200, &[], page("x")))) }).await;
     assert_eq!(item.unwrap().unwrap().id(), "x");
     assert_eq!(head.header("authorization"), Some("Bearer a1"));
     assert_eq!(folder.json()["refresh_token"], "r1");
-    // A follower of another process goes on with what is in the file.
+    // A client of another process continues with the tokens in the file.
     assert_eq!(folder.oauth(&wire.url()).token(None).await.unwrap(), "a1".into());
 }
 
@@ -526,11 +526,11 @@ fn a_runtime_that_stops_holds_up_no_other() {
         first.block_on(async {
             assert!(poll!(oauth.token(None)).is_pending());
         });
-        // From here on, nobody drives the first runtime.
+        // From here on, the first runtime isn't driven.
         let first = (!is_dropped).then_some(first);
         let reply = r#"{"access_token":"a1","expires_in":1209600,"refresh_token":"r1"}"#;
         let (token, _) = second
-            .block_on(within(async { tokio::join!(oauth.token(None), wire.answer(http(200, &[], reply))) }));
+            .block_on(within(async { tokio::join!(oauth.token(None), wire.respond(http(200, &[], reply))) }));
         assert_eq!(token.unwrap(), "a1".into());
         assert_eq!(folder.json()["refresh_token"], "r1");
         drop(first);
@@ -538,7 +538,7 @@ fn a_runtime_that_stops_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn the_wait_that_the_token_endpoint_asks_for_is_kept() {
+async fn the_wait_that_the_token_endpoint_requests_is_kept() {
     let service = Service::start(|call| match (is_grant(call), call.n) {
         (_, 0) => refusal(429).append_header("Retry-After", "1"),
         (_, 1) => ResponseTemplate::new(500).set_body_string("<html>oops</html>"),
@@ -580,7 +580,7 @@ async fn a_relative_path_means_the_same_file_after_the_working_directory_has_cha
 
 #[tokio::test]
 async fn a_redirect_of_the_endpoint_is_not_followed() {
-    let thief = Service::walk(&["a"]).await;
+    let thief = Service::list(&["a"]).await;
     for status in [301, 302, 303, 307, 308] {
         let (own, foreign) = ("/v1/elsewhere".to_owned(), format!("{}/access_token", thief.url()));
         for target in [own, foreign] {
@@ -610,7 +610,7 @@ async fn a_reply_that_holds_no_tokens_is_an_error_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_in_an_error_or_debug() {
+async fn no_error_and_no_debug_output_shows_a_secret() {
     const SECRETS: [&str; 5] = ["s3c/ret+", "s3c%2Fret", "r3fresh", "acc3ss", "n3w"];
     let echoes = [
         r#"{"message":"{form}","trackingId":"{form}","errors":[{"description":"{form}"}]}"#,

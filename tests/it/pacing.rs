@@ -1,4 +1,4 @@
-//! What holds all clones of a client back together: a pause that the service asks for, and a pace.
+//! The pause that the service requests and the pace, which hold back all clones of a client together.
 
 use std::{
     num::NonZeroU32,
@@ -12,7 +12,7 @@ use crate::support::{
     Service, Wire, builder, event, hasty, http, labels, page, read, refusal, settle, within,
 };
 
-/// The one test here that takes a second: `Retry-After` knows no less.
+/// The only test here that takes a second, which is the least `Retry-After`.
 #[tokio::test]
 async fn a_429_holds_back_every_clone_and_they_come_back_apart() {
     const CLONES: usize = 20;
@@ -75,9 +75,9 @@ async fn waiting_leaves_the_thread_free_and_dropping_the_stream_cancels_it() {
             }
         })
         .await;
-        // Another call goes through on the same thread.
+        // Another call completes on the same thread.
         let (got, _) =
-            within(async { tokio::join!(client.get("b"), wire.answer(http(200, &[], event("b")))) }).await;
+            within(async { tokio::join!(client.get("b"), wire.respond(http(200, &[], event("b")))) }).await;
         assert_eq!(got.unwrap().id(), "b");
         drop(waiting);
         let tasks = tokio::runtime::Handle::current().metrics();
@@ -113,8 +113,8 @@ async fn a_rate_limit_paces_all_clones_and_their_retries() {
 }
 
 #[tokio::test]
-async fn a_burst_goes_out_at_once_and_no_more() {
-    let service = Service::walk(&["a"]).await;
+async fn a_burst_is_sent_immediately_and_further_requests_are_not() {
+    let service = Service::list(&["a"]).await;
     let limit = RateLimit::per_minute(NonZeroU32::MIN).burst(NonZeroU32::new(3).unwrap());
     let client = builder(&service.url()).rate_limit(limit).build().unwrap();
     for _ in 0..3 {
@@ -131,7 +131,7 @@ async fn a_burst_goes_out_at_once_and_no_more() {
 
 #[tokio::test]
 async fn the_pace_has_a_burst_of_one_unless_set() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let limit = RateLimit::per_minute(NonZeroU32::MIN);
     let client = builder(&service.url()).rate_limit(limit).build().unwrap();
     assert_eq!(within(client.get("a")).await.unwrap().id(), "a");
@@ -146,8 +146,8 @@ async fn the_pace_has_a_burst_of_one_unless_set() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_dropped_while_it_waits_for_the_pace_takes_no_place() {
-    let service = Service::walk(&["a"]).await;
+async fn a_stream_that_is_dropped_while_it_waits_for_the_pace_delays_no_other() {
+    let service = Service::list(&["a"]).await;
     let limit = RateLimit::per_second(NonZeroU32::new(10).unwrap());
     let client = builder(&service.url()).rate_limit(limit).build().unwrap();
     assert_eq!(within(client.get("a")).await.unwrap().id(), "a");
@@ -163,7 +163,7 @@ async fn a_stream_that_is_dropped_while_it_waits_for_the_pace_takes_no_place() {
 
 #[tokio::test]
 async fn a_stream_that_nobody_polls_while_it_waits_for_the_pace_holds_up_no_other() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     let limit = RateLimit::per_second(NonZeroU32::new(10).unwrap());
     let client = builder(&service.url()).rate_limit(limit).build().unwrap();
     assert_eq!(within(client.get("a")).await.unwrap().id(), "a");

@@ -1,4 +1,4 @@
-//! A pause that the service asks for holds, whatever happens to the request that received it; and no loop over
+//! A pause that the service requests applies, whatever happens to the request that received it; and no loop over
 //! `resume()` spins.
 
 use std::{
@@ -23,7 +23,7 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// Refuses the first request with this `Retry-After`, and answers the others.
+/// Refuses the first request with this `Retry-After`, and serves the others.
 async fn refusing_once(retry_after: &'static str) -> Service {
     Service::start(move |call| match call.n {
         0 => refusal(429).append_header("Retry-After", retry_after),

@@ -1,4 +1,4 @@
-//! Explicit proxies, hosts of this machine, and what a failed connection is called.
+//! Explicit proxies, loopback hosts, and the kinds of failed connections.
 
 use webex_events::{Client, Error, ListEvents, OAuth, RetryPolicy, TokenSource, TransportErrorKind};
 

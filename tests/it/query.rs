@@ -1,4 +1,4 @@
-//! What a list asks for.
+//! The parameters that a list sends.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use webex_events::{EventType, ListEvents, Resource};
@@ -11,7 +11,7 @@ fn pairs(service: &[wiremock::Request]) -> Vec<(String, String)> {
 
 /// The parameters that a query sends, sorted.
 async fn sent(query: ListEvents) -> Vec<(String, String)> {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     assert_eq!(read(service.client().list(query)).await, ["a"]);
     let mut pairs = pairs(&service.requests().await);
     pairs.sort();
@@ -93,7 +93,7 @@ async fn a_to_in_the_future_is_sent_as_it_is_and_none_is_made_up() {
 }
 
 #[tokio::test]
-async fn a_list_of_converged_recordings_brings_its_service_type() {
+async fn a_list_of_converged_recordings_sends_its_service_type() {
     let recordings = ListEvents::new().resource(Resource::ConvergedRecordings);
     let calling =
         expected(&[("max", "1000"), ("resource", "convergedRecordings"), ("serviceType", "calling")]);

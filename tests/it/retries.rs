@@ -1,4 +1,4 @@
-//! What is tried again, how often and after which wait; and what holds all clones of a client back.
+//! Retries: which requests, how often and after which wait; and the pauses of all clones of a client.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -23,7 +23,7 @@ fn with(base: &str, policy: RetryPolicy) -> Client {
 }
 
 #[tokio::test]
-async fn answers_that_may_pass_are_tried_again() {
+async fn transient_responses_are_retried() {
     for status in RETRIED {
         let service = Service::start(move |call| match call.n {
             0 | 1 | 3 => refusal(status),
@@ -39,7 +39,7 @@ async fn answers_that_may_pass_are_tried_again() {
 }
 
 #[tokio::test]
-async fn answers_that_will_not_pass_are_not() {
+async fn permanent_responses_are_not_retried() {
     for status in [
         201, 202, 203, 204, 205, 206, 226, 300, 301, 304, 305, 307, 399, 400, 401, 402, 403, 404, 405, 406,
         407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 424, 425, 426, 428, 431, 451, 499,
@@ -61,7 +61,7 @@ async fn answers_that_will_not_pass_are_not() {
 }
 
 #[tokio::test]
-async fn attempts_are_used_up_and_counted_anew_for_each_page() {
+async fn attempts_are_counted_for_each_page() {
     for n in [1, 2, 5] {
         let service = Service::start(move |call| match &*call.cursor {
             "" if call.n + 1 == n as usize => call.page("a", Some("1")),
@@ -89,7 +89,7 @@ async fn the_default_is_ten_attempts_and_never_is_one() {
 }
 
 #[tokio::test]
-async fn an_error_tells_what_the_service_said() {
+async fn an_error_has_the_message_of_the_service() {
     let service = Service::start(|_| refusal(409).append_header("TrackingID", "T_header")).await;
     let error = error(&mut service.client().list(ListEvents::new())).await;
     let Error::Api(answer) = &error else { panic!("{error:?}") };
@@ -114,7 +114,7 @@ async fn an_error_in_html_or_nothing_is_an_error_too() {
     }
 }
 
-/// What a policy that never waits long makes of this answer: the error, and how often it asked.
+/// The error of this response under a policy that never waits long, and the number of requests.
 async fn waits(status: u16, headers: &[(&str, &str)]) -> (Error, usize) {
     let headers: Vec<(String, String)> =
         headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -129,7 +129,7 @@ async fn waits(status: u16, headers: &[(&str, &str)]) -> (Error, usize) {
 }
 
 #[tokio::test]
-async fn retry_after_counts_on_each_answer_that_is_tried_again() {
+async fn retry_after_applies_to_each_response_that_is_retried() {
     for status in RETRIED {
         let (error, requests) = waits(status, &[("Retry-After", "194")]).await;
         assert_eq!((error.status(), error.retry_after()), (Some(status), Some(Duration::from_secs(194))));
@@ -141,7 +141,7 @@ async fn retry_after_counts_on_each_answer_that_is_tried_again() {
 }
 
 #[tokio::test]
-async fn retry_after_is_seconds_or_a_date_measured_against_the_answers_own() {
+async fn retry_after_is_seconds_or_a_date_relative_to_the_date_of_the_response() {
     let date = ("Date", "Mon, 05 Jan 2026 09:00:00 GMT");
     for (headers, seconds) in [
         (&[("Retry-After", "1")][..], 1),
@@ -218,7 +218,7 @@ async fn a_wait_over_an_hour_is_not_begun_by_default() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_asked_for_again() {
+async fn a_body_that_breaks_off_is_requested_again() {
     let whole = http(200, &[], page("a b c"));
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{\"items\":[{\"id\":";
     for broken in [&whole[..whole.len() / 2], &whole[..whole.len() - 1], &whole[..20], &[], chunked] {
@@ -244,7 +244,7 @@ async fn a_body_that_always_breaks_off_is_a_transport_error() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_http_is_a_transport_error() {
+async fn a_response_that_is_not_http_is_a_transport_error() {
     let served = Served::start(|_, _| b"SSH-2.0-OpenSSH_9.6\r\n\r\n".to_vec()).await;
     let mut events = with(&served.url(), attempts(2)).list(ListEvents::new());
     assert_eq!(read(&mut events).await, ["Transport"]);
@@ -252,7 +252,7 @@ async fn an_answer_that_is_not_http_is_a_transport_error() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_tried_again() {
+async fn a_refused_connection_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/v1", listener.local_addr().unwrap());
     drop(listener);
@@ -276,7 +276,7 @@ async fn the_read_timeout_covers_the_wait_for_the_head() {
     let (read_again, ()) = within(async {
         tokio::join!(read(client.list(ListEvents::new())), async {
             let _held = wire.request().await;
-            wire.answer(http(200, &[], page("a"))).await;
+            wire.respond(http(200, &[], page("a"))).await;
         })
     })
     .await;
@@ -292,7 +292,7 @@ async fn the_read_timeout_covers_the_body() {
         tokio::join!(read(client.list(ListEvents::new())), async {
             let (mut held, _) = wire.request().await;
             held.send(&whole[..whole.len() - 9]).await;
-            wire.answer(&whole).await;
+            wire.respond(&whole).await;
         })
     })
     .await;
@@ -307,7 +307,7 @@ async fn an_attempt_has_its_time() {
         tokio::join!(read(client.list(ListEvents::new())), async {
             let (mut slow, _) = wire.request().await;
             slow.send("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{").await;
-            wire.answer(http(200, &[], page("a"))).await;
+            wire.respond(http(200, &[], page("a"))).await;
         })
     })
     .await;
@@ -315,7 +315,7 @@ async fn an_attempt_has_its_time() {
 }
 
 #[tokio::test]
-async fn a_first_page_answered_504_is_asked_for_in_half_the_size() {
+async fn a_first_page_that_gets_a_504_is_requested_in_half_the_size() {
     let service = Service::start(|call| match call.n {
         0..=2 | 4 => refusal(504),
         3 => call.page("a", Some("1")),
@@ -363,7 +363,7 @@ async fn every_page_that_a_halved_list_gives_can_be_resumed() {
 }
 
 #[tokio::test]
-async fn get_is_tried_again_as_well() {
+async fn get_is_retried_too() {
     let whole = http(200, &[], event("a"));
     let served = Served::start(move |n, _| match n {
         0 => http(503, &[], ""),
@@ -385,12 +385,12 @@ async fn an_error_whose_body_breaks_off_is_still_that_error() {
     let broken = http(401, &[("TrackingID", "T_1")], "x".repeat(500));
     let served = Served::start(move |_, _| broken[..broken.len() - 100].to_vec()).await;
     let error = within(served.client().get("a")).await.unwrap_err();
-    // Either reading is sound: what it must not be is a success or an endless wait.
+    // Either interpretation is valid, but it must be neither a success nor an endless wait.
     assert!(error.is_auth() || kind(&error) == "Transport", "{error:?}");
 }
 
 #[tokio::test]
-async fn statistics_count_what_was_done() {
+async fn statistics_count_the_work() {
     let bodies = [page("a !1"), page("b")];
     let bytes: usize = bodies.iter().map(String::len).sum();
     let service = Service::start(move |call| match call.n {

@@ -43,7 +43,7 @@ fn assert_is_transport(name: &str, item: Option<Result<()>>) {
     assert!(error.is_transient(), "{name}");
 }
 
-/// Polls for a while, until nothing more happens by itself.
+/// Polls for a while, until nothing more happens without another event.
 async fn begin(stream: &mut Items) {
     for _ in 0..50 {
         let pending = poll_fn(|cx| Poll::Ready(stream.poll_next_unpin(cx).is_pending())).await;
@@ -117,7 +117,7 @@ fn a_stream_resumes_on_another_runtime() {
     assert_eq!(kind(&block_on(events.next()).unwrap().unwrap_err()), "Transport");
     assert!(events.next().now_or_never().unwrap().is_none());
     events.resume();
-    // And its wait survives the end of a runtime too.
+    // Its wait survives the end of a runtime too.
     assert!(runtime().block_on(async { events.next().now_or_never() }).is_none());
     runtime().block_on(async {
         assert_eq!(within(events.next()).await.unwrap().unwrap().id(), "a");

@@ -1,4 +1,4 @@
-//! The sandbox, through HTTP.
+//! The sandbox, over HTTP.
 #![cfg(feature = "sandbox")]
 
 use std::{collections::HashSet, net::SocketAddr, sync::LazyLock, time::Duration};
@@ -19,7 +19,7 @@ fn noon() -> DateTime<Utc> {
     "2026-01-05T12:00:00Z".parse().unwrap()
 }
 
-/// A hundred events of the day before noon, where the clock stands.
+/// A hundred events of the day before noon, at which the clock is stopped.
 fn small() -> SandboxBuilder {
     Sandbox::builder().events(100).seed(7).now(noon()).period(noon() - TimeDelta::days(1), noon())
 }
@@ -74,7 +74,7 @@ async fn list(sandbox: &Sandbox, query: &str) -> Vec<String> {
 }
 
 /// The ids of each page.
-async fn walk(sandbox: &Sandbox, query: &str) -> Vec<Vec<String>> {
+async fn all_pages(sandbox: &Sandbox, query: &str) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut url = Some(format!("{}/events?{query}", sandbox.base_url()));
     while let Some(page) = url {
@@ -108,9 +108,9 @@ async fn status_with(sandbox: &Sandbox, token: &str) -> u16 {
 // Lists.
 
 #[tokio::test]
-async fn a_walk_gives_every_event_once_in_full_pages() {
+async fn a_list_gives_every_event_once_in_full_pages() {
     let sandbox = start(small()).await;
-    let pages = walk(&sandbox, "max=30").await;
+    let pages = all_pages(&sandbox, "max=30").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [30, 30, 30, 10]);
     assert_eq!(pages.concat(), sandbox.event_ids());
     assert_eq!(pages.concat().into_iter().collect::<HashSet<_>>().len(), 100);
@@ -119,11 +119,11 @@ async fn a_walk_gives_every_event_once_in_full_pages() {
 #[tokio::test]
 async fn a_last_page_that_is_full_has_no_next_link() {
     let sandbox = start(small()).await;
-    assert_eq!(walk(&sandbox, "max=50").await.len(), 2);
+    assert_eq!(all_pages(&sandbox, "max=50").await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_page_has_100_events_unless_asked_otherwise() {
+async fn a_page_has_100_events_by_default() {
     let sandbox = start(small().events(101)).await;
     assert_eq!(list(&sandbox, "").await.len(), 100);
 }
@@ -170,7 +170,7 @@ async fn filters_narrow_every_page() {
     ] {
         let fits = all["items"].as_array().unwrap().iter().filter(|item| item[key] == value);
         let expected: Vec<_> = fits.map(|item| item["id"].as_str().unwrap()).collect();
-        assert_eq!(walk(&sandbox, &format!("{query}&max=3")).await.concat(), expected);
+        assert_eq!(all_pages(&sandbox, &format!("{query}&max=3")).await.concat(), expected);
     }
 }
 
@@ -188,7 +188,7 @@ async fn bounds_say_whether_instants_are_in() {
 }
 
 #[tokio::test]
-async fn a_walk_keeps_the_window_it_began_with() {
+async fn a_list_keeps_the_window_that_it_began_with() {
     let sandbox = start(small().late_events(5)).await;
     let first = get(&sandbox, "/events?max=60").await;
     let link = next(&first).unwrap();
@@ -203,16 +203,16 @@ async fn a_walk_keeps_the_window_it_began_with() {
 }
 
 #[tokio::test]
-async fn a_shuffled_walk_gives_every_event_once() {
+async fn a_shuffled_list_gives_every_event_once() {
     let sandbox = start(small().shuffled(true)).await;
-    let shuffled = walk(&sandbox, "max=9").await.concat();
+    let shuffled = all_pages(&sandbox, "max=9").await.concat();
     let sorted = start(small()).await.event_ids();
     assert_ne!(shuffled, sorted);
     assert_eq!(HashSet::<String>::from_iter(shuffled), HashSet::from_iter(sorted));
 }
 
 #[tokio::test]
-async fn events_of_the_future_come_as_the_clock_goes_on() {
+async fn events_of_the_future_arrive_as_the_clock_advances() {
     let sandbox = start(small().period(noon(), noon() + TimeDelta::hours(1))).await;
     assert_eq!(list(&sandbox, "").await.len(), 0);
     sandbox.advance(Duration::from_secs(3600));
@@ -302,7 +302,7 @@ async fn events_of_ones_own_are_given_as_they_are() {
 }
 
 #[tokio::test]
-async fn late_events_come_when_they_are_released() {
+async fn late_events_arrive_when_they_are_released() {
     let sandbox = start(small().late_events(3)).await;
     let ids = sandbox.release_late(2);
     assert_eq!((ids.len(), sandbox.late_events()), (2, 1));
@@ -311,7 +311,7 @@ async fn late_events_come_when_they_are_released() {
 }
 
 #[tokio::test]
-async fn late_events_come_behind_lists() {
+async fn late_events_arrive_after_lists() {
     let sandbox = start(small().late_events(3).late_every(2)).await;
     let mut counts = Vec::new();
     for _ in 0..5 {
@@ -320,10 +320,10 @@ async fn late_events_come_behind_lists() {
     assert_eq!(counts, [100, 100, 101, 101, 102]);
 }
 
-// Answers and tokens.
+// Responses and tokens.
 
 #[tokio::test]
-async fn an_answer_has_the_headers_of_the_service() {
+async fn a_response_has_the_headers_of_the_service() {
     let sandbox = start(small()).await;
     let (first, second) = (get(&sandbox, "/events").await, get(&sandbox, "/events").await);
     assert_eq!(header(&first, "content-type"), "application/json;charset=UTF-8");
@@ -435,7 +435,7 @@ async fn too_many_requests_are_told_to_wait() {
 }
 
 #[tokio::test]
-async fn chosen_requests_get_another_answer() {
+async fn chosen_requests_get_another_response() {
     let sandbox = start(small().fail(When::at([1]), sandbox::Response::status(503).retry_after(7))).await;
     sandbox.fail(When::at([2]), sandbox::Response::status(200).body("text/plain", "hello"));
     assert_eq!(get(&sandbox, "/events").await.status(), 200);
@@ -458,7 +458,7 @@ async fn faults_can_be_set_for_other_routes_and_cleared() {
 }
 
 #[tokio::test]
-async fn an_answer_can_be_late() {
+async fn a_response_can_be_late() {
     let sandbox = start(small().latency(When::next(1), Duration::from_millis(50))).await;
     let asked = std::time::Instant::now();
     get(&sandbox, "/events").await;
@@ -466,8 +466,8 @@ async fn an_answer_can_be_late() {
 }
 
 #[tokio::test]
-async fn a_connection_can_be_closed_without_an_answer() {
-    // The client tries a connection that closed early once more by itself.
+async fn a_connection_can_be_closed_without_a_response() {
+    // The HTTP client itself retries once on a connection that closed early.
     let sandbox = start(small().drop_connections(When::next(5))).await;
     let error = try_get(&sandbox, &format!("{}/events", sandbox.base_url())).await.unwrap_err();
     assert!(error.is_request(), "{error:?}");
@@ -475,7 +475,7 @@ async fn a_connection_can_be_closed_without_an_answer() {
 }
 
 #[tokio::test]
-async fn a_body_can_break_off() {
+async fn a_body_can_be_cut_off() {
     for fraction in [0.0, 0.5, 1.0] {
         let sandbox = start(small().cut_bodies(When::next(1), fraction)).await;
         let response = get(&sandbox, "/events").await;
@@ -486,7 +486,7 @@ async fn a_body_can_break_off() {
 }
 
 #[tokio::test]
-async fn a_body_can_be_slow_and_whole() {
+async fn a_slow_body_is_complete() {
     let sandbox = start(small().slow_bodies(When::next(1), 1_000_000)).await;
     let asked = std::time::Instant::now();
     let length = get(&sandbox, "/events").await.bytes().await.unwrap().len();
@@ -516,7 +516,7 @@ async fn chosen_events_have_field_errors() {
 #[tokio::test]
 async fn empty_pages_stand_between_others() {
     let sandbox = start(small().empty_pages(2)).await;
-    let pages = walk(&sandbox, "max=50").await;
+    let pages = all_pages(&sandbox, "max=50").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [50, 0, 0, 50]);
 }
 
@@ -536,9 +536,9 @@ async fn empty_pages_can_be_endless() {
 }
 
 #[tokio::test]
-async fn a_walk_can_end_with_an_empty_page() {
+async fn a_list_can_end_with_an_empty_page() {
     let sandbox = start(small().trailing_empty_page(true)).await;
-    assert_eq!(walk(&sandbox, "max=50").await.last(), Some(&Vec::new()));
+    assert_eq!(all_pages(&sandbox, "max=50").await.last(), Some(&Vec::new()));
 }
 
 #[tokio::test]
@@ -589,7 +589,7 @@ async fn links_can_lead_back_to_the_same_urls() {
 }
 
 #[tokio::test]
-async fn cursors_expire_by_use_by_age_and_at_once() {
+async fn cursors_expire_by_use_by_age_and_immediately() {
     let sandbox = start(small().cursor_uses(1).cursor_status(410)).await;
     let fresh = async || next(&get(&sandbox, "/events?max=10").await).unwrap();
     let status = async |url: &str| try_get(&sandbox, url).await.unwrap().status().as_u16();
@@ -610,7 +610,7 @@ async fn cursors_expire_by_use_by_age_and_at_once() {
     assert_eq!(status(&fresh().await).await, 200);
 }
 
-// Life.
+// Start and end.
 
 #[tokio::test]
 async fn requests_are_counted_and_remembered() {
@@ -641,7 +641,7 @@ async fn a_dropped_sandbox_closes_its_port_and_connections() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_refused() {
+async fn invalid_settings_are_refused() {
     let everywhere: SocketAddr = ([0, 0, 0, 0], 0).into();
     for builder in [
         small().addr(everywhere),

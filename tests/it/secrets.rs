@@ -67,7 +67,7 @@ fn discreet(error: &Error) {
     is_discreet(&shown(error));
 }
 
-/// Looks at all that an answer with this body makes of a list.
+/// Checks everything that a list shows after a response with this body.
 async fn responses_are_discreet(text: &str) {
     for status in [400, 403, 404, 503] {
         let text = text.to_owned();
@@ -81,7 +81,7 @@ async fn responses_are_discreet(text: &str) {
         let refused = error(&mut events).await;
         discreet(&refused);
         let Error::Api(answer) = &refused else { panic!("{refused:?}") };
-        // What is meant for people must not hold the token either.
+        // The texts for people must not contain the token either.
         for text in [answer.message(), answer.tracking_id().unwrap_or_default(), &answer.errors().join(" ")] {
             assert!(!text.contains("s3cr3t"), "{text}");
         }
@@ -199,7 +199,7 @@ async fn a_tracking_id_is_shown_without_its_secrets() {
     }
 }
 
-/// Looks at what a 200 with this body makes of a list.
+/// Checks everything that a list shows after a 200 with this body.
 async fn pages_are_discreet(text: &str) {
     let text = text.to_owned();
     let service = Service::start(move |_| {

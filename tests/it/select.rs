@@ -112,7 +112,7 @@ fn follower(client: &Client) -> (&'static str, Items) {
 #[tokio::test]
 async fn a_select_loop_beside_a_timer_ends_on_none() {
     for prefetch in [0, 2] {
-        let service = Service::walk(&["a b", "c"]).await;
+        let service = Service::list(&["a b", "c"]).await;
         for (name, mut stream) in streams(&service.client(), prefetch) {
             assert!(within(stream.count_to_none()).await > 0, "{name}");
         }
@@ -122,7 +122,7 @@ async fn a_select_loop_beside_a_timer_ends_on_none() {
 #[tokio::test]
 async fn a_select_loop_ends_on_complete() {
     for prefetch in [0, 2] {
-        let service = Service::walk(&["a b", "c"]).await;
+        let service = Service::list(&["a b", "c"]).await;
         for (name, mut stream) in streams(&service.client(), prefetch) {
             assert!(within(stream.count_to_complete()).await > 0, "{name}");
         }
@@ -146,7 +146,7 @@ async fn a_select_loop_ends_on_the_none_after_an_error() {
 #[tokio::test]
 async fn a_stream_is_terminated_only_after_none() {
     for prefetch in [0, 2] {
-        let service = Service::walk(&["a b", "c"]).await;
+        let service = Service::list(&["a b", "c"]).await;
         for (name, mut stream) in streams(&service.client(), prefetch) {
             loop {
                 let (before, item, after) = stream.step().await;

@@ -80,7 +80,7 @@ async fn each_event_of_a_range_is_yielded_once_whether_or_not_bounds_are_include
             }
             let query = day().page_size(100);
             let events = client(&sandbox).list_slices(hours(&query, 6), n(3)).events();
-            // The first instant of a range is listed as the service means it, as without slices.
+            // The service decides whether the first instant of a range is listed, as without slices.
             let first = TimeDelta::milliseconds(i64::from(bounds == Bounds::Exclusive));
             let expected = expected(&sandbox, at("2026-01-05T00:00:00Z") + first, at("2026-01-06T00:00:00Z"));
             assert_eq!(ids(events).await, expected, "{bounds:?}, shuffled: {shuffled}");
@@ -312,7 +312,7 @@ async fn a_page_is_requested_only_when_another_item_is_polled_for() {
     }
 }
 
-/// Looking up each event of a page takes its time, at the pace of the client.
+/// Getting each event of a page takes time, at the pace of the client.
 #[tokio::test]
 async fn a_slow_reader_makes_no_response_time_out() {
     const TIMEOUT: Duration = Duration::from_millis(300);

@@ -1,4 +1,4 @@
-//! Values that a user stores: each format gives back what was written, or refuses to write it.
+//! Values that a user stores: each format reads back the same value, or refuses to write it.
 
 use std::fmt::Debug;
 
@@ -101,7 +101,7 @@ fn a_slice_survives_every_format() {
 
 #[tokio::test]
 async fn a_cursor_survives_every_format() {
-    let service = Service::walk(&["a !1 b", "c"]).await;
+    let service = Service::list(&["a !1 b", "c"]).await;
     let mut events = service.client().list(queries().pop().unwrap().page_size(3));
     while let Some(cursor) = events.cursor() {
         assert_survives(&cursor);
@@ -189,7 +189,7 @@ fn data_that_would_not_be_read_back_the_same_is_refused_when_it_is_written() {
 
 #[tokio::test]
 async fn a_stored_cursor_resumes_the_same_in_every_format() {
-    let service = Service::walk(&["a !1 b", "c"]).await;
+    let service = Service::list(&["a !1 b", "c"]).await;
     let client = service.client();
     let mut events = client.list(ListEvents::new());
     read_some(2, &mut events).await;

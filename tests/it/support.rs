@@ -1,4 +1,4 @@
-//! The one builder of fixtures: event texts, pages, a scripted service, a server that is driven byte by
+//! The fixtures of all tests: event texts, pages, a scripted service, a server that is driven byte by
 //! byte, and clients that don't wait between attempts.
 //!
 //! Everything that could hang is bounded by [`within`].
@@ -106,7 +106,7 @@ pub(crate) fn kind(error: &Error) -> String {
     }
 }
 
-/// Everything that a stream gives, as labels. A stream that never ends fails.
+/// All items of a stream, as labels. A stream that never ends fails.
 pub(crate) async fn read(stream: impl Stream<Item = Result<Event>> + Unpin) -> Vec<String> {
     read_up_to(20_000, stream).await
 }
@@ -168,7 +168,7 @@ pub(crate) fn client(base: &str) -> Client {
 
 // ---- a scripted service ----
 
-/// A service that answers by a script and keeps what it was asked.
+/// A service that responds by a script and keeps the requests.
 pub(crate) struct Service {
     server: MockServer,
     arrivals: Arc<Mutex<Vec<Instant>>>,
@@ -176,7 +176,7 @@ pub(crate) struct Service {
 
 /// A request, as a script sees it.
 pub(crate) struct Call<'a> {
-    /// How many requests came before it.
+    /// The number of earlier requests.
     pub(crate) n: usize,
     /// Its parameter `cursor`; empty if it has none.
     pub(crate) cursor: String,
@@ -244,8 +244,8 @@ impl Service {
         Self { server, arrivals }
     }
 
-    /// Pages one behind the other, from lines as for [`items`]; `get` gives the event asked for.
-    pub(crate) async fn walk(pages: &[&str]) -> Self {
+    /// Pages that link to each other in order, from lines as for [`items`]; `get` returns the requested event.
+    pub(crate) async fn list(pages: &[&str]) -> Self {
         let pages: Vec<String> = pages.iter().map(|&line| line.to_owned()).collect();
         Self::start(move |call| {
             if let Some(id) = call.request.url.path().strip_prefix("/v1/events/") {
@@ -300,7 +300,7 @@ impl Service {
         requests.iter().map(value).collect()
     }
 
-    /// A few whole round trips of another client. What this one had been going to send, it has sent by
+    /// A few round trips of another client. Any request that this client was about to send has been sent by
     /// then.
     pub(crate) async fn quiesce(&self) {
         let other = self.client();
@@ -310,16 +310,16 @@ impl Service {
         }
     }
 
-    /// How many of the requests were for pages.
+    /// The number of requests for pages.
     pub(crate) async fn page_count(&self) -> usize {
         let requests = self.requests().await;
         requests.iter().filter(|request| request.url.path() == "/v1/events").count()
     }
 }
 
-// ---- a server by the byte ----
+// ---- a server that is driven byte by byte ----
 
-/// A request's head as it came over the wire.
+/// A request's head as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) text: String,
@@ -339,7 +339,7 @@ impl Head {
     }
 }
 
-/// A whole answer, after which the connection closes.
+/// A complete response, after which the connection closes.
 pub(crate) fn http(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let lines: String = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
@@ -390,14 +390,14 @@ impl Wire {
         (connection, head)
     }
 
-    /// Takes a request and answers it.
-    pub(crate) async fn answer(&self, bytes: impl AsRef<[u8]>) -> Head {
+    /// Accepts a request and responds to it.
+    pub(crate) async fn respond(&self, bytes: impl AsRef<[u8]>) -> Head {
         let (mut connection, head) = self.request().await;
         connection.send(bytes).await;
         head
     }
 
-    /// Answers every request by a script, each on a connection of its own.
+    /// Responds to every request by a script, each on a connection of its own.
     pub(crate) fn serve(self, script: impl Fn(usize, &Head) -> Vec<u8> + Send + Sync + 'static) -> Served {
         let heads = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -459,7 +459,7 @@ impl Connection {
     }
 }
 
-/// A [`Wire`] that serves by itself.
+/// A [`Wire`] that serves in a task of its own.
 pub(crate) struct Served {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<Head>>>,

@@ -1,5 +1,5 @@
-//! The names and signatures of the public surface, and what its types can do by themselves. Most of
-//! this holds by compiling.
+//! The names and signatures of the public surface, and the traits of its types. Most of
+//! this is tested by compiling.
 
 use std::{
     collections::BTreeMap,

@@ -92,7 +92,7 @@ pub(crate) struct TlsServer {
 }
 
 impl TlsServer {
-    /// Answers each connection of HTTP/1.1 with one response.
+    /// Sends one response on each connection of HTTP/1.1.
     pub(crate) async fn http1(
         clients: Option<&Authority>,
         script: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
@@ -113,7 +113,7 @@ impl TlsServer {
         .await
     }
 
-    /// Answers each request of HTTP/2 with the headers, the chunks, and the end that the script gives.
+    /// Responds to each request of HTTP/2 with the headers, the chunks, and the end that the script gives.
     pub(crate) async fn http2(script: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let script = Arc::new(script);
         Self::start(&["h2"], None, move |stream: TlsStream<TcpStream>, requests| {

@@ -20,7 +20,7 @@ use crate::support::{
     self, Call, Service, TOKEN, builder, error, hasty, http, kind, ok, read, read_some, refusal, within,
 };
 
-/// Gives one token until it is told of a rejection, and then the next answer of its script.
+/// Gives one token until a token is rejected, and then the next result of its script.
 #[derive(Clone, Debug)]
 struct Source(Arc<Script>);
 
@@ -29,7 +29,7 @@ struct Script {
     now: Mutex<Token>,
     next: Mutex<VecDeque<Result<Token>>>,
     asked: Mutex<Vec<Option<Token>>>,
-    /// How many rejections may be answered.
+    /// The number of rejections that may get a result.
     answers: Semaphore,
 }
 
@@ -47,7 +47,7 @@ impl Source {
         Self::new(next.iter().map(|&token| Ok(token.into())))
     }
 
-    /// The rejected tokens that it was asked with, `None` for a question without one.
+    /// The rejected token of each call, `None` for a call without one.
     fn asked(&self) -> Vec<Option<Token>> {
         self.0.asked.lock().unwrap().clone()
     }
@@ -80,7 +80,7 @@ impl TokenSource for Source {
     }
 }
 
-/// The token that a request came with.
+/// The token of a request.
 fn bearer<'a>(call: &'a Call<'_>) -> &'a str {
     call.request.headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap()
 }
@@ -146,7 +146,7 @@ async fn the_second_request_is_not_an_attempt_of_the_policy() {
     let source = Source::tokens(&["t1"]);
     let client = source.with(builder(&service.url()).retry(RetryPolicy::never()));
     assert_eq!(read(client.list(ListEvents::new())).await, all_pages());
-    // What follows the second request is, and each attempt may have its rejection.
+    // The attempt after the second request is counted, and each attempt may have its rejection.
     let service = Service::start(|call| match call.n {
         0 | 2 => refusal(401),
         1 | 3 => refusal(503),
@@ -278,7 +278,7 @@ async fn an_error_of_the_source_is_that_of_the_attempt() {
 
 #[tokio::test]
 async fn an_invalid_token_is_not_sent() {
-    let service = Service::walk(&["a"]).await;
+    let service = Service::list(&["a"]).await;
     for token in ["", "t\n0", "Bearer t0"] {
         let source = Source::tokens(&[]);
         *source.0.now.lock().unwrap() = token.into();
@@ -333,7 +333,7 @@ async fn a_source_that_shows_itself_is_not_shown() {
 }
 
 #[tokio::test]
-async fn answers_are_counted_by_status_for_all_clones() {
+async fn responses_are_counted_by_status_for_all_clones() {
     let service = Service::start(|call| match call.n {
         0 => refusal(401),
         1 => refusal(503),
@@ -351,7 +351,7 @@ async fn answers_are_counted_by_status_for_all_clones() {
     within(client.get("a")).await.unwrap_err();
     assert_eq!(client.answers(), BTreeMap::from([(200, 2), (401, 1), (404, 1), (503, 1)]));
     assert_eq!(client.answers(), client.clone().answers());
-    // What got no answer is none.
+    // A request without a response isn't counted.
     let nobody = builder("http://127.0.0.1:1/v1").build().unwrap();
     within(nobody.get("a")).await.unwrap_err();
     assert!(nobody.answers().is_empty());
@@ -364,7 +364,7 @@ async fn the_service_time_is_a_date_on_which_three_responses_agree() {
     assert_eq!(client.service_time(), None);
     let get = async |date: &str| {
         let response = http(404, &[("Date", date)], "{}");
-        let (refused, _) = within(async { tokio::join!(client.get("a"), wire.answer(response)) }).await;
+        let (refused, _) = within(async { tokio::join!(client.get("a"), wire.respond(response)) }).await;
         assert_eq!(kind(&refused.unwrap_err()), "Api 404");
         client.clone().service_time()
     };

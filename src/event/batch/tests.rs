@@ -27,7 +27,7 @@ fn bytes(batch: &Batch, index: usize) -> &[u8] {
 }
 
 #[test]
-fn each_reason_why_a_text_is_no_page_is_named() {
+fn each_reason_why_a_text_is_not_a_page_is_named() {
     for (text, expected) in [
         (r#"{"items":null}"#, NotAPage::NoItems),
         (r#"{"items":{}}"#, NotAPage::NoItems),
@@ -120,7 +120,7 @@ fn an_item_keeps_its_index_after_anything() {
 }
 
 #[test]
-fn an_error_inside_an_item_is_of_that_item_alone() {
+fn an_error_inside_an_item_affects_only_that_item() {
     for item in [
         "{\"text\":\"a\u{1}b\"}",
         "{\"text\":\"a\nb\"}",

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_json_holds_is_null() {
+    fn numbers_that_json_can_not_hold_are_null() {
         use serde::de::IntoDeserializer;
 
         let nan: serde::de::value::F64Deserializer<ValueError> = f64::NAN.into_deserializer();

@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn a_link_comes_back_from_every_legal_way_to_write_it(
+    fn every_legal_form_of_a_link_is_read(
         (expected, links) in target().prop_flat_map(|next| (Just(next.clone()), (
             option::of(link("https://evil.com/a,b;c".into(), "last")),
             link(next, "next"),
@@ -113,7 +113,7 @@ proptest! {
 
 /// A quadratic reading of a MiB would take minutes.
 #[test]
-fn a_hostile_mebibyte_takes_no_longer_than_its_length_asks_for() {
+fn a_hostile_mebibyte_is_read_in_linear_time() {
     for (head, body, tail) in [
         ("", "<", ""),
         ("", ">", ""),
@@ -168,7 +168,7 @@ fn joined(count: usize, link: impl Fn(usize) -> String) -> String {
 
 /// A page URL of a MiB, and as many links against it as fit into a MiB. Resolving each would copy 20 GB.
 #[test]
-fn many_relative_links_of_a_long_page_url_take_no_longer_than_their_length_asks_for() {
+fn many_relative_links_of_a_long_page_url_are_read_in_linear_time() {
     let page = url(&format!("{PAGE}{}", "a".repeat(1 << 20)));
     let alternate =
         |number: usize| (0..16).map(|bit| ["./././", "../v1/"][number >> bit & 1]).collect::<String>();

@@ -1,4 +1,4 @@
-//! What a round has to yield, oldest first.
+//! The items that a round has to yield, oldest first.
 
 use std::{time::Instant, vec};
 
@@ -15,25 +15,25 @@ use crate::{
 pub(super) struct Handout {
     malformed: vec::IntoIter<Error>,
     events: vec::IntoIter<Event>,
-    /// How far the round is known to list malformed items.
+    /// The instant up to which the round is known to list malformed items.
     pub(super) listed_up_to: DateTime<Utc>,
     pub(super) then: AfterHandout,
 }
 
-/// What follows after the last item.
+/// The step after the last item.
 pub(super) enum AfterHandout {
     /// The round has more pages.
     Read(Box<FollowRound>),
     Close(RoundEnd),
 }
 
-/// How a round ended that was read to its last page.
+/// The result of a round that was read to its last page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RoundEnd {
     pub(super) began: Instant,
     /// The upper bound of the round; none if it reached up to now.
     pub(super) to: Option<DateTime<Utc>>,
-    /// How far mark and settled may move; none if the clocks do not support any instant.
+    /// The instants to which mark and settled may move; none if the clocks support no instant.
     pub(super) bounds: Option<RoundBounds>,
     /// The clocks disagree.
     pub(super) is_doubtful: bool,

@@ -1,4 +1,4 @@
-//! What a follower has yielded: its checkpoint, and an index of it.
+//! The items that a follower has yielded: its checkpoint, and an index of it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{checkpoint::Checkpoint, event::Event, fingerprint::Fingerprint};
 /// Stale entries are dropped once there are more of them than others, but not while there are this few.
 const FEW: usize = 64;
 
-/// The checkpoint is shared with its clones, and so can only be added to; the index answers what it holds. An id is
+/// The checkpoint is shared with its clones, so entries can only be added; the index finds entries. An id is
 /// remembered with the latest `created` that it was listed with, because the service may list an event again with
 /// another one, and a follower reads again from an instant.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl FollowProgress {
         &self.checkpoint
     }
 
-    /// Whether the event was yielded. If it is listed with a later `created` now, it is remembered for longer.
+    /// Returns whether the event was yielded. If it is now listed with a later `created`, it is remembered for longer.
     pub(super) fn is_known(&mut self, event: &Event) -> bool {
         let created = event.created();
         let Some((id, _)) = self.seen.get_key_value(event.id()).filter(|(_, known)| **known < created) else {
@@ -55,26 +55,26 @@ impl FollowProgress {
         self.malformed.contains_key(&item)
     }
 
-    /// The event was yielded.
+    /// Notes that the event was yielded.
     pub(super) fn note(&mut self, event: &Event) {
         let id: Arc<str> = event.id().into();
         self.checkpoint.note(event.created(), Arc::clone(&id));
         self.seen.insert(id, event.created());
     }
 
-    /// The malformed item was yielded, in this round or before, and is listed by a round up to `end`.
+    /// Notes that the malformed item was yielded, in this round or before, and is listed by a round up to `end`.
     pub(super) fn note_malformed(&mut self, item: Fingerprint, end: DateTime<Utc>) {
         if remember(&mut self.malformed, item, end) {
             self.checkpoint.note_malformed(item, end);
         }
     }
 
-    /// As [`Checkpoint::advance`].
+    /// Moves the checkpoint, as [`Checkpoint::advance`].
     pub(super) fn advance(&mut self, to: DateTime<Utc>, horizon: DateTime<Utc>) {
         self.checkpoint.advance(to, horizon);
     }
 
-    /// Forgets what is not read again.
+    /// Forgets the entries of items that are not read again.
     pub(super) fn forget_settled(&mut self) {
         let settled = self.checkpoint.settled();
         self.seen.retain(|_, instant| *instant >= settled);

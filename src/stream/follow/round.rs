@@ -10,10 +10,10 @@ use crate::{
     stream::Pages,
 };
 
-/// How many bytes of events a round may hold that lie before the horizon. A round with more than that is begun again
+/// The number of bytes of events before the horizon that a round may hold. A round with more is restarted
 /// with a smaller span of time.
 pub(super) const BACKLOG_BYTES: usize = 12 << 20;
-/// How many bytes of new items a round may hold at all. With more than that it is yielded in parts.
+/// The number of bytes of new items that a round may hold. A round with more is yielded in parts.
 pub(super) const PART_BYTES: usize = 24 << 20;
 /// The memory of a malformed item besides its text.
 const MALFORMED_BYTES: usize = 256;
@@ -48,7 +48,7 @@ pub(super) struct FollowRound {
     pub(super) outside: u64,
 }
 
-/// Events that the service listed for a range they do not lie in, and that were counted.
+/// Events that the service listed although they lie outside of the requested range, and that were counted.
 #[derive(Debug, Default)]
 pub(super) struct OutsideEvents(HashSet<Box<str>>);
 
@@ -72,7 +72,7 @@ impl FollowRound {
         }
     }
 
-    /// Takes in the new items of a page. `settle` and `position` tell the backlog.
+    /// Adds the new items of a page. `settle` and `position` determine the backlog.
     pub(super) fn add(
         &mut self,
         page: Page,
@@ -127,7 +127,7 @@ impl FollowRound {
             .extend(events.into_iter().map(|event| if is_sparse { event.into_owned() } else { event }));
     }
 
-    /// A time that is hardly later than now, good enough to decide how much is read.
+    /// A time that is at most a little later than now, which is exact enough to decide how much is read.
     fn now_at_most(&self, events: &[Event]) -> Option<DateTime<Utc>> {
         match self.first {
             Some(first) => Some(first.earliest.min(first.utc)),
@@ -135,7 +135,7 @@ impl FollowRound {
         }
     }
 
-    /// The latest of these events. One that claims to be of the future is no evidence.
+    /// The latest of these events. An event with a `created` in the future is no evidence of the time.
     pub(super) fn latest(&self, events: &[Event]) -> Option<DateTime<Utc>> {
         events.iter().map(Event::created).filter(|created| *created <= self.began_utc).max()
     }
@@ -147,7 +147,7 @@ impl FollowRound {
 }
 
 impl OutsideEvents {
-    /// Whether the event lies outside of the range from `from` on, and was not counted before.
+    /// Returns whether the event lies before `from`, outside of the range, and was not counted before.
     fn is_new(&mut self, event: &Event, from: DateTime<Utc>) -> bool {
         let is_outside = from - event.created() > OUTSIDE;
         if !is_outside || self.0.len() >= OUTSIDE_REMEMBERED || !self.0.insert(event.id().into()) {

@@ -90,7 +90,7 @@ fn members_without_content_end_at_a_limit_too() {
 }
 
 #[test]
-fn a_body_of_another_length_than_its_header_is_not_whole() {
+fn a_body_of_another_length_than_its_header_is_incomplete() {
     let five = headers(&[("content-length", "5")]);
     assert_eq!(collect(&five, b"12345", 2, 10).unwrap(), b"12345");
     assert_eq!(collect(&five, b"1234", 2, 10), Err(BodyFault::Length { expected: 5, received: 4 }));

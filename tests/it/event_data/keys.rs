@@ -1,10 +1,10 @@
-//! Every key that `EventData` has a field for, what fits it and what doesn't.
+//! Every key that `EventData` has a field for, with values that fit and values that don't.
 
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use webex_events::EventData;
 
-/// What the values of a key are.
+/// The kind of a key's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Text,
@@ -57,7 +57,7 @@ pub(crate) fn kind(key: &str) -> Option<Kind> {
 }
 
 impl Kind {
-    /// Values that fit, and how they are written.
+    /// Values that fit, and the values as written.
     pub(crate) fn fits(self) -> Vec<(Value, Value)> {
         let same = |values: Value| -> Vec<_> {
             let Value::Array(values) = values else { panic!("{values} is no list") };
@@ -108,7 +108,7 @@ impl Kind {
         }
     }
 
-    /// Values that don't.
+    /// Values that don't fit.
     pub(crate) fn misfits(self) -> Vec<Value> {
         let all = json!([true, false, -1, 0, 1.5, "", "a", [], ["a", 5], [null], [{}, "a"], {}, {"a": 1}]);
         let further = match self {

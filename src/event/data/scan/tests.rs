@@ -39,7 +39,7 @@ fn it_reads_every_fixture() {
 }
 
 #[test]
-fn it_reads_what_is_odd_but_fits() {
+fn it_reads_unusual_values_that_fit() {
     for text in [
         "{}",
         " { } ",
@@ -57,7 +57,7 @@ fn it_reads_what_is_odd_but_fits() {
 }
 
 #[test]
-fn it_leaves_to_serde_json_what_that_may_refuse() {
+fn it_leaves_texts_that_may_be_refused_to_serde_json() {
     let nested = |levels| format!("{{\"new\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     for (text, reads) in [
         (nested(126), true),
