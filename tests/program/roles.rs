@@ -179,3 +179,57 @@ fn a_summary_to_dev_stdout_is_appended_to_the_file_that_stdout_is() {
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.starts_with("earlier\n{") && text.contains("\"events\": 10"), "{text}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_has_one_role_by_whatever_name_it_is_given() {
+    let folder = folder();
+    for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        refused(folder.path(), &["export", "--from", "2026-01-01", "-o", "-", "--summary", name]);
+    }
+}
+
+#[test]
+fn a_summary_that_can_not_be_written_is_refused_with_the_name_of_its_option() {
+    let folder = folder();
+    let output = folder.path().join("f");
+    for path in [folder.path().to_owned(), folder.path().join("none/summary")] {
+        let arguments = ["export", "--from", "2026-01-01", "-o", output.to_str().unwrap(), "--summary"];
+        let ended = run(with_token(&[arguments.as_slice(), &[path.to_str().unwrap()]].concat()));
+        let (code, line) = ended.failure();
+        assert!(code == 74 && line.ends_with("choose another path with --summary"), "{line}");
+    }
+}
+
+#[test]
+fn names_that_are_taken_by_folders_are_refused_before_a_request() {
+    for suffix in [".part", ".malformed", ".malformed.part"] {
+        let folder = folder();
+        let output = folder.path().join("f");
+        let taken = folder.path().join(format!("f{suffix}"));
+        fs::create_dir(&taken).unwrap();
+        let ended = run(with_token(&["export", "--from", "2026-01-01", "-o", output.to_str().unwrap()]));
+        let (code, line) = ended.failure();
+        assert!(code == 74 && line.contains(&format!("{} can't be written", taken.display())), "{line}");
+    }
+}
+
+/// The program waited for their other ends.
+#[cfg(unix)]
+#[test]
+fn names_that_are_taken_by_pipes_are_refused_before_a_request() {
+    for (output, taken) in [("f", "f.part"), ("f", "f.cursor"), ("d/", "d/ledger.json")] {
+        let folder = folder();
+        fs::create_dir(folder.path().join("d")).unwrap();
+        let taken = folder.path().join(taken);
+        assert!(Command::new("mkfifo").arg(&taken).status().unwrap().success());
+        let output = folder.path().join(output);
+        let ended = run(with_token(&["export", "--from", "2026-01-01", "-o", output.to_str().unwrap()]));
+        let (code, line) = ended.failure();
+        assert!(code == 74 && line.contains("it is no regular file"), "{line}");
+        let state = taken.to_str().unwrap();
+        let ended = run(with_token(&["follow", "-o", "-", "--from", "2026-01-01", "--checkpoint", state]));
+        let (code, line) = ended.failure();
+        assert!(code == 74 && line.contains("it is no regular file"), "{line}");
+    }
+}

@@ -54,9 +54,14 @@ impl Attributes {
         }
     }
 
-    /// Creates an empty file with these attributes. What a file there has is gone.
+    /// Creates an empty file with these attributes. What a file there has is gone. A symbolic link is replaced, so that
+    /// nobody can direct the content, or the loss of it, to another file.
     pub(crate) fn create(self, path: &Path) -> io::Result<File> {
         match self.create_new(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_symlink() => {
+                fs::remove_file(path)?;
+                self.create_new(path)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let file = OpenOptions::new().read(true).write(true).open(path)?;
                 // Before it has any content that others must not read.
@@ -149,6 +154,20 @@ mod tests {
         fs::write(&path, "left over").unwrap();
         Attributes::private().create(&path).unwrap();
         assert_eq!((mode(&path), fs::read(&path).unwrap().len()), (0o600, 0));
+    }
+
+    #[test]
+    fn the_file_that_a_link_leads_to_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("f.part"));
+        fs::write(&file, "precious").unwrap();
+        for target in ["file", "none"] {
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            Attributes::default().create(&link).unwrap();
+            assert!(!link.is_symlink());
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"precious");
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
 
 /// Whether `path` is a name that the system has for what is open already, such as `/dev/stdout`.
 fn is_descriptor(path: &Path) -> bool {
-    cfg!(unix) && (path.starts_with("/dev") || path.starts_with("/proc"))
+    cfg!(unix) && ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|name| path.starts_with(name))
 }
 
 /// The path of the file that `path` is or leads to, also if there is none yet.
@@ -88,6 +88,16 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Returns whether a file can be read and written in parts. Opening a pipe would wait for another process.
+pub(super) fn is_regular(path: &Path) -> io::Result<bool> {
+    fs::metadata(path).map(|file| file.is_file())
+}
+
+/// The error for a path that has something else than a file.
+pub(super) fn not_regular() -> io::Error {
+    io::Error::other("it is no regular file")
 }
 
 /// The length of a file, if there is one.
@@ -158,6 +168,20 @@ mod tests {
         check_writable(device).unwrap();
         write_whole(device, b"text").unwrap();
         assert!(!fs::metadata(device).unwrap().is_file() && !Path::new("/dev/null.tmp").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_regular_file_in_a_folder_of_devices_is_replaced() {
+        for (name, is_open) in [
+            ("/dev/shm/summary.json", false),
+            ("/dev/mqueue/f", false),
+            ("/dev/stdout", true),
+            ("/dev/fd/3", true),
+            ("/proc/self/fd/1", true),
+        ] {
+            assert_eq!(is_descriptor(Path::new(name)), is_open, "{name}");
+        }
     }
 
     #[cfg(unix)]

@@ -152,15 +152,26 @@ impl Layout {
         Ok(names)
     }
 
-    /// Finds out that names are too long before anything has been read for them.
+    /// Finds names that are too long, or taken by folders and pipes, before anything has been read for them.
     pub(super) fn check_names(&self) -> Result<(), ArchiveError> {
-        let longest = match self {
-            Self::File(path) => part(&malformed_path(path)),
+        let names = match self {
+            Self::File(path) => {
+                let malformed = malformed_path(path);
+                vec![part(&malformed), part(path), malformed]
+            }
             Self::Folder(path) => {
-                path.join("events_20260101T000000.000Z_20260101T000000.000Z.ndjson.zst.malformed.part")
+                vec![path.join("events_20260101T000000.000Z_20260101T000000.000Z.ndjson.zst.malformed.part")]
             }
         };
-        disk::length(&longest).map(drop).map_err(|error| self.unwritable(error))
+        for name in names {
+            match disk::is_regular(&name) {
+                Ok(true) => {}
+                Ok(false) => return Err(ArchiveError::Write { path: name, error: disk::not_regular() }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.unwritable(error)),
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn unwritable(&self, error: io::Error) -> ArchiveError {

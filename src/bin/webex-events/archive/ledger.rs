@@ -15,7 +15,7 @@ use super::{
     attributes::Attributes,
     codec::Codec,
     error::ArchiveError,
-    fs::{replace, resolve},
+    fs::{self as disk, replace, resolve},
     layout::Layout,
     meta::{ArchiveKind, ArchiveMeta, Slicing, StoredRequest},
 };
@@ -125,7 +125,9 @@ impl Ledger {
 
     pub(super) fn of_layout(path: &Path, layout: Option<&Layout>) -> Result<Option<Self>, ArchiveError> {
         let path_buf = || path.to_owned();
-        let text = match fs::read(path) {
+        let text = disk::is_regular(path)
+            .and_then(|is_regular| if is_regular { fs::read(path) } else { Err(disk::not_regular()) });
+        let text = match text {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(ArchiveError::Read { path: path_buf(), error }),

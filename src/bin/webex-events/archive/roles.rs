@@ -118,15 +118,16 @@ impl RoleFile {
 }
 
 impl Identity {
-    fn of(path: &Path) -> io::Result<Self> {
-        let real = resolve(path)?;
+    fn of(given: &Path) -> io::Result<Self> {
+        let real = resolve(given)?;
         let named = real.file_name().map(|name| {
             let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
             folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(name)
         });
         let path = named.unwrap_or_else(|| real.canonicalize().unwrap_or_else(|_| real.clone()));
-        Ok(Self { inode: inode(&real), path })
+        // The system follows links that have no path in them, such as `/dev/stdout` where it is a pipe.
+        Ok(Self { inode: inode(given), path })
     }
 
     fn is(&self, other: &Self) -> bool {

@@ -9,6 +9,9 @@ use crate::{
     run::output::Output,
 };
 
+/// Advice for a summary that can't be written.
+pub(crate) const SUMMARY_ELSEWHERE: &str = "choose another path with --summary";
+
 /// Checks the files of a run before its first request.
 pub(crate) fn check(
     output: &Output,
@@ -36,10 +39,19 @@ pub(crate) fn check(
     }
     files.extend(of_connection(connection)?);
     check_roles(&files, layout.as_ref())?;
-    if let Some(path) = summary {
-        found(path, fs::check_writable(path))?;
+    if let Some(path) = summary
+        && !is_in_new_folder(path, layout.as_ref())
+    {
+        fs::check_writable(path)
+            .map_err(|error| Failure::unwritable(&path.display().to_string(), &error, SUMMARY_ELSEWHERE))?;
     }
     Ok(())
+}
+
+/// Returns whether a file is in the folder of the output, which the run makes before the file is written.
+fn is_in_new_folder(path: &Path, layout: Option<&Layout>) -> bool {
+    let Some(Layout::Folder(folder)) = layout else { return false };
+    path.parent() == Some(folder) && !folder.exists()
 }
 
 /// Checks the files of a run that has no output, besides those in a folder that it reads.

@@ -10,6 +10,7 @@ use crate::{
     archive::{FailedSlice, FileEntry, Stage, fs},
     cli::values::time,
     error::{Code, Failure},
+    run::roles,
 };
 
 impl RunSummary {
@@ -24,7 +25,7 @@ impl RunSummary {
         let text = format!("{:#}\n", self.json(started, result));
         fs::write_whole(path, text.as_bytes()).map_err(|error| {
             let name = path.display().to_string();
-            Failure::unwritable(&name, &error, "choose another place with --summary")
+            Failure::unwritable(&name, &error, roles::SUMMARY_ELSEWHERE)
         })
     }
 
