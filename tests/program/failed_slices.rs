@@ -68,6 +68,12 @@ fn the_others_are_exported_and_a_rerun_tries_only_the_one_that_failed() {
         assert_eq!((&summary["complete"], &summary["exit_code"]), (&false.into(), &code.into()));
         assert_eq!(summary["failed"][0]["start"], "2026-01-01T09:00:00Z");
 
+        let ended = run_alone(["verify", &name]);
+        assert_eq!(ended.code, 75, "{}", ended.stderr);
+        assert_eq!(lines(&ended, "not exported: 2026-01-01T09:00:00Z to").len(), 1, "{}", ended.stderr);
+        assert!(lines(&ended, "not exported yet: ").is_empty(), "it was tried: {}", ended.stderr);
+        assert!(ended.stderr.contains("1 gap"), "{}", ended.stderr);
+
         service.clear_faults();
         let before = service.counts().requests;
         run(export(&service, &name, &[])).success();
@@ -99,6 +105,23 @@ fn hours_that_the_service_still_has_are_exported_and_those_before_are_not_tried_
     assert_eq!(lines(&ended, "can't be read: service error").len(), failed, "{}", ended.stderr);
     assert!(ended.stderr.contains("the service doesn't have"), "{}", ended.stderr);
     assert_eq!(service.counts().requests, before);
+    let ended = run_alone(["verify", &name]);
+    assert_eq!(ended.code, 75, "{}", ended.stderr);
+    assert_eq!(lines(&ended, ": beyond retention").len(), failed, "{}", ended.stderr);
+    assert!(ended.stderr.contains("doesn't have what is missing any more"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("run the same export again"), "it can't help: {}", ended.stderr);
+}
+
+/// Every run stopped at it, so that nothing was ever exported.
+#[test]
+fn a_first_slice_that_is_refused_is_set_aside_if_the_service_has_answered_before() {
+    let service = service();
+    let (_folder, name) = place();
+    service.fail(When::at([1]), Response::status(403));
+    let ended = run(export(&service, &name, &[]));
+    assert_eq!(ended.code, 77, "{}", ended.stderr);
+    assert_eq!(lines(&ended, "the slice from 2026-01-01T00:00:00Z").len(), 1, "{}", ended.stderr);
+    assert_eq!(files(&name), 47);
 }
 
 #[test]
@@ -168,4 +191,17 @@ fn a_folder_without_any_content_may_be_begun_by_another_command() {
     assert!(ended.code == 2 && ended.stderr.contains("--actor-id nobody is new"), "{}", ended.stderr);
     let ended = run_alone(["verify", &name]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn a_summary_may_be_in_the_folder_that_the_export_makes() {
+    let service = service();
+    let (_folder, name) = place();
+    let summary = Path::new(&name).join("summary.json");
+    for _ in 0..2 {
+        run(export(&service, &name, &["--summary", summary.to_str().unwrap()])).success();
+        let summary: Value = serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap();
+        assert_eq!(summary["complete"], true);
+    }
+    assert_eq!(run_alone(["verify", &name]).code, 0);
 }

@@ -201,7 +201,7 @@ async fn read_slices(
     let lost: Vec<_> = archive.failed().filter(|slice| slice.is_beyond_retention).cloned().collect();
     let covered = Covered::new(slices, done, range.from.zip(range.to));
     let client = service.connected.client.clone();
-    let source = SliceSource::new(client, export.concurrency, plan, covered);
+    let source = SliceSource::new(client, export.concurrency, plan, covered, service.spent.pages == 0);
     let codec = export.commits.compress.unwrap_or_default();
     let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, export.commits.commit_every)));
     let driver = Driver::new(source, sink, &mut context.shutdown, &service.metrics, &service.connected);

@@ -75,7 +75,8 @@ pub(crate) async fn run(options: cli::Verify, context: &mut Context) -> Result<(
         files: check.count(),
         events: check.events(),
         problems,
-        gaps: gaps.len() as u64,
+        gaps: (gaps.len() + state.failed.len()) as u64,
+        are_gaps_lost: gaps.is_empty() && state.failed.iter().all(|slice| slice.is_beyond_retention),
         is_locked: problems > 0 && place.is_locked(),
         range: range(&state),
         ..VerifyReport::default()
@@ -108,7 +109,7 @@ fn range(state: &Ledger) -> String {
     }
 }
 
-/// The parts of the range that have no complete file.
+/// The parts of the range that have no complete file, except the slices that an export has tried and couldn't read.
 fn gaps(state: &Ledger) -> Result<Vec<TimeSpan>, Failure> {
     let about = &state.meta;
     let (ArchiveKind::Export, Some(_)) = (about.kind, about.slicing) else { return Ok(Vec::new()) };
@@ -116,7 +117,9 @@ fn gaps(state: &Ledger) -> Result<Vec<TimeSpan>, Failure> {
     let spans = slices.map(|slice| TimeSpan { start: slice.start(), end: slice.end() });
     let closed: std::collections::HashSet<_> =
         state.files.iter().filter(|file| file.is_complete()).filter_map(files::span).collect();
-    Ok(ranges::gaps(spans, |span| closed.contains(span)))
+    let is_failed =
+        |span: &TimeSpan| state.failed.iter().any(|slice| (slice.start, slice.end) == (span.start, span.end));
+    Ok(ranges::gaps(spans, |span| closed.contains(span) || is_failed(span)))
 }
 
 /// Names something that is wrong.

@@ -14,6 +14,8 @@ pub(super) struct VerifyReport {
     pub(super) problems: u64,
     /// Ranges that aren't exported.
     pub(super) gaps: u64,
+    /// Whether the service no longer has any of them.
+    pub(super) are_gaps_lost: bool,
     /// Whether another process writes the folder.
     pub(super) is_locked: bool,
     /// The range, in words.
@@ -59,14 +61,15 @@ impl VerifyReport {
             ));
         }
         if self.gaps > 0 {
-            return Err(Failure::new(
-                Code::Stopped,
+            let gaps = counted(self.gaps, "gap");
+            let text = if self.are_gaps_lost {
+                format!("{gaps} in the range ({found}); the service doesn't have what is missing any more")
+            } else {
                 format!(
-                    "{name} is sound and not complete: {} in the range not exported yet ({found}); \
-                     run the same export again to continue",
-                    counted(self.gaps, "gap")
-                ),
-            ));
+                    "{gaps} in the range not exported yet ({found}); run the same export again to continue"
+                )
+            };
+            return Err(Failure::new(Code::Stopped, format!("{name} is sound and not complete: {text}")));
         }
         let compared = if self.is_compared { ", the same that the service has" } else { "" };
         Ok(format!("{name} is sound: {found}{compared}, {}\n", self.range))

@@ -37,13 +37,31 @@ pub(crate) struct SliceSource {
     covered: Covered,
     /// The number of slices that were set aside since the last page.
     failures: u32,
+    /// False if the service has given this run a page before its slices.
+    is_first: bool,
 }
 
 impl SliceSource {
-    pub(crate) fn new(client: Client, concurrency: NonZeroUsize, mut plan: Plan, covered: Covered) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        concurrency: NonZeroUsize,
+        mut plan: Plan,
+        covered: Covered,
+        is_first: bool,
+    ) -> Self {
         let slices = client.list_slices(plan.rest(), concurrency);
         let read = plan.take_read().into();
-        Self { client, concurrency, plan, slices, given_up: Stats::default(), read, covered, failures: 0 }
+        Self {
+            client,
+            concurrency,
+            plan,
+            slices,
+            given_up: Stats::default(),
+            read,
+            covered,
+            failures: 0,
+            is_first,
+        }
     }
 
     /// Continues with the slices that are left.
@@ -93,7 +111,8 @@ impl Source for SliceSource {
     fn react(&self, error: &Error) -> Reaction {
         let Some(slice) = self.slices.failed() else { return Reaction::Stop };
         let (position, restarts) = self.plan.position(slice);
-        restart::of_slice(error, position, restarts, self.stats().pages == 0, self.failures)
+        let is_first = self.is_first && self.stats().pages == 0;
+        restart::of_slice(error, position, restarts, is_first, self.failures)
     }
 
     fn start_over(&mut self, error: &Error) -> String {
