@@ -115,6 +115,12 @@ impl Running {
         };
         let code = self.child.wait().unwrap().code().expect("an exit code");
         assert!(!stdout.contains(TOKEN) && !stderr.contains(TOKEN), "the token is shown");
+        // Logs of the library may have it in a field.
+        let mut messages = stderr.lines().filter(|line| !line.contains(" webex_events::"));
+        assert!(
+            !messages.any(|line| line.contains("(os error ")),
+            "a number of the system is shown: {stderr}"
+        );
         Ended { code, stdout, stderr }
     }
 }

@@ -69,7 +69,7 @@ pub(crate) use self::{
     append_file::{Checksum, read},
     codec::Codec,
     destination::{ArchiveWarning, Destination},
-    error::ArchiveError,
+    error::{ArchiveError, reason},
     layout::Layout,
     ledger::{FailedSlice, FileEntry, Ledger, MalformedEntry, Stage, hex},
     lock::FileLock,

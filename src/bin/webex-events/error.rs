@@ -6,6 +6,7 @@ use std::{error::Error as StdError, fmt::Display, io, path::Path, process::ExitC
 
 use webex_events::{Error, TransportErrorKind};
 
+pub(crate) use crate::archive::reason;
 use crate::archive::{ArchiveError, Layout};
 
 /// The exit codes except 0, by the names of `sysexits.h` where it has one.
@@ -60,14 +61,17 @@ impl Failure {
 
     /// Something that can't be written, with what else is known.
     pub(crate) fn unwritable(name: &str, error: &io::Error, advice: &str) -> Self {
-        Self::new(Code::Output, format!("{name} can't be written: {error}; {advice}"))
+        Self::new(Code::Output, format!("{name} can't be written: {}; {advice}", reason(error)))
     }
 
     /// Standard output that can't be written.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         Self::new(
             Code::Output,
-            format!("stdout can't be written: {error}; redirect it to a file, a pipe or a terminal"),
+            format!(
+                "stdout can't be written: {}; redirect it to a file, a pipe or a terminal",
+                reason(error)
+            ),
         )
     }
 
@@ -235,17 +239,22 @@ pub(crate) fn transport_advice(kind: TransportErrorKind) -> &'static str {
 }
 
 /// The error and its sources in one line.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = level(error);
     let mut source = error.source();
     while let Some(error) = source {
-        let next = error.to_string();
+        let next = level(error);
         if !text.ends_with(&next) {
             text = format!("{text}: {next}");
         }
         source = error.source();
     }
     one_line(&text)
+}
+
+/// One error of a chain.
+fn level(error: &(dyn StdError + 'static)) -> String {
+    error.downcast_ref().map_or_else(|| error.to_string(), reason)
 }
 
 /// `text` without what would break the line or move the cursor.

@@ -7,7 +7,7 @@ use serde_json::Map;
 use crate::{
     cli::{Cli, Command, Unparsed},
     commands::{Context, completions, doctor, export, follow, get, plan, sandbox, verify},
-    error::{Code, Failure},
+    error::{Code, Failure, reason},
     service::Renewal,
     ui::{logging, messages, shutdown::Shutdown},
 };
@@ -62,7 +62,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = process::runtime().map_err(|error| no_room(&error))?;
     let result = runtime.block_on(async {
         let shutdown = Shutdown::listen().map_err(|error| {
-            Failure::new(Code::Unavailable, format!("signals can't be listened to: {error}"))
+            Failure::new(Code::Unavailable, format!("signals can't be listened to: {}", reason(&error)))
         })?;
         let mut context = Context { shutdown, renewal: Renewal::default() };
         let result = match cli.command {
@@ -86,7 +86,8 @@ fn no_room(error: &io::Error) -> Failure {
     Failure::new(
         Code::Unavailable,
         format!(
-            "the system has no room for the program's threads or signals: {error}; raise the limit of processes"
+            "the system has no room for the program's threads or signals: {}; raise the limit of processes",
+            reason(error)
         ),
     )
 }

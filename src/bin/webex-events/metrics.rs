@@ -14,7 +14,12 @@ use serde_json::Map;
 use tokio::{net::TcpListener, task::AbortHandle};
 use webex_events::Stats;
 
-use crate::{cli::Watch, error::Failure, metrics::server::LIMITS, ui::messages};
+use crate::{
+    cli::Watch,
+    error::{Failure, reason},
+    metrics::server::LIMITS,
+    ui::messages,
+};
 
 mod server;
 mod text;
@@ -43,9 +48,10 @@ impl Metrics {
     /// Serves from now on, if that is asked for, and says where.
     pub(crate) async fn start(watch: &Watch) -> Result<Self, Failure> {
         let Some(address) = watch.addr else { return Ok(Self(None)) };
-        let cant = |error| {
+        let cant = |error: std::io::Error| {
             Failure::settings(format!(
-                "metrics can't be served on {address}: {error}; choose another address with --metrics"
+                "metrics can't be served on {address}: {}; choose another address with --metrics",
+                reason(&error)
             ))
         };
         let listener = TcpListener::bind(address).await.map_err(cant)?;

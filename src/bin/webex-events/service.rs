@@ -12,7 +12,7 @@ use webex_events::{Client, ClientBuilder, OAuth, RateLimit, RetryPolicy, sandbox
 pub(crate) use self::origin::Origin;
 use crate::{
     cli::{Connection, values::Rate},
-    error::Failure,
+    error::{Failure, reason},
     service::file::TokenFile,
 };
 
@@ -95,8 +95,9 @@ fn certificates(connection: &Connection) -> Result<Vec<Vec<u8>>, Failure> {
     let read = |path| {
         read(path).map_err(|error| {
             Failure::settings(format!(
-                "the root certificate {} can't be read: {error}; check --root-certificate",
-                path.display()
+                "the root certificate {} can't be read: {}; check --root-certificate",
+                path.display(),
+                reason(&error)
             ))
         })
     };

@@ -8,9 +8,9 @@ use super::{layout::Layout, ledger::LedgerDamage, meta::ArchiveKind, roles::Role
 pub(crate) enum ArchiveError {
     #[error("another process is writing {}", .path.display())]
     Locked { path: PathBuf },
-    #[error("{} can't be written: {error}", .path.display())]
+    #[error("{} can't be written: {}", .path.display(), reason(.error))]
     Write { path: PathBuf, error: io::Error },
-    #[error("{} can't be read: {error}", .path.display())]
+    #[error("{} can't be read: {}", .path.display(), reason(.error))]
     Read { path: PathBuf, error: io::Error },
     #[error("{} can't be written: there is no folder {}", .path.display(), .folder.display())]
     NoFolder { path: PathBuf, folder: PathBuf },
@@ -27,4 +27,27 @@ pub(crate) enum ArchiveError {
     OtherKind { path: PathBuf, found: ArchiveKind, expected: ArchiveKind },
     #[error("{} would be {first} and {second}", .path.display())]
     SharedPath { path: PathBuf, first: Role, second: Role },
+}
+
+/// The text of an error, without the number that the system has for it.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let number = error.raw_os_error().map(|number| format!(" (os error {number})"));
+    match number.and_then(|number| text.strip_suffix(&number)) {
+        Some(text) => text.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_in_words_alone() {
+        let error = io::Error::from_raw_os_error(13);
+        assert!(error.to_string().contains("(os error 13)"), "{error}");
+        assert!(!reason(&error).is_empty() && !reason(&error).contains("os error"), "{}", reason(&error));
+        assert_eq!(reason(&io::Error::other("a text (os error 13)")), "a text (os error 13)");
+    }
 }

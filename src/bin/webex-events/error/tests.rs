@@ -15,6 +15,15 @@ fn a_chain_is_one_line_that_repeats_nothing() {
 }
 
 #[test]
+fn an_error_of_the_system_within_a_chain_is_told_in_words_alone() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] io::Error);
+    let text = chain(&Outer(io::Error::from_raw_os_error(13)));
+    assert!(text.starts_with("outer: ") && !text.contains("os error"), "{text}");
+}
+
+#[test]
 fn each_kind_of_failed_connection_has_its_own_advice() {
     for (kind, word) in [
         (TransportErrorKind::Dns, "name server"),

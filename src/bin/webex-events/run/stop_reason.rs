@@ -4,7 +4,7 @@ use std::io;
 
 use webex_events::Error;
 
-use crate::error::{Code, Failure};
+use crate::error::{Code, Failure, reason};
 
 #[derive(Debug)]
 pub(crate) enum StopReason {
@@ -24,7 +24,7 @@ impl StopReason {
     pub(crate) fn at_start(self) -> Failure {
         match self {
             Self::Service(error) => Failure::from(error),
-            Self::Output(error) => Failure::new(Code::Output, error),
+            Self::Output(error) => Failure::new(Code::Output, reason(&error)),
             Self::WriterGone => Failure::new(Code::Output, "the output can't be written"),
             Self::Signal(code) => Failure::new(code, "stopped before anything came"),
             Self::Failed(failure) => failure,

@@ -13,7 +13,11 @@ use futures_core::future::BoxFuture;
 use serde_json::Map;
 use webex_events::{Error, Result, Token, TokenSource};
 
-use crate::{error::Failure, service::read, ui::messages};
+use crate::{
+    error::{Failure, reason},
+    service::read,
+    ui::messages,
+};
 
 /// The token in a file that something else may replace. It is read again for every request, which costs
 /// little beside one and sees every change.
@@ -82,8 +86,9 @@ impl TokenSource for TokenFile {
 /// The secret in a file; no message repeats any of it.
 pub(super) fn secret(path: &Path, what: &str, option: &str, content: &str) -> Result<String, Failure> {
     let file = format!("the {what} {}", path.display());
-    let bytes = read(path)
-        .map_err(|error| Failure::settings(format!("{file} can't be read: {error}; check {option}")))?;
+    let bytes = read(path).map_err(|error| {
+        Failure::settings(format!("{file} can't be read: {}; check {option}", reason(&error)))
+    })?;
     // Editors on Windows begin a file with a byte order mark.
     let text = String::from_utf8(bytes).map(|text| text.trim_start_matches('\u{feff}').trim().to_owned());
     match text {

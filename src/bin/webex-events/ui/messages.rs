@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use super::standard;
-use crate::error::{Failure, one_line};
+use crate::error::{Failure, one_line, reason};
 
 /// The form of what is written to stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,10 @@ pub(crate) fn malformed(item: Map<String, Value>) -> io::Result<()> {
     let message = format!("an item that isn't an event: {}", json!(item));
     let line = rendered("WARN", &format!("warning: {}", one_line(&message)), &message, item);
     bar().suspend(|| standard::error()?.write_all(line.as_bytes())).map_err(|error| {
-        io::Error::new(error.kind(), format!("malformed items can't be written to stderr: {error}"))
+        io::Error::new(
+            error.kind(),
+            format!("malformed items can't be written to stderr: {}", reason(&error)),
+        )
     })
 }
 

@@ -12,7 +12,7 @@ use indicatif::HumanBytes;
 
 use crate::{
     commands::doctor::report::{Report, Verdict},
-    error::Code,
+    error::{Code, reason},
 };
 
 /// Some hours of events of a large organization.
@@ -33,7 +33,7 @@ pub(super) fn examine(path: &Path, report: &mut Report) {
     };
     let scratch = folder.join(format!(".webex-events-doctor-{}", process::id()));
     if let Err(error) = fs::create_dir(&scratch) {
-        let found = format!("{} can't be written: {error}", folder.display());
+        let found = format!("{} can't be written: {}", folder.display(), reason(&error));
         return report.add("output", &Verdict::fail(Code::Output, found).advise(ELSEWHERE));
     }
     let steps = [
@@ -48,7 +48,7 @@ pub(super) fn examine(path: &Path, report: &mut Report) {
         report.add(check, &verdict);
     }
     if let Err(error) = removed {
-        let found = format!("{} can't be removed: {error}", scratch.display());
+        let found = format!("{} can't be removed: {}", scratch.display(), reason(&error));
         report.add("traces", &Verdict::ok(found).warn("remove it by hand"));
     }
 }
@@ -81,12 +81,14 @@ fn folder(path: &Path) -> Result<Place, Verdict> {
             let found = format!("{found}: there is no folder {}", parent.display());
             Err(Verdict::fail(Code::Output, found).advise(format!("make it, or {ELSEWHERE}")))
         }
-        Err(error) => Err(Verdict::fail(Code::Output, format!("{found}: {error}")).advise(ELSEWHERE)),
+        Err(error) => {
+            Err(Verdict::fail(Code::Output, format!("{found}: {}", reason(&error))).advise(ELSEWHERE))
+        }
     }
 }
 
 fn failed(what: &str, error: &io::Error) -> Verdict {
-    Verdict::fail(Code::Output, format!("{what}: {error}")).advise(ELSEWHERE)
+    Verdict::fail(Code::Output, format!("{what}: {}", reason(error))).advise(ELSEWHERE)
 }
 
 fn written(scratch: &Path, folder: &Path) -> Verdict {
@@ -158,7 +160,9 @@ fn locked(scratch: &Path) -> Verdict {
 fn space(folder: &Path) -> Verdict {
     match fs4::available_space(folder) {
         Ok(bytes) => room(bytes),
-        Err(error) => Verdict::ok(format!("how much room there is couldn't be found out: {error}")),
+        Err(error) => {
+            Verdict::ok(format!("how much room there is couldn't be found out: {}", reason(&error)))
+        }
     }
 }
 

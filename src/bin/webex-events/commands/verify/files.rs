@@ -6,7 +6,10 @@ use sha2::{Digest, Sha256};
 use webex_events::Event;
 
 use super::{index::IdIndex, ranges::TimeSpan};
-use crate::archive::{Codec, FileEntry, Layout, Ledger, MalformedEntry, Stage, hex, read, unknown_files};
+use crate::{
+    archive::{Codec, FileEntry, Layout, Ledger, MalformedEntry, Stage, hex, read, unknown_files},
+    error::reason,
+};
 
 /// The state of all files of a folder.
 #[derive(Debug, Default)]
@@ -69,7 +72,7 @@ impl FolderCheck {
                 };
                 names.into_iter().map(problem).collect()
             }
-            Err(error) => vec![format!("{}: {error}", place.display())],
+            Err(error) => vec![format!("{}: {}", place.display(), reason(&error))],
         };
     }
 
@@ -107,7 +110,7 @@ fn check(place: &Layout, entry: &FileEntry, codec: Codec, number: u32, ids: &mut
     if let Some(malformed) = &entry.malformed {
         let path = place.malformed_content_path(entry);
         if let Err(error) = check_malformed(&path, malformed, entry.is_complete()) {
-            check.problems.push(format!("{}: {error}", path.display()));
+            check.problems.push(format!("{}: {}", path.display(), reason(&error)));
         }
     }
     check
@@ -176,7 +179,7 @@ fn check_events(
     });
     let sha256 = hex(&hasher.finalize());
     if let Err(error) = whole {
-        faults.add(error.to_string());
+        faults.add(reason(&error));
     } else if faults.is_empty() && events != entry.events {
         faults.add(format!("it has {events} events and should have {}", entry.events));
     } else if entry.sha256.as_ref().is_some_and(|expected| *expected != sha256) {

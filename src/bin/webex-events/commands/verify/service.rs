@@ -19,7 +19,7 @@ use crate::{
     archive::{ArchiveKind, ArchiveMeta, FileEntry, Layout, Ledger},
     cli::{self, values::time},
     commands::{Context, sandbox},
-    error::{Code, Failure},
+    error::{Code, Failure, reason},
     run::{
         range::{Range, hour},
         request,
@@ -225,7 +225,7 @@ impl<'a> Comparison<'a> {
                     }
                     Err(error) => {
                         compared.problems += 1;
-                        problem(&format!("{}: {error}", target.name));
+                        problem(&format!("{}: {}", target.name, reason(&error)));
                     }
                 },
                 Listing::Failed(failure) => {

@@ -7,7 +7,7 @@ use webex_events::Checkpoint;
 
 use crate::{
     archive::{ArchiveMeta, FileEntry, FileLock, Ledger, Stage},
-    error::{Code, Failure},
+    error::{Code, Failure, reason},
 };
 
 /// The name of the one entry, which says whether the last line was completed.
@@ -40,7 +40,11 @@ impl CheckpointFile {
         self.store(checkpoint).map_err(|error| {
             Failure::new(
                 Code::Output,
-                format!("{} can't be written: {error}; choose another --checkpoint", self.path.display()),
+                format!(
+                    "{} can't be written: {}; choose another --checkpoint",
+                    self.path.display(),
+                    reason(&error)
+                ),
             )
         })
     }
