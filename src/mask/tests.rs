@@ -122,6 +122,38 @@ fn a_text_that_ends_within_a_deeply_escaped_character_shows_no_token() {
     }
 }
 
+/// A gateway can nest and repeat escapes as it likes. Each further one must not multiply the time to read them.
+#[test]
+fn a_text_full_of_escapes_is_masked_in_proportionate_time() {
+    let mask = query(r"cursor=%26%25%5C0&actorId=ab%26amp").token(&Token::from(r"&%\0mfQxZ"));
+    for escape in [
+        r"\",
+        "%",
+        "&",
+        "%25",
+        "&amp;",
+        r"\u0026",
+        "&#38;",
+        "&#x26;",
+        "&#0",
+        "&#0000000",
+        "&bsol;",
+        r"\u005c",
+        "%26#37;25",
+    ] {
+        let text = escape.repeat((2 << 10) / escape.len());
+        let read = Reading::new(&text);
+        for at in 0..text.len() {
+            read.chars_at(at, DEPTH);
+        }
+        let known = read.known.borrow();
+        assert!(known.len() <= usize::from(DEPTH) * text.len(), "{escape}: {}", known.len());
+        let most = known.values().map(|chars| chars.len()).max().unwrap_or_default();
+        assert!(most <= 500, "{escape}: {most}");
+        assert!(mask.apply(&format!(r"{text} Z&%\0mfQxZ")).ends_with('…'), "{escape}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_token_is_masked_in_every_mixture_of_encodings(
