@@ -62,6 +62,18 @@ pub(crate) struct CompleteResponse {
     pub(crate) took: Duration,
 }
 
+/// A request without a complete response, and what had arrived of the body.
+pub(crate) struct Interrupted {
+    pub(crate) error: Error,
+    pub(crate) received: Vec<u8>,
+}
+
+impl From<Error> for Interrupted {
+    fn from(error: Error) -> Self {
+        Self { error, received: Vec::new() }
+    }
+}
+
 const TOO_LONG: &str = "the service took too long";
 const BROKE_OFF: &str = "the response broke off";
 
@@ -106,7 +118,9 @@ impl Transport {
         };
         // Built only when there is an error to show.
         let mask = |text: &str| Mask::default().token(token).query(url).apply(text);
-        self.exchange(url, request, REDIRECTS, clock, on_head, mask).await
+        self.exchange(url, request, REDIRECTS, clock, on_head, mask)
+            .await
+            .map_err(|interrupted| interrupted.error)
     }
 
     /// Sends one POST of an encoded form and reads the whole response; no redirect is followed. `mask` removes from a
@@ -117,7 +131,7 @@ impl Transport {
         form: String,
         clock: &dyn Clock,
         mask: impl Fn(&str) -> String + Sync,
-    ) -> Result<CompleteResponse> {
+    ) -> Result<CompleteResponse, Interrupted> {
         let form = Bytes::from(form);
         let request = |url: &Url| {
             let mut request = self.request(Method::POST, url, form.clone())?;
@@ -144,7 +158,7 @@ impl Transport {
         clock: &dyn Clock,
         on_head: OnHead<'_>,
         mask: impl Fn(&str) -> String + Sync,
-    ) -> Result<CompleteResponse> {
+    ) -> Result<CompleteResponse, Interrupted> {
         let sent = clock.now();
         let end = Deadline::now().checked_add(self.attempt_timeout);
         let (url, response) = self.head(url, request, redirects, end).await?;
@@ -188,23 +202,37 @@ impl Transport {
         body: HttpBody,
         end: Option<Deadline>,
         mask: impl Fn(&str) -> String,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Vec<u8>, Interrupted> {
         let limit = self.max_page_bytes;
         let mut collector = Collector::new(headers, limit, |capacity| self.buffers.take(capacity))
             .map_err(|fault| decode_error(headers, &[], &mask, fault.to_string()))?;
-        let mut body = body;
+        let collected = self.collect(&mut collector, body, end).await;
+        let received = collector.into_bytes();
+        let error = match collected {
+            Ok(None) => return Ok(received),
+            Ok(Some(BodyFault::TooLong)) => {
+                let reason = format!("it is longer than the limit of {limit} bytes");
+                decode_error(headers, &received, &mask, reason)
+            }
+            Ok(Some(fault)) => truncated(fault).into(),
+            Err(error) => error,
+        };
+        Err(Interrupted { error, received })
+    }
+
+    /// Collects the chunks of a body. Returns its fault, if it has one.
+    async fn collect(
+        &self,
+        collector: &mut Collector,
+        mut body: HttpBody,
+        end: Option<Deadline>,
+    ) -> Result<Option<BodyFault>> {
         while let Some(chunk) = self.step(end, next_chunk(&mut body)).await? {
-            match collector.push(&chunk?) {
-                Ok(()) => {}
-                Err(BodyFault::TooLong) => {
-                    let reason = format!("it is longer than the limit of {limit} bytes");
-                    return Err(decode_error(headers, &collector.into_bytes(), &mask, reason));
-                }
-                Err(fault) => return Err(truncated(fault).into()),
+            if let Err(fault) = collector.push(&chunk?) {
+                return Ok(Some(fault));
             }
         }
-        collector.check().map_err(truncated)?;
-        Ok(collector.into_bytes())
+        Ok(collector.check().err())
     }
 
     /// Reads as much as there is of the body of an error, which is of use even if it broke off.

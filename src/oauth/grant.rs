@@ -83,15 +83,18 @@ pub(super) async fn request(
     // The lifetime of a token begins no earlier.
     let sent_at = clock.utc();
     let response = transport.post_form(&url, form, clock, |text| secrets.hide(text)).await;
-    let response = response.map_err(|error| match error {
-        Error::Transport(error) => RenewalError::no_response(error),
-        Error::Decode(error) => RenewalError::Unusable(Box::new(UnusableReply {
-            content_type: error.content_type().map(Into::into),
-            tracking_id: error.tracking_id().map(Into::into),
-            body: LEFT_OUT.to_owned(),
-            reason: "the response is too long".to_owned(),
-        })),
-        error => RenewalError::Setting(error.to_string().into()),
+    let response = response.map_err(|interrupted| {
+        let error = match interrupted.error {
+            Error::Transport(error) => RenewalError::no_response(error),
+            Error::Decode(error) => RenewalError::Unusable(Box::new(UnusableReply {
+                content_type: error.content_type().map(Into::into),
+                tracking_id: error.tracking_id().map(Into::into),
+                body: LEFT_OUT.to_owned(),
+                reason: "the response is too long".to_owned(),
+            })),
+            error => RenewalError::Setting(error.to_string().into()),
+        };
+        GrantError { error, salvaged: held.salvaged(&interrupted.received) }
     })?;
     tracing::debug!(path = url.path(), status = response.status, "response to a refresh grant");
     let salvaged = || if matches!(response.status, 200..300) { held.salvaged(&response.body) } else { None };

@@ -494,6 +494,28 @@ async fn a_new_refresh_token_in_an_unusable_reply_is_stored_first() {
     }
 }
 
+/// The grant is spent, although the response has no end.
+#[tokio::test]
+async fn a_new_refresh_token_in_a_reply_that_broke_off_is_stored() {
+    let text = r#"{"refresh_token":"r1","access_token":"a1","expires_in":1209"#;
+    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", text.len() + 9);
+    let too_long = format!("{text}600}}{}", " ".repeat(64 << 10));
+    for response in [format!("{head}{text}").into_bytes(), http(200, &[], too_long)] {
+        let wire = Wire::bind().await;
+        let folder = Folder::with("r0");
+        let oauth = folder.oauth(&wire.url());
+        let reply = async {
+            let (mut connection, head) = wire.request().await;
+            connection.body(&head).await;
+            connection.send(response).await;
+        };
+        let (token, ()) = within(async { tokio::join!(oauth.token(None), reply) }).await;
+        let failed = token.unwrap_err();
+        assert!(failed.is_renewal() && !failed.to_string().contains("r1"), "{failed}");
+        assert_eq!(folder.json()["refresh_token"], "r1");
+    }
+}
+
 #[tokio::test]
 async fn a_refused_refresh_token_from_the_file_does_not_displace_the_one_that_works() {
     let service = rotating(|_| {}).await;
