@@ -193,16 +193,28 @@ impl Shared {
         decode: &(impl Fn(Vec<u8>) -> Result<T, Undecodable> + Sync),
     ) -> Result<Decoded<T>> {
         let mut attempt_number = attempt.number.saturating_add(resent.load(Relaxed));
-        self.pace(attempt, attempt_number, meter).await?;
-        let credential = self.provider.credential().await?;
+        let credential = loop {
+            self.pace(attempt, attempt_number, meter).await?;
+            let credential = self.provider.credential().await?;
+            // A source can take minutes: a pause that began meanwhile holds this request back, too.
+            if !self.pacer.is_paused(&*self.clock) {
+                break credential;
+            }
+        };
         let request =
             OutgoingRequest { url: &url, token: &credential.token, attempt_number, backoff: attempt.backoff };
         let (mut response, mut served_at) = self.send(request, meter).await?;
         let mut token = credential.token.clone();
         if response.status == 401 && self.provider.can_renew() {
             attempt_number = attempt_number.saturating_add(1);
-            self.pace(attempt, attempt_number, meter).await?;
-            if let Some(other) = self.provider.renew(&credential).await? {
+            let other = loop {
+                self.pace(attempt, attempt_number, meter).await?;
+                let other = self.provider.renew(&credential).await?;
+                if !self.pacer.is_paused(&*self.clock) {
+                    break other;
+                }
+            };
+            if let Some(other) = other {
                 tracing::debug!(
                     path = url.path(),
                     attempt = attempt.number,

@@ -123,6 +123,12 @@ impl Pacer {
         self.learned().grant();
     }
 
+    /// Whether a pause holds now.
+    pub(crate) fn is_paused(&self, clock: &dyn Clock) -> bool {
+        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        pause.is_some_and(|pause| !pause.rest(clock.now()).is_zero())
+    }
+
     /// Returns when a request may be sent, with the time that it waited.
     ///
     /// # Errors

@@ -3,13 +3,17 @@
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, future::BoxFuture, poll};
-use tokio::net::TcpListener;
-use webex_events::{Checkpoint, Client, Error, Event, ListEvents, Result, RetryPolicy};
+use tokio::{net::TcpListener, sync::Semaphore};
+use webex_events::{Checkpoint, Client, Error, Event, ListEvents, Result, RetryPolicy, Token, token_fn};
 
 use crate::support::{Service, Wire, builder, error, hasty, kind, read, refusal, settle, within};
 
@@ -57,6 +61,48 @@ async fn a_429_pauses_every_clone_whatever_the_policy_does_with_its_request() {
             assert_eq!(kind(&within(clone.get("a")).await.unwrap_err()), "Api 429");
         }
         assert_eq!(service.count(), 1, "{policy:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_begins_while_a_token_is_renewed_holds_that_request_too() {
+    // Of the first call for a token, and of the call after a 401.
+    for is_rejected in [false, true] {
+        let service = Service::start(move |call| match call.n {
+            0 if is_rejected => refusal(401),
+            _ => refusal(429).append_header("Retry-After", "7200"),
+        })
+        .await;
+        let renewal = Arc::new(Semaphore::new(0));
+        let (calls, gate) = (AtomicUsize::new(0), Arc::clone(&renewal));
+        let source = token_fn(move |rejected| {
+            let waits = if is_rejected { rejected.is_some() } else { calls.fetch_add(1, Relaxed) == 0 };
+            let gate = Arc::clone(&gate);
+            async move {
+                if waits {
+                    gate.acquire().await.unwrap().forget();
+                }
+                Ok(Token::from(if rejected.is_some() { "b" } else { "a" }))
+            }
+        });
+        let client = builder(&service.url()).retry(hasty()).token_source(source).build().unwrap();
+        let mut waiting = client.list(ListEvents::new());
+        let before = usize::from(is_rejected);
+        let renewal_begins = async {
+            while service.count() < before {
+                settle().await;
+                assert!(poll!(waiting.next()).is_pending());
+            }
+            for _ in 0..20 {
+                settle().await;
+                assert!(poll!(waiting.next()).is_pending());
+            }
+        };
+        within(renewal_begins).await;
+        assert_eq!(kind(&error(&mut client.list(ListEvents::new())).await), "Api 429");
+        renewal.add_permits(2);
+        assert_eq!(kind(&error(&mut waiting).await), "Api 429");
+        assert_eq!((service.count(), waiting.stats().requests), (before + 1, before as u64));
     }
 }
 
