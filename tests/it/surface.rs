@@ -8,6 +8,7 @@ use std::{
     hash::Hash,
     num::NonZeroU32,
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,9 +17,9 @@ use futures::{Stream, future::BoxFuture, stream::FusedStream};
 use serde::{Serialize, de::DeserializeOwned};
 use webex_events::{
     ApiError, Checkpoint, Client, ClientBuilder, Cursor, Error, Event, EventData, EventStream, EventType,
-    FieldError, Follow, LinkErrorKind, ListEvents, MalformedItem, OAuth, Page, Pages, RateLimit, Resource,
-    Result, RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token, TokenSource,
-    WithCursors,
+    FieldError, Follow, HttpBody, HttpService, LinkErrorKind, ListEvents, MalformedItem, OAuth, Page, Pages,
+    RateLimit, Resource, Result, RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats,
+    Take, Token, TokenSource, TransportError, TransportErrorKind, WithCursors, token_fn,
 };
 
 /// Fails to compile if the type has the trait.
@@ -111,6 +112,7 @@ fn values_are_cloned_compared_and_stored() {
     hashed::<ListEvents>();
     hashed::<Cursor>();
     hashed::<Event>();
+    hashed::<Slice>();
     let _: Result<Cursor> = Cursor::from_page_url("https://webexapis.com/v1/events");
     equal::<Slice>();
 }
@@ -232,6 +234,71 @@ fn tokens_come_from_a_source_of_any_kind() {
 }
 
 #[test]
+fn a_source_can_be_shared_boxed_or_a_closure() {
+    fn source<T: TokenSource>(source: T) -> ClientBuilder {
+        Client::builder().token_source(source)
+    }
+    let _: ClientBuilder = source(Arc::new(Token::from("token")));
+    let _: ClientBuilder = source(Arc::new(Token::from("token")) as Arc<dyn TokenSource>);
+    let _: ClientBuilder = source(Box::new(Token::from("token")) as Box<dyn TokenSource>);
+    let closure = token_fn(|rejected: Option<Token>| async move {
+        rejected.ok_or_else(|| TransportError::new("no token", "sealed").into())
+    });
+    let _: ClientBuilder = source(closure);
+}
+
+#[test]
+fn an_http_service_is_a_seam_of_the_client_and_of_oauth() {
+    #[derive(Debug)]
+    struct Own;
+    impl HttpService for Own {
+        fn call<'a>(
+            &'a self,
+            _: http::Request<bytes::Bytes>,
+        ) -> BoxFuture<'a, Result<http::Response<HttpBody>, TransportError>> {
+            Box::pin(async {
+                let chunks = futures::stream::iter([Ok::<_, TransportError>(bytes::Bytes::new())]);
+                Ok(http::Response::new(HttpBody::from_stream(chunks)))
+            })
+        }
+    }
+    fn body<T: Stream<Item = Result<bytes::Bytes, TransportError>> + From<bytes::Bytes> + Debug + Send>() {}
+    body::<HttpBody>();
+    let _: fn(ClientBuilder) -> ClientBuilder = |builder| builder.http_service(Own);
+    let _: fn(ClientBuilder, Arc<dyn HttpService>) -> ClientBuilder = ClientBuilder::http_service;
+    let _: fn(ClientBuilder, Box<dyn HttpService>) -> ClientBuilder = ClientBuilder::http_service;
+    let _: fn(OAuth) -> OAuth = |oauth| oauth.http_service(Own);
+    let error = TransportError::with_kind(TransportErrorKind::Dns, "no address", "none");
+    assert_eq!(error.kind(), TransportErrorKind::Dns);
+}
+
+#[test]
+fn followers_and_slices_have_the_methods_of_the_design() {
+    fn written<T: Serialize>() {}
+    written::<Stats>();
+    let now: DateTime<Utc> = Utc::now();
+    assert_eq!(Checkpoint::from(now), Checkpoint::at(now));
+    let query = ListEvents::new().from(now - TimeDelta::days(1)).to(now);
+    let slices: Slices = query.slices(Duration::from_secs(3600)).unwrap().margin(Duration::from_secs(1));
+    let _: usize = slices.len();
+    let _: fn(&Slice) -> DateTime<Utc> = Slice::start;
+    let _: fn(&Slice) -> DateTime<Utc> = Slice::end;
+    let _: fn(&Slice) -> ListEvents = Slice::query;
+    let _: fn(&mut SliceStream) -> Option<Slice> = SliceStream::skip_failed;
+    let _: fn(&mut SliceStream) = SliceStream::resume;
+    let _: fn(SliceStream) -> SliceEvents = SliceStream::events;
+    let _: fn(&SliceStream) -> Stats = SliceStream::stats;
+    let _: fn(&SliceEvents) -> Option<&Slice> = SliceEvents::failed;
+    let _: fn(Follow, Duration) -> Follow = Follow::every;
+    let _: fn(Follow, Duration) -> Follow = Follow::settle;
+    let _: fn(&Follow) -> Checkpoint = Follow::checkpoint;
+    let _: fn(&Follow) -> Duration = Follow::lag;
+    let _: fn(&Follow) -> bool = Follow::is_caught_up;
+    let _: fn(&mut Follow) = Follow::resume;
+    let _: fn(&Follow) -> Stats = Follow::stats;
+}
+
+#[test]
 fn a_query_takes_every_filter() {
     let now: DateTime<Utc> = Utc::now();
     let query: ListEvents = ListEvents::new()
@@ -348,6 +415,8 @@ fn every_error_has_its_variant() {
         Error::Cursor { .. } => "cursor",
         Error::Query(..) => "query",
         Error::Config(..) => "config",
+        Error::Store { .. } => "store",
+        Error::Clock { .. } => "clock",
         _ => "new",
     };
     assert_eq!(name(&Client::builder().build().unwrap_err()), "config");
