@@ -1,4 +1,4 @@
-//! A disk that is full.
+//! Full disks, and files at the limit of file sizes.
 
 use std::{fs, process::Command};
 
@@ -10,7 +10,7 @@ use crate::{
     weather::{Fault, Weather},
 };
 
-/// How files are compressed, and how often they are committed.
+/// The compression of files, and the interval of commits.
 const WAYS: [(&str, &str); 3] = [("none", "1h"), ("gzip", "0s"), ("zstd", "1h")];
 
 fn job(kind: Kind, codec: &'static str) -> Job {
@@ -24,13 +24,13 @@ fn job(kind: Kind, codec: &'static str) -> Job {
     job
 }
 
-/// By a limit on the length of files, which needs no rights: a write beyond it fails like one to a full
-/// disk, or kills the program if nobody takes the signal away.
+/// Uses a limit on the length of files, which needs no privileges: a write beyond it fails like one to a full disk, or
+/// kills the program if it doesn't ignore the signal.
 fn grow_bit_by_bit(kind: Kind, codec: &'static str, commit_every: &str) {
     let mut job = job(kind, codec);
     job.set("--commit-every", commit_every);
     let mut full = 0;
-    // In blocks of half a kilobyte, or of one where that is what the shell means.
+    // The unit is 512 bytes, or 1024 bytes in some shells.
     for blocks in [2, 3, 5, 8, 14, 25, 64, 180, 500] {
         let moment = if kind == Kind::Follow { Moment::All } else { Moment::Never };
         job.before = Some(format!("trap '' XFSZ; ulimit -f {blocks}"));
@@ -42,41 +42,41 @@ fn grow_bit_by_bit(kind: Kind, codec: &'static str, commit_every: &str) {
         }
         full += 1;
         assert!(job.last_said().contains("can't be written"), "{}", job.last_said());
-        // In the middle of a write, by the signal.
+        // The signal kills the program in the middle of a write.
         job.before = Some(format!("ulimit -c 0; ulimit -f {blocks}"));
         let fate = job.live(moment, Signal::Terminate);
         assert!(matches!(fate, Fate::Killed(_)), "{fate:?}, {}", job.last_said());
         job.look();
     }
-    assert!(full > 1, "{kind:?}, {codec}: it was never full");
+    assert!(full > 1, "{kind:?}, {codec}: the limit was never reached");
     job.before = None;
     assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
     job.is_whole();
 }
 
 #[test]
-fn files_of_a_folder_that_can_not_grow_lose_nothing() {
+fn an_export_into_a_folder_loses_nothing_at_the_limit_of_file_sizes() {
     for (codec, commit_every) in WAYS {
         grow_bit_by_bit(Kind::Folder, codec, commit_every);
     }
 }
 
 #[test]
-fn a_file_that_can_not_grow_loses_nothing() {
+fn an_export_into_a_file_loses_nothing_at_the_limit_of_file_sizes() {
     for (codec, commit_every) in WAYS {
         grow_bit_by_bit(Kind::File, codec, commit_every);
     }
 }
 
 #[test]
-fn files_of_a_follower_that_can_not_grow_lose_nothing() {
+fn a_follower_loses_nothing_at_the_limit_of_file_sizes() {
     for (codec, commit_every) in WAYS {
         grow_bit_by_bit(Kind::Follow, codec, commit_every);
     }
 }
 
 /// Runs a command on a disk of its own, `$1`, which has a little more room each time, until it succeeds.
-/// Writes how it ended each time, and what `verify` says, and keeps what is there in the end in `$2`.
+/// Writes each exit code and the result of `verify`, and keeps the final files in `$2`.
 #[cfg(target_os = "linux")]
 const SCRIPT: &str = r#"
 out=$1 kept=$2 said=$3 codes=$4; shift 4
@@ -100,12 +100,12 @@ fn a_small_disk_loses_nothing() {
         [(Kind::Folder, "none"), (Kind::Folder, "zstd"), (Kind::File, "none"), (Kind::File, "gzip")]
     {
         let mut job = job(kind, codec);
-        let home = job.place().parent().unwrap().to_owned();
+        let home = job.output_folder().parent().unwrap().to_owned();
         let [kept, said, codes] = ["kept", "said.disk", "codes"].map(|name| home.join(name));
-        fs::create_dir_all(job.place()).unwrap();
+        fs::create_dir_all(job.output_folder()).unwrap();
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
-        command.args([&job.place(), &kept, &said, &codes]);
+        command.args([&job.output_folder(), &kept, &said, &codes]);
         command
             .arg(job.command().get_program())
             .args(job.command().get_args())
@@ -121,8 +121,8 @@ fn a_small_disk_loses_nothing() {
         assert_eq!(said.matches("No space left on device").count(), full.len(), "{codes}{said}");
         assert!(others.iter().all(|code| ["0", "verify 75", "verify 0"].contains(code)), "{codes}{said}");
         assert!(others.contains(&"0"), "{codes}{said}");
-        fs::remove_dir(job.place()).unwrap();
-        fs::rename(kept, job.place()).unwrap();
+        fs::remove_dir(job.output_folder()).unwrap();
+        fs::rename(kept, job.output_folder()).unwrap();
         job.is_whole();
     }
 }

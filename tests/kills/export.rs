@@ -1,4 +1,4 @@
-//! Exports: a file a slice into a folder, and one walk into one file.
+//! Exports: one file per slice into a folder, and one list into one file.
 
 use chrono::TimeDelta;
 use fastrand::Rng;
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn job(kind: Kind, seed: u64, weather: Weather, events: usize) -> Job {
     let mut rng = Rng::with_seed(seed);
     let (start, end) = period();
-    // Within the service's events, where nothing hides how a border is read.
+    // The range starts and ends among the events, so that a wrong bound shows.
     let is_within = kind == Kind::Folder && !weather.has(Fault::Items);
     let margin = TimeDelta::minutes(if is_within { 97 } else { -97 });
     let (codec, compress) = codec(&mut rng);
@@ -22,8 +22,8 @@ pub(crate) fn job(kind: Kind, seed: u64, weather: Weather, events: usize) -> Job
     add(compress);
     add(&["--commit-every", commit_every(&mut rng)]);
     if rng.u8(0..3) > 0 && !weather.has(Fault::Cursors) {
-        // It is given up at the first fault, and run again. A service that forgets its place in between
-        // would let it begin anew each time.
+        // It stops at the first fault and runs again. A service that forgets its cursors in between
+        // would make it restart each time.
         add(&["--attempts", "1"]);
     }
     if kind == Kind::Folder {
@@ -37,7 +37,7 @@ pub(crate) fn job(kind: Kind, seed: u64, weather: Weather, events: usize) -> Job
     Job::new(kind, seed, weather, Builder { rng, service, range, codec, arguments })
 }
 
-/// Mostly after each page, so that there is something to go on with: a life lasts for some of them.
+/// The interval of commits: mostly after each page, because a life lasts only a few pages.
 pub(crate) fn commit_every(rng: &mut Rng) -> &'static str {
     ["0s", "0s", "0s", "0s", "1s"][rng.usize(0..5)]
 }
@@ -51,11 +51,11 @@ pub(crate) fn codec(rng: &mut Rng) -> (&'static str, &'static [&'static str]) {
 }
 
 #[test]
-fn into_a_folder_each_event_comes_once_over_kills() {
+fn an_export_into_a_folder_has_each_event_once_after_kills() {
     tally::run(|seed, weather| job(Kind::Folder, seed, weather, 700));
 }
 
 #[test]
-fn into_a_file_each_event_comes_once_over_kills() {
+fn an_export_into_a_file_has_each_event_once_after_kills() {
     tally::run(|seed, weather| job(Kind::File, seed, weather, 700));
 }

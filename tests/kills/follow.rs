@@ -1,4 +1,4 @@
-//! A follower: time passes and events come late while it is killed, and while it is dead.
+//! A follower. Time passes and late events come while it runs and between its lives.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ use crate::{
     weather::{Weather, period},
 };
 
-/// How late events may come, in minutes.
+/// The maximum delay of events, in minutes.
 const SETTLE: i64 = 10;
 
 /// The follower of this seed.
@@ -35,9 +35,9 @@ pub(crate) fn job(seed: u64, weather: Weather, events: usize) -> Job {
     Job::new(Kind::Follow, seed, weather, Builder { rng, service, range, codec, arguments })
 }
 
-/// Lets time pass, and some events come that were created within the time to settle.
+/// Lets time pass, and adds some late events.
 pub(crate) fn pass_time(rng: &mut Rng, service: &Sandbox) {
-    // Whole seconds are all that the service tells.
+    // The service's time has whole seconds.
     let now = service.now() + TimeDelta::seconds(rng.i64(0..3600));
     service.set_now(now);
     let newest = service.event_ids().first().and_then(|id| service.event_text(id));
@@ -45,7 +45,7 @@ pub(crate) fn pass_time(rng: &mut Rng, service: &Sandbox) {
     let earliest = now - TimeDelta::minutes(SETTLE - 1);
     for _ in 0..rng.u8(0..4) {
         let created = match rng.u8(0..4) {
-            // In the same millisecond as another, or at this very instant.
+            // In the same millisecond as another event, or at the current instant.
             0 if newest >= earliest => newest,
             1 => now - TimeDelta::milliseconds(rng.i64(0..2)),
             _ => now - TimeDelta::milliseconds(rng.i64(1..(SETTLE - 1) * 60_000)),
@@ -55,13 +55,13 @@ pub(crate) fn pass_time(rng: &mut Rng, service: &Sandbox) {
 }
 
 #[test]
-fn followed_each_event_comes_once_over_kills() {
+fn a_follower_has_each_event_once_after_kills() {
     tally::run(|seed, weather| job(seed, weather, 700));
 }
 
-/// To stdout, whatever was on its way when it was killed may come again, and nothing is left out.
+/// On stdout, events that were being written at a kill may be repeated, and none is missing.
 #[test]
-fn to_stdout_each_event_comes_at_least_once_over_kills() {
+fn a_follower_on_stdout_has_each_event_at_least_once_after_kills() {
     let mut rng = Rng::with_seed(seeds::first());
     let (start, end) = period();
     let sandbox = Weather::fine().service(&mut rng, 400, (start, end)).now(start + TimeDelta::hours(2));
@@ -70,7 +70,8 @@ fn to_stdout_each_event_comes_at_least_once_over_kills() {
     let mut seen = HashSet::new();
     for life in 0.. {
         let out = folder.path().join(format!("out.{life}"));
-        let mut command = program(["follow", "-o", "-", "--checkpoint", "place.json", "--page-size", "10"]);
+        let mut command =
+            program(["follow", "-o", "-", "--checkpoint", "checkpoint.json", "--page-size", "10"]);
         command.args(["--from", "2026-01-05", "--every", "0s", "--settle", &format!("{SETTLE}m")]);
         command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
         command.current_dir(&folder).stdout(File::create(&out).unwrap());
@@ -86,10 +87,10 @@ fn to_stdout_each_event_comes_at_least_once_over_kills() {
             if is_last { has_all() } else { service.counts().requests >= behind }
         });
         running.kill();
-        // The last line may be torn.
+        // The last line may be incomplete.
         let text = lines();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        // A run that continues begins with an empty line.
+        // A run that resumes starts with an empty line.
         for line in whole.lines().filter(|line| !line.is_empty()) {
             let id = Event::from_json(line).unwrap().id().to_owned();
             assert_eq!(service.event_text(&id).unwrap(), line);

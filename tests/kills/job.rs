@@ -27,7 +27,7 @@ use crate::{
 
 mod life;
 
-/// What is written.
+/// The kind of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Folder,
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Follow,
 }
 
-/// One command that is to end with everything, whatever happens to its processes.
+/// One command that must end with all events, whatever happens to its processes.
 pub(crate) struct Job {
     pub(crate) kind: Kind,
     pub(crate) seed: u64,
@@ -43,11 +43,11 @@ pub(crate) struct Job {
     pub(crate) weather: Weather,
     pub(crate) service: Service,
     pub(crate) range: Period,
-    /// What goes before the program's name, such as a limit on what it may do.
+    /// A prefix of the command, such as one that sets a limit.
     pub(crate) before: Option<String>,
-    /// How the files are compressed.
+    /// The compression of the files.
     pub(crate) codec: &'static str,
-    /// What the service is made of, to start it anew.
+    /// The settings of the service, for restarting it.
     pub(crate) builder: SandboxBuilder,
     /// The name of the one file, if there is one.
     pub(crate) file: String,
@@ -55,15 +55,15 @@ pub(crate) struct Job {
     arguments: Vec<String>,
     pace: Pace,
     committed: Committed,
-    /// Once it is known, unless more comes.
+    /// The events of the service, if they are known and final.
     expected: OnceCell<Rc<Expected>>,
     lives: u32,
-    /// How often the refresh token was lost, so that somebody had to authorize anew.
-    pub(crate) authorized_anew: u32,
+    /// The number of times that the refresh token was lost and a new authorization was necessary.
+    pub(crate) reauthorized: u32,
 }
 
 impl Job {
-    /// A command of this kind, as its seed says.
+    /// A command of this kind, with options from its seed.
     pub(crate) fn new(kind: Kind, seed: u64, weather: Weather, builder: Builder) -> Self {
         let Builder { mut rng, service, range, codec, arguments } = builder;
         let mut job = Self {
@@ -79,7 +79,7 @@ impl Job {
             committed: Committed::default(),
             expected: OnceCell::new(),
             lives: 0,
-            authorized_anew: 0,
+            reauthorized: 0,
             rng: rng.fork(),
             weather,
             builder: service.clone(),
@@ -102,31 +102,31 @@ impl Job {
             fs::write(job.store(), job.service.refresh_token().unwrap()).unwrap();
         }
         if kind == Kind::File {
-            fs::create_dir(job.place()).unwrap();
+            fs::create_dir(job.output_folder()).unwrap();
         }
         job
     }
 
-    /// The folder in which the job's files are, and nothing else.
-    pub(crate) fn place(&self) -> PathBuf {
+    /// The folder that contains only the job's files.
+    pub(crate) fn output_folder(&self) -> PathBuf {
         self.home.path().join("out")
     }
 
-    /// What is given with `-o`.
+    /// The value of `-o`.
     pub(crate) fn out(&self) -> PathBuf {
-        if self.kind == Kind::File { self.place().join(&self.file) } else { self.place() }
+        if self.kind == Kind::File { self.output_folder().join(&self.file) } else { self.output_folder() }
     }
 
     /// The state file.
     pub(crate) fn state(&self) -> PathBuf {
         if self.kind == Kind::File {
-            self.place().join(format!("{}.cursor", self.file))
+            self.output_folder().join(format!("{}.cursor", self.file))
         } else {
-            self.place().join("ledger.json")
+            self.output_folder().join("ledger.json")
         }
     }
 
-    /// The options for tokens that renew themselves.
+    /// The options for renewed tokens.
     fn credentials(&self) -> [String; 4] {
         let store = self.store().to_str().unwrap().to_owned();
         ["--oauth-store".to_owned(), store, "--client-id".to_owned(), self.service.client_id()]
@@ -136,7 +136,7 @@ impl Job {
         self.home.path().join("tokens/store.json")
     }
 
-    /// Gives an option another value, or a value at all.
+    /// Sets the value of an option.
     pub(crate) fn set(&mut self, option: &str, value: &str) {
         match self.arguments.iter().position(|argument| argument == option) {
             Some(at) => value.clone_into(&mut self.arguments[at + 1]),
@@ -144,7 +144,7 @@ impl Job {
         }
     }
 
-    /// Lets files be compressed like this, and not as its seed says.
+    /// Sets the compression, instead of the one from the seed.
     pub(crate) fn compress(&mut self, codec: &'static str) {
         if let Some(at) = self.arguments.iter().position(|argument| argument == "--compress") {
             self.arguments.drain(at..at + 2);
@@ -155,7 +155,7 @@ impl Job {
         self.codec = codec;
     }
 
-    /// What the last life has said.
+    /// The messages of the last run.
     pub(crate) fn last_said(&self) -> String {
         self.said(self.lives)
     }
@@ -181,19 +181,19 @@ impl Job {
         command
     }
 
-    /// What lies on disk.
+    /// The files on disk.
     #[track_caller]
     pub(crate) fn remains(&self) -> Remains {
         Remains::read(&self.state(), (self.kind == Kind::File).then_some(self.file.as_str()))
     }
 
-    /// Looks at what a life has left: what was committed must be there, and good. Returns it.
+    /// Checks that a run has left all committed content intact, and returns that content.
     #[track_caller]
     pub(crate) fn look(&mut self) -> Remains {
         let remains = self.remains();
         let committed = remains.check(&self.expected(), self.codec);
         if self.kind == Kind::File && !remains.has_state() && !self.committed.is_empty() {
-            // It is gone with the last step, and only with that one.
+            // Only the last step removes the state file.
             whole::check(self);
         } else if !self.weather.has(Fault::Cursors) {
             committed.has_all_of(&self.committed);
@@ -202,9 +202,9 @@ impl Job {
         remains
     }
 
-    /// Renames the files of an export that was stopped in the middle, as a person may. It continues under the new name.
+    /// Renames the files of an interrupted export, as a user may do. It resumes under the new name.
     pub(crate) fn rename(&mut self) {
-        let names = names(&self.place());
+        let names = names(&self.output_folder());
         let is_there = |suffix: &str| names.contains(&format!("{}{suffix}", self.file));
         if self.kind != Kind::File || !is_there(".part") || !is_there(".cursor") {
             return;
@@ -212,7 +212,8 @@ impl Job {
         let new = format!("{}{}", ["f", "F", "other", "part"][self.rng.usize(0..4)], self.lives);
         for name in &names {
             let suffix = name.strip_prefix(&self.file).unwrap();
-            fs::rename(self.place().join(name), self.place().join(format!("{new}{suffix}"))).unwrap();
+            fs::rename(self.output_folder().join(name), self.output_folder().join(format!("{new}{suffix}")))
+                .unwrap();
         }
         self.committed.rename(&self.file, &new);
         self.file = new;
@@ -220,7 +221,7 @@ impl Job {
         self.set("-o", &out);
     }
 
-    /// Something that happens while the program runs, or while it doesn't.
+    /// Something that happens during or between the lives of the program.
     pub(crate) fn strike(&mut self) {
         self.weather.strike(&mut self.rng, &self.service);
         if self.kind == Kind::Follow && self.service.now() < self.range.1 {
@@ -228,14 +229,14 @@ impl Job {
         }
     }
 
-    /// Whether everything is committed that there is by now.
+    /// Returns true if every event of the service is committed.
     fn has_all(&self, expected: &Expected) -> bool {
         let remains = self.remains();
         let events: u64 = remains.entries().iter().map(|entry| entry.events).sum();
         events == expected.events.len() as u64 && remains.has_malformed() != expected.malformed.is_empty()
     }
 
-    /// What was not committed by now.
+    /// The events that are not committed yet.
     fn missing(&self) -> String {
         let (remains, expected) = (self.remains(), self.expected());
         let lines = remains.lines(self.codec);
@@ -243,11 +244,11 @@ impl Job {
         format!("{} are missing, the first of them {:?}", missing.len(), missing.first())
     }
 
-    /// What is wrong with ending like this, if anything is. Puts it right, where the service's fault can
-    /// only be put right by a person.
+    /// Returns an error if the program must not end with this code. Repairs a fault of the service that only a person
+    /// can repair.
     pub(crate) fn excuse(&mut self, code: i32) -> Result<(), String> {
         let is_excused = match code {
-            // Fifteen percent of all answers are faults, and there may be one attempt only.
+            // Fifteen percent of all responses are faults, and there may be only one attempt.
             69 | 75 => {
                 [Fault::Refusals, Fault::Breaks, Fault::Cursors].iter().any(|fault| self.weather.has(*fault))
             }
@@ -260,28 +261,28 @@ impl Job {
         if code == 77 {
             let token = self.service.refresh_token().unwrap();
             if !fs::read_to_string(self.store()).unwrap().contains(&token) {
-                // It was killed between the service's word and its own, which nobody can help.
-                self.authorized_anew += 1;
+                // It was killed after the service's response and before storing it, which no program can prevent.
+                self.reauthorized += 1;
                 fs::write(self.store(), token).unwrap();
             }
         }
         Ok(())
     }
 
-    /// What there is to be got.
+    /// The events of the service.
     pub(crate) fn expected(&self) -> Rc<Expected> {
         let range = (self.kind == Kind::Folder).then_some(self.range);
         let now = || Rc::new(Expected::of(&self.service, range));
         if self.kind == Kind::Follow { now() } else { Rc::clone(self.expected.get_or_init(now)) }
     }
 
-    /// The program's own word on a folder: whether it is sound, and whether it is complete.
+    /// The result of `verify` for a folder: if it is sound, and if it is complete.
     #[track_caller]
     pub(crate) fn verify(&self, against_service: bool) -> i32 {
         if self.kind == Kind::File {
             return 0;
         }
-        let mut command = program(["verify", self.place().to_str().unwrap()]);
+        let mut command = program(["verify", self.output_folder().to_str().unwrap()]);
         if against_service {
             command.args(["--against-service", "--base-url", self.service.base_url()]);
             if self.weather.has(Fault::Tokens) {
@@ -294,7 +295,7 @@ impl Job {
         ended.code
     }
 
-    /// That it has ended with everything.
+    /// Checks that it has ended with all events.
     #[track_caller]
     pub(crate) fn is_whole(&mut self) {
         self.look();
@@ -312,7 +313,7 @@ impl Job {
     }
 }
 
-/// What a job is made of.
+/// The settings of a job.
 pub(crate) struct Builder {
     pub(crate) rng: Rng,
     pub(crate) service: SandboxBuilder,
@@ -337,7 +338,7 @@ impl Drop for Job {
     }
 }
 
-/// What is in a folder, by name; nothing if there is none.
+/// The content of a folder, by name. Empty if there is no folder.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     if folder.is_dir() { crate::support::names(folder) } else { Vec::new() }
 }

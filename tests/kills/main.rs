@@ -1,13 +1,13 @@
-//! The program, killed again and again in the middle of its work, and run again until it is done.
+//! Kills the program repeatedly during its work, and runs it again until it is complete.
 //!
-//! A *job* is one command against one sandbox, with the faults of its *weather*. It has many *lives*: each
-//! is a process that is killed at a *moment*, which is drawn in requests and commits rather than in
-//! seconds, so that slow and fast machines are hit at the same points. After each life what *remains* on
-//! disk is read by code that shares nothing with the program's, and in the end it must be exactly what the
-//! service gave.
+//! A *job* is one command against one sandbox, with the faults of its *weather*. It has several *lives*: each
+//! is a process that is killed at a *moment*. Moments are chosen by requests and commits, not by seconds, so that slow
+//! and fast machines are killed at the same points. After each run, the files on
+//! disk are read by code that shares nothing with the program, and at the end they must contain exactly the
+//! events of the service.
 //!
-//! All of a job follows from its seed, except for what two processes do at the same time. A job that
-//! fails says how to repeat it, and keeps its folder:
+//! A job is determined by its seed, except for the timing of processes. A job that
+//! fails prints how to repeat it, and keeps its folder:
 //!
 //! ```sh
 //! KILLS_SEED=7 KILLS=1 cargo test --all-features --test kills into_a_folder

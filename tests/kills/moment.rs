@@ -1,4 +1,4 @@
-//! When a life ends, in terms of what the program has got to.
+//! The moment of a kill, in terms of the program's progress.
 
 use std::{
     fs,
@@ -8,32 +8,32 @@ use std::{
 
 use fastrand::Rng;
 
-/// A program that has sent nothing for so long waits for something.
+/// The time without a request after which the program counts as waiting.
 const STALLED: Duration = Duration::from_millis(1500);
-/// The longest time between two requests that counts as usual.
+/// The longest normal time between two requests.
 const LONGEST: Duration = Duration::from_millis(20);
 
-/// A moment to be waited for. A share is of the usual time to the next request.
+/// A moment to wait for. A share is a share of the usual time to the next request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Moment {
-    /// In this share of the time that it takes to start, up to the first request.
+    /// After this share of the time from the start to the first request.
     Start(f64),
-    /// Behind so many requests, and the share.
+    /// After this number of requests, and the share.
     Requests(u64, f64),
-    /// When a file has grown, behind so many requests, and the share.
+    /// When a file has grown, after this number of requests, and the share.
     Growth(u64, f64),
-    /// While the state file is replaced, behind so many requests, and the share.
+    /// While the state file is replaced, after this number of requests, and the share.
     Commit(u64, f64),
-    /// When a file has got its name, behind so many requests, and the share.
+    /// When a file has got its final name, after this number of requests, and the share.
     Name(u64, f64),
-    /// When all that there is has been committed, which its job knows.
+    /// When all events are committed, as determined by the job.
     All,
-    /// Not before it ends.
+    /// The end of the program.
     Never,
 }
 
 impl Moment {
-    /// Any but the last two. Those in requests are within the first `span`.
+    /// Any except the last two. Moments in requests are within the first `span`.
     pub(crate) fn draw(rng: &mut Rng, span: u64) -> Self {
         let (behind, share) = (rng.u64(0..=span), 2.0 * rng.f64());
         let brief = if rng.bool() { 0.0 } else { share };
@@ -47,7 +47,7 @@ impl Moment {
     }
 }
 
-/// How fast the program is on this machine, as far as its lives so far tell.
+/// The speed of the program on this machine, measured in its earlier lives.
 #[derive(Debug)]
 pub(crate) struct Pace {
     start: Duration,
@@ -60,38 +60,38 @@ impl Default for Pace {
     }
 }
 
-/// A life that is looked at until its moment has come.
+/// A run that is observed until its moment has come.
 #[derive(Debug)]
 pub(crate) struct Watch {
     moment: Moment,
     began: Instant,
-    /// What had been served before it.
+    /// The number of requests before this run.
     before: u64,
     served: u64,
-    /// Of the first and of the last request.
+    /// The times of the first and the last request.
     first: Option<Instant>,
     last: Instant,
     names: usize,
-    /// Of all files together, when growing began to count.
+    /// The length of all files when growth began to count.
     length: Option<u64>,
-    /// When the moment's own condition was met.
+    /// The time at which the condition of the moment was met.
     met: Option<Instant>,
 }
 
 impl Watch {
-    /// `before`: how many requests have been served already.
+    /// `before` is the number of earlier requests.
     pub(crate) fn new(moment: Moment, before: u64, out: &Path) -> Self {
         let began = Instant::now();
         let names = names(out);
         Self { moment, began, before, served: 0, first: None, last: began, names, length: None, met: None }
     }
 
-    /// How many requests the life has sent.
+    /// The number of requests of the life.
     pub(crate) fn served(&self) -> u64 {
         self.served
     }
 
-    /// Whether to look again at once.
+    /// True if the next look must follow immediately.
     pub(crate) fn is_near(&self) -> bool {
         match self.moment {
             Moment::Start(_) => true,
@@ -103,7 +103,7 @@ impl Watch {
         }
     }
 
-    /// Whether the moment has come, now that so many requests have been served in all.
+    /// Returns true if the moment has come. `served` is the number of requests in all.
     pub(crate) fn is_over(&mut self, served: u64, state: &Path, out: &Path, pace: &mut Pace) -> bool {
         let now = Instant::now();
         let served = served.saturating_sub(self.before);
@@ -151,7 +151,7 @@ impl Watch {
         self.met.is_some_and(|met| now >= met)
     }
 
-    /// Whether what is waited for doesn't seem to come.
+    /// Returns true if the moment doesn't seem to come.
     fn is_late(&self, behind: u64) -> bool {
         self.served >= behind + 8
     }
@@ -163,7 +163,7 @@ fn is_being_replaced(state: &Path) -> bool {
     fs::metadata(name).is_ok()
 }
 
-/// How long all drafts are together.
+/// The total length of all part files.
 fn length(out: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(out) else { return 0 };
     let drafts = entries
@@ -172,7 +172,7 @@ fn length(out: &Path) -> u64 {
     drafts.filter_map(|entry| entry.metadata().ok()).map(|draft| draft.len()).sum()
 }
 
-/// How many files have their final names.
+/// The number of files with their final names.
 fn names(out: &Path) -> usize {
     let Ok(entries) = fs::read_dir(out) else { return 0 };
     let is_final = |name: &std::ffi::OsStr| {

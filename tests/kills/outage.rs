@@ -1,4 +1,4 @@
-//! A service that is gone for a while, and a token that is.
+//! A service that is unreachable for a while, and a token that is refused for a while.
 
 use webex_events::sandbox::{Response, Sandbox, When};
 
@@ -10,10 +10,10 @@ use crate::{
 };
 
 const KINDS: [Kind; 3] = [Kind::Folder, Kind::File, Kind::Follow];
-/// Behind so many requests there is something to go on with.
-const BEHIND: u64 = 9;
+/// The number of requests after which there is something to resume.
+const SOME_REQUESTS: u64 = 9;
 
-/// A job in fine weather that commits each page.
+/// A job without faults that commits each page.
 fn job(kind: Kind) -> Job {
     let mut job = match kind {
         Kind::Follow => follow::job(1, Weather::fine(), 400),
@@ -24,7 +24,7 @@ fn job(kind: Kind) -> Job {
     job
 }
 
-/// Runs it, with this happening behind so many requests, until it gives up. Returns its exit code.
+/// Runs it until it stops, with this event after some requests. Returns its exit code.
 fn give_up(job: &mut Job, requests: u64, happens: impl FnOnce(&mut Job)) -> i32 {
     let Fate::Ended(code) = job.live_through(requests, happens, "trying again in ") else {
         panic!("{}", job.last_said())
@@ -33,7 +33,7 @@ fn give_up(job: &mut Job, requests: u64, happens: impl FnOnce(&mut Job)) -> i32 
     let events: u64 = job.remains().entries().iter().map(|entry| entry.events).sum();
     assert_eq!(events > 0, requests > 0 || said.contains("events are in"), "{said}");
     match job.kind {
-        // It would go on for as long as it takes, and was stopped.
+        // It would continue without end, and was stopped.
         Kind::Follow => assert_eq!(code, 143, "{said}"),
         _ if events > 0 => {
             assert_eq!(code, 75, "{said}");
@@ -45,17 +45,17 @@ fn give_up(job: &mut Job, requests: u64, happens: impl FnOnce(&mut Job)) -> i32 
 }
 
 #[test]
-fn a_service_that_is_gone_for_a_while_loses_nothing() {
+fn an_unreachable_service_loses_no_event() {
     for kind in KINDS {
         let mut job = job(kind);
         let (address, now) = (job.service.local_addr(), job.service.now());
-        for requests in [0, BEHIND] {
-            // Nobody listens there any more.
+        for requests in [0, SOME_REQUESTS] {
+            // The service no longer listens.
             let gone = |job: &mut Job| job.service = Service::start(Sandbox::builder().events(0));
             give_up(&mut job, requests, gone);
             assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
             if requests > 0 {
-                // The same command, too early.
+                // The same command, before the service is back.
                 job.live_through(0, |_| {}, "trying again in ");
                 assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
             }
@@ -69,11 +69,11 @@ fn a_service_that_is_gone_for_a_while_loses_nothing() {
 }
 
 #[test]
-fn a_service_that_only_fails_for_a_while_loses_nothing() {
+fn a_failing_service_loses_no_event() {
     for kind in KINDS {
         let mut job = job(kind);
         let fails = |job: &mut Job| job.service.fail(When::always(), Response::status(503).retry_after(0));
-        for requests in [0, BEHIND] {
+        for requests in [0, SOME_REQUESTS] {
             give_up(&mut job, requests, fails);
             assert!(job.last_said().contains("503 Service Unavailable"), "{}", job.last_said());
             job.look();
@@ -85,10 +85,10 @@ fn a_service_that_only_fails_for_a_while_loses_nothing() {
 }
 
 #[test]
-fn a_failure_that_is_shorter_than_its_patience_is_waited_out() {
+fn a_failure_that_is_shorter_than_the_retries_is_survived() {
     for kind in KINDS {
         let mut job = job(kind);
-        job.service.fail(When::at([BEHIND]), Response::status(503).retry_after(1));
+        job.service.fail(When::at([SOME_REQUESTS]), Response::status(503).retry_after(1));
         assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
         assert_eq!(job.service.counts().server_errors, 1);
         job.is_whole();
@@ -96,12 +96,12 @@ fn a_failure_that_is_shorter_than_its_patience_is_waited_out() {
 }
 
 #[test]
-fn a_token_that_is_refused_in_the_middle_is_replaced_and_nothing_is_lost() {
+fn a_token_that_is_refused_within_a_run_is_replaced_without_loss() {
     for kind in KINDS {
         let mut job = job(kind);
         let refuses = |job: &mut Job| job.service.set_token("another");
         assert_eq!(
-            job.live_through(BEHIND, refuses, "trying again in "),
+            job.live_through(SOME_REQUESTS, refuses, "trying again in "),
             Fate::Ended(77),
             "{}",
             job.last_said()

@@ -1,4 +1,4 @@
-//! What a life leaves on disk, read by the format's word alone.
+//! The files that a run leaves on disk, read only by the documentation of the format.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,16 +12,16 @@ use sha2::{Digest, Sha256};
 
 use crate::{job::names, whole::Expected};
 
-/// A state file and what lies beside it.
+/// A state file and the files beside it.
 #[derive(Debug)]
 pub(crate) struct Remains {
     folder: PathBuf,
-    /// None if there is no state file.
+    /// `None` if there is no state file.
     entries: Option<Vec<Entry>>,
     names: Vec<String>,
 }
 
-/// What the state file says of a file.
+/// The entry of a file in the state file.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) name: String,
@@ -43,7 +43,7 @@ pub(crate) struct Malformed {
     pub(crate) sha256: String,
 }
 
-/// What was committed of each file of which there is anything.
+/// The committed content of each file that isn't empty.
 #[derive(Debug, Default)]
 pub(crate) struct Committed(BTreeMap<String, Vec<u8>>);
 
@@ -52,7 +52,7 @@ impl Committed {
         self.0.is_empty()
     }
 
-    /// Files are called by another name from now on.
+    /// Renames the files.
     pub(crate) fn rename(&mut self, old: &str, new: &str) {
         let renamed = std::mem::take(&mut self.0).into_iter().map(|(name, bytes)| {
             let suffix = name.strip_prefix(old).unwrap_or(&name);
@@ -61,18 +61,18 @@ impl Committed {
         self.0 = renamed.collect();
     }
 
-    /// That nothing is gone that was there before.
+    /// Checks that no committed content has been lost.
     #[track_caller]
     pub(crate) fn has_all_of(&self, before: &Self) {
         for (name, bytes) in &before.0 {
-            let now = self.0.get(name).unwrap_or_else(|| panic!("{name} was committed, and is gone"));
-            assert!(now.starts_with(bytes), "{name} has lost some of what was committed");
+            let now = self.0.get(name).unwrap_or_else(|| panic!("{name} was committed, and is missing"));
+            assert!(now.starts_with(bytes), "{name} has lost committed content");
         }
     }
 }
 
 impl Remains {
-    /// Reads what the state file says. One that isn't whole and true fails.
+    /// Reads the state file. Fails if it is damaged.
     #[track_caller]
     pub(crate) fn read(state: &Path, file: Option<&str>) -> Self {
         let folder = state.parent().unwrap().to_owned();
@@ -105,7 +105,7 @@ impl Remains {
         self.entries.as_deref().unwrap_or_default()
     }
 
-    /// That everything is there of which the state file says so, each event once, and as the service has it.
+    /// Checks that all content in the state file exists, with each event once and identical to the service's.
     #[track_caller]
     pub(crate) fn check(&self, expected: &Expected, codec: &str) -> Committed {
         let mut committed = Committed::default();
@@ -149,17 +149,17 @@ impl Remains {
             .collect()
     }
 
-    /// What of a file counts.
+    /// The committed part of a file.
     #[track_caller]
     fn committed(&self, name: &str, stage: &str, bytes: u64) -> Vec<u8> {
         let part = self.folder.join(format!("{name}.part"));
         let path = self.folder.join(name);
         let length = usize::try_from(bytes).unwrap();
         let path = match stage {
-            // One of which nothing was committed need not be there.
+            // A file without committed content need not exist.
             "open" if length == 0 => return Vec::new(),
             "open" => part,
-            // It is there until it has its name, also where it replaces an older file.
+            // The part file exists until it is renamed, even if it replaces an older file.
             "complete" if part.exists() => part,
             "complete" => path,
             stage => panic!("{stage} is no stage"),
@@ -173,23 +173,23 @@ impl Remains {
         content
     }
 
-    /// Whether anything is kept that isn't an event.
+    /// Returns true if there are malformed items.
     pub(crate) fn has_malformed(&self) -> bool {
         self.entries().iter().any(|entry| entry.malformed.is_some())
     }
 
-    /// Whether a page was committed.
+    /// Returns true if a page was committed.
     pub(crate) fn has_page(&self) -> bool {
         self.entries().iter().any(|entry| entry.pages > 0)
     }
 
-    /// Whether a file is read in part, and its place is committed.
+    /// Returns true if a file is partly read, and its cursor is committed.
     pub(crate) fn is_in_mid_file(&self) -> bool {
         let is_read = |entry: &Entry| entry.has_cursor || entry.range.is_some();
         self.entries().iter().any(|entry| entry.stage == "open" && entry.pages > 0 && is_read(entry))
     }
 
-    /// Whether there is more of a file than was committed.
+    /// Returns true if a file has more than its committed content.
     pub(crate) fn has_tail(&self) -> bool {
         let committed = |name: &str| {
             let entry = self.entries().iter().find(|entry| entry.name == name && entry.stage == "open");
@@ -201,12 +201,12 @@ impl Remains {
         })
     }
 
-    /// Whether the state file was being written.
+    /// Returns true if the state file was being written.
     pub(crate) fn has_draft_of_state(&self) -> bool {
         self.names.iter().any(|name| name.strip_suffix(".tmp").is_some())
     }
 
-    /// Whether there are complete files that are about to get their names.
+    /// Returns true if complete files are about to get their final names.
     pub(crate) fn has_unnamed(&self) -> bool {
         let is_there = |entry: &Entry| self.folder.join(format!("{}.part", entry.name)).exists();
         self.entries().iter().any(|entry| entry.stage == "complete" && is_there(entry))

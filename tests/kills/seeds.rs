@@ -1,4 +1,4 @@
-//! What a run of the harness goes by.
+//! The settings of a run of the harness.
 
 use std::{env, thread};
 
@@ -7,7 +7,7 @@ pub(crate) fn first() -> u64 {
     variable("KILLS_SEED").unwrap_or(1)
 }
 
-/// How many kills a test is to make, if nobody says otherwise.
+/// The default number of kills of a test.
 pub(crate) fn kills(unless_set: usize) -> usize {
     variable("KILLS").unwrap_or(unless_set)
 }

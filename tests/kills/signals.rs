@@ -1,4 +1,4 @@
-//! Signals that the program answers: it commits what came, and says how to go on.
+//! Signals that the program handles: it commits everything, and prints how to resume.
 
 use fastrand::Rng;
 
@@ -10,14 +10,14 @@ use crate::{
     weather::{Fault, Weather},
 };
 
-/// What interrupted lives came to.
+/// The results of interrupted runs.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// Lives that answered a signal.
+    /// Runs that handled a signal.
     pub(crate) stopped: usize,
-    /// Of those, how many had something to go on with.
+    /// Those of them that had something to resume.
     with_events: usize,
-    /// Lives that a signal ended before they listened to any.
+    /// Lives that a signal ended before they handled signals.
     unheard: usize,
 }
 
@@ -30,7 +30,7 @@ impl Answers {
 }
 
 impl Job {
-    /// Stops it up to so many times, and then lets it end.
+    /// Stops it up to this number of times, and then lets it end.
     #[track_caller]
     pub(crate) fn obey(&mut self, signals: usize, answers: &mut Answers) {
         for life in 0.. {
@@ -49,11 +49,11 @@ impl Job {
                     answers.stopped += 1;
                     let said = self.last_said();
                     let events: u64 = remains.entries().iter().map(|entry| entry.events).sum();
-                    let can_go_on = events > 0 || (self.kind == Kind::Follow && remains.has_state());
+                    let can_resume = events > 0 || (self.kind == Kind::Follow && remains.has_state());
                     answers.with_events += usize::from(events > 0);
-                    let words = if can_go_on { "give the same command again to go on" } else { "" };
+                    let words = if can_resume { "give the same command again to resume" } else { "" };
                     assert!(said.contains(words), "{events} events, and it says: {said}");
-                    if can_go_on && self.kind != Kind::Follow {
+                    if can_resume && self.kind != Kind::Follow {
                         let events = if events == 1 {
                             "1 event is".to_owned()
                         } else {
@@ -75,17 +75,17 @@ impl Job {
             assert!(life < 20 * signals + 100, "it never ends");
             self.strike();
         }
-        assert_eq!(self.authorized_anew, 0, "a program that answers a signal loses no token");
+        assert_eq!(self.reauthorized, 0, "a program that handles a signal loses no token");
         self.is_whole();
     }
 }
 
 #[test]
-fn a_signal_at_any_instant_commits_what_came_and_says_how_to_go_on() {
+fn a_signal_at_any_instant_commits_everything_and_prints_how_to_resume() {
     let (first, signals) = (seeds::first(), seeds::kills(24));
     let mut answers = Answers::default();
     for seed in first.. {
-        // A life that is killed by its signal before it listens is nothing to count.
+        // Don't count a life that is killed before it handles signals.
         let weather =
             Weather::draw(&mut Rng::with_seed(!seed)).without(Fault::Refusals).without(Fault::Breaks);
         let mut job = match seed % 3 {

@@ -1,4 +1,4 @@
-//! The same for hours: thousands of kills, of all kinds, with all faults at once.
+//! The same for hours: thousands of kills of all kinds, with all faults together.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::{
     weather::{Fault, Weather},
 };
 
-/// How many jobs are under way at a time.
+/// The number of concurrent jobs.
 const WORKERS: u64 = 3;
 
 /// The job of this seed, with more events than in the other tests, and all faults in every second one.
@@ -35,7 +35,7 @@ fn job(seed: u64) -> Job {
     }
 }
 
-/// Takes seeds in turn until there were enough kills.
+/// Uses one seed after another until there were enough kills.
 fn work(next: &AtomicU64, tallies: &Mutex<(Tally, Answers)>, kills: usize) {
     loop {
         let seed = next.fetch_add(1, Relaxed);
@@ -61,7 +61,7 @@ fn work(next: &AtomicU64, tallies: &Mutex<(Tally, Answers)>, kills: usize) {
 }
 
 #[test]
-#[ignore = "it takes minutes: KILLS says how many kills there are to be, and KILLS_SEED where to begin"]
+#[ignore = "it takes minutes: KILLS is the number of kills, and KILLS_SEED the first seed"]
 fn soak() {
     let kills = seeds::kills(3000);
     let next = AtomicU64::new(seeds::first());

@@ -1,12 +1,12 @@
-//! What was hit.
+//! The instants that the kills have hit.
 
 use fastrand::Rng;
 
 use crate::{job::Job, remains::Remains, seeds, weather::Weather};
 
-/// So many kills a test. There are three.
+/// The number of kills per test. There are three tests.
 const KILLS: usize = 40;
-/// So many kills a job, each within so many requests.
+/// The number of kills per job, and the number of requests within which each happens.
 const EACH: (usize, u64) = (8, 14);
 
 /// Counts over the jobs of a test.
@@ -15,17 +15,17 @@ pub(crate) struct Tally {
     pub(crate) jobs: usize,
     /// Processes that ran when they were killed.
     pub(crate) kills: usize,
-    /// Of those, how many had committed a page.
+    /// Those of them that had committed a page.
     behind_a_commit: usize,
-    /// How many had read a part of a file's list, and had committed that.
+    /// Lives that had read and committed a part of a list.
     in_mid_file: usize,
-    /// How many had written more than they had committed, or were writing the state file.
+    /// Lives that had uncommitted bytes, or were writing the state file.
     in_mid_write: usize,
-    /// How many had files that were whole, and perhaps hadn't got their names yet.
+    /// Lives with complete files, perhaps without their final names.
     with_an_unnamed_file: usize,
-    /// How many lives ended by themselves, because of a fault.
+    /// Lives that ended by themselves because of a fault.
     pub(crate) given_up: usize,
-    pub(crate) authorized_anew: u32,
+    pub(crate) reauthorized: u32,
 }
 
 impl Tally {
@@ -45,15 +45,15 @@ impl Tally {
         self.in_mid_write += other.in_mid_write;
         self.with_an_unnamed_file += other.with_an_unnamed_file;
         self.given_up += other.given_up;
-        self.authorized_anew += other.authorized_anew;
+        self.reauthorized += other.reauthorized;
     }
 
-    /// That so many kills were made, at instants of every kind.
+    /// Checks that this number of kills was made, at instants of every kind.
     #[track_caller]
     pub(crate) fn assert(&self, kills: usize) {
         eprintln!("{self:?}");
         assert!(self.kills >= kills, "{self:?}");
-        // A single job, which is repeated, may be a special one.
+        // A single repeated job may be a special one.
         if kills >= 20 {
             assert!(self.behind_a_commit * 2 >= self.kills, "{self:?}");
             assert!(self.in_mid_file * 4 >= self.kills, "{self:?}");

@@ -1,4 +1,4 @@
-//! The service of a job, and what goes wrong with it.
+//! The service of a job, and its faults.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use webex_events::sandbox::{Bounds, LinkFault, Response, Sandbox, SandboxBuilder
 
 use crate::support::Service;
 
-/// What can go wrong.
+/// The faults of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// 429 and 5xx, with and without a time to wait, and a limit on requests.
@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     Cursors,
     /// Items that aren't events, and events with errors.
     Items,
-    /// What is unusual and correct: empty pages, links in other forms, gzip, an order by lot, other bounds.
+    /// Unusual but correct behaviour: empty pages, links in other forms, gzip, a shuffled order, other bounds.
     Forms,
 }
 
@@ -57,7 +57,7 @@ impl Weather {
         self.0.contains(&fault)
     }
 
-    /// A service with so many events from `start` to `end`.
+    /// A service with this number of events from `start` to `end`.
     pub(crate) fn service(&self, rng: &mut Rng, events: usize, period: Period) -> SandboxBuilder {
         let mut sandbox = Sandbox::builder()
             .seed(rng.u64(..))

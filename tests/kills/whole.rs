@@ -1,4 +1,4 @@
-//! What is there in the end, against what the service gave.
+//! The comparison of the final files with the service.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,18 +15,18 @@ use crate::{
     weather::{Fault, Period},
 };
 
-/// What there is to be got.
+/// The events of the service.
 #[derive(Debug)]
 pub(crate) struct Expected {
     /// In the service's order.
     pub(crate) events: Vec<(DateTime<Utc>, String)>,
-    /// What isn't an event.
+    /// The malformed items.
     pub(crate) malformed: Vec<String>,
     lines: HashSet<String>,
 }
 
 impl Expected {
-    /// What the service has by now of a range; of all times, without one.
+    /// The events that the service has in a range, or in all without one.
     pub(crate) fn of(service: &Sandbox, range: Option<Period>) -> Self {
         let (mut events, mut malformed) = (Vec::new(), Vec::new());
         service.for_each_item(|item| match Event::from_json(item) {
@@ -65,7 +65,7 @@ fn check_file(job: &Job) {
         left.push(malformed.clone());
         assert_eq!(sorted(raws(job, &malformed)), sorted(expected.malformed.clone()));
     }
-    assert_eq!(names(&job.place()), left);
+    assert_eq!(names(&job.output_folder()), left);
     let text = unpacked(job.codec, &fs::read(job.out()).unwrap());
     let lines: Vec<_> = text.lines().collect();
     let expected: Vec<_> = expected.events.iter().map(|(_, line)| line.as_str()).collect();
@@ -82,7 +82,7 @@ fn check_folder(job: &Job) {
         let is_open = job.kind == Kind::Follow && entry.stage == "open";
         assert!(is_open || entry.stage == "complete", "{} is {}", entry.name, entry.stage);
         let name = if is_open { format!("{}.part", entry.name) } else { entry.name.clone() };
-        let bytes = fs::read(job.place().join(&name)).unwrap();
+        let bytes = fs::read(job.output_folder().join(&name)).unwrap();
         assert_eq!(entry.bytes, bytes.len() as u64, "{name}");
         assert_eq!(entry.sha256.as_deref(), Some(sha256(&bytes).as_str()), "{name}");
         events += check_slice(job, entry, &unpacked(job.codec, &bytes), &expected);
@@ -95,7 +95,7 @@ fn check_folder(job: &Job) {
     }
     assert_eq!(events, expected.events.len(), "all of them");
     left.sort();
-    assert_eq!(names(&job.place()), left);
+    assert_eq!(names(&job.output_folder()), left);
     check_malformed(job, &malformed, &expected.malformed);
 }
 
@@ -108,7 +108,7 @@ fn check_slice(job: &Job, entry: &Entry, text: &str, expected: &Expected) -> usi
     let mut expected: Vec<_> = of_range.map(|(_, line)| line.as_str()).collect();
     let mut lines: Vec<_> = text.lines().collect();
     if job.kind == Kind::Follow {
-        // They come in the order of their creation, but those that come late.
+        // Events come in the order of their creation, except late ones.
         lines.sort_unstable();
         expected.sort_unstable();
     }
@@ -140,7 +140,7 @@ fn counted(texts: &[String]) -> BTreeMap<&str, usize> {
 
 /// The texts of malformed items in a file.
 fn raws(job: &Job, name: &str) -> Vec<String> {
-    let text = fs::read_to_string(job.place().join(name)).unwrap();
+    let text = fs::read_to_string(job.output_folder().join(name)).unwrap();
     let raw = |line: &str| serde_json::from_str::<Value>(line).unwrap()["raw"].as_str().unwrap().to_owned();
     text.lines().map(raw).collect()
 }

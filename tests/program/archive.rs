@@ -1,4 +1,4 @@
-//! The files of an export: one identity, one process, one role each, and nobody else's to read.
+//! The files of an export: each has one identity, one process, one role and private access rights.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ fn running(service: &Service, name: &str) -> Running {
     running
 }
 
-/// "complete: 100 events" was said of 70.
+/// The program once reported 100 events for a file with 70.
 #[test]
 fn an_export_whose_files_were_renamed_continues_under_the_new_name() {
     let service = service();
@@ -67,7 +67,7 @@ fn a_changed_byte_in_a_part_file_is_found() {
     fs::write(&part, &changed).unwrap();
     let ended = run(export(&service, &name));
     let (code, line) = ended.failure();
-    assert!(code == 74 && line.contains("f.part is damaged: its checksum doesn't fit"), "{line}");
+    assert!(code == 74 && line.contains("f.part is damaged: its checksum doesn't match"), "{line}");
     assert_eq!(fs::read_to_string(&part).unwrap(), changed);
 }
 
@@ -86,7 +86,7 @@ fn one_process_writes_a_file_and_leaves_no_lock() {
 }
 
 #[test]
-fn of_eight_exports_that_start_together_each_succeeds_or_is_told_to_wait() {
+fn of_eight_exports_that_start_together_each_succeeds_or_is_refused() {
     let service = service();
     for _ in 0..3 {
         let folder = folder();
@@ -104,7 +104,7 @@ fn of_eight_exports_that_start_together_each_succeeds_or_is_told_to_wait() {
 }
 
 #[test]
-fn a_checkpoint_is_moved_by_one_process() {
+fn a_checkpoint_is_used_by_one_process() {
     let service = service();
     let folder = folder();
     let checkpoint = folder.path().join("c.json");
@@ -132,7 +132,7 @@ fn refused(ended: &Ended, words: &str) {
     assert!(code == 2 && line.contains(words), "{code}: {line}");
 }
 
-/// The summary replaced the export, and the export the token.
+/// A summary once replaced its export, and an export its token.
 #[test]
 fn no_file_has_two_roles() {
     let service = service();
@@ -153,7 +153,7 @@ fn no_file_has_two_roles() {
 }
 
 #[test]
-fn a_summary_that_can_not_be_written_is_found_before_the_first_request() {
+fn a_summary_that_can_not_be_written_is_refused_before_the_first_request() {
     let service = service();
     let (folder, _, name) = file();
     for summary in

@@ -7,7 +7,7 @@ use webex_events::sandbox::Sandbox;
 use crate::support::{Running, Service, TOKEN, folder, program, run, run_alone};
 
 #[test]
-fn get_writes_the_event_and_nothing_else() {
+fn get_writes_only_the_event() {
     let service = Service::start(Sandbox::builder().events(10));
     for id in service.event_ids() {
         let mut command = program(["get", &id, "--base-url", service.base_url()]);
@@ -43,7 +43,7 @@ fn the_sandbox_prints_a_command_line_that_works() {
 }
 
 #[test]
-fn a_sandbox_on_a_taken_port_says_so() {
+fn a_sandbox_on_a_used_port_is_an_error() {
     let service = Service::start(Sandbox::builder().events(1));
     let ended = run_alone(["sandbox", "--addr", &service.local_addr().to_string()]);
     let (code, line) = ended.failure();

@@ -1,4 +1,4 @@
-//! `doctor`: a line for each check, and the exit code of the first that fails.
+//! `doctor`: one line per check, and the exit code of the first failure.
 
 use std::{collections::BTreeMap, fs, net::TcpListener};
 
@@ -19,13 +19,13 @@ fn doctor(base_url: &str, arguments: &[&str]) -> Ended {
     run(command)
 }
 
-/// What it finds with such a service, and how many requests it takes.
+/// The results for such a service, and the number of requests.
 fn with(builder: SandboxBuilder) -> (Ended, u64) {
     let service = Service::start(builder);
     (doctor(service.base_url(), &[]), service.counts().requests)
 }
 
-/// That this check found this, with these words.
+/// Checks the outcome of a check, and that its line contains these words.
 #[track_caller]
 fn found(ended: &Ended, check: &str, outcome: &str, words: &[&str]) {
     let start = format!("{outcome:<5} {check:<10} ");
@@ -37,7 +37,7 @@ fn found(ended: &Ended, check: &str, outcome: &str, words: &[&str]) {
 }
 
 #[test]
-fn where_all_is_well_every_check_says_so() {
+fn every_check_succeeds_if_all_is_well() {
     let folder = folder();
     let ended = run_alone(["doctor", "--sandbox", "-o", folder.path().to_str().unwrap()]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
@@ -59,7 +59,7 @@ fn the_environment_does_not_disturb_a_sandbox() {
 }
 
 #[test]
-fn it_takes_few_requests() {
+fn the_checks_send_few_requests() {
     let (ended, requests) = with(Sandbox::builder().events(10));
     assert_eq!((ended.code, requests), (0, 3));
     let (ended, requests) = with(Sandbox::builder().events(10).fail(When::always(), Response::status(503)));
@@ -67,7 +67,7 @@ fn it_takes_few_requests() {
 }
 
 #[test]
-fn without_a_token_there_is_nothing_to_try() {
+fn without_a_token_the_service_is_not_checked() {
     let ended = run_alone(["doctor"]);
     assert_eq!(ended.failure(), (78, "error: 1 of 7 checks failed: settings"));
     found(&ended, "settings", "fail", &["WEBEX_ACCESS_TOKEN", "--token-file"]);
@@ -75,7 +75,7 @@ fn without_a_token_there_is_nothing_to_try() {
 }
 
 #[test]
-fn a_service_that_is_not_there_is_told_from_one_that_fails() {
+fn an_unreachable_service_differs_from_one_that_fails() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ended = doctor(&format!("http://127.0.0.1:{port}/v1"), &[]);
     assert_eq!(ended.failure().0, 69);
@@ -94,7 +94,7 @@ fn a_service_that_is_not_there_is_told_from_one_that_fails() {
 }
 
 #[test]
-fn a_token_that_is_refused_is_told_from_one_that_may_not() {
+fn a_refused_token_differs_from_one_without_permission() {
     let (ended, _) = with(Sandbox::builder().fail(When::always(), Response::status(401)));
     assert_eq!(ended.failure(), (77, "error: 1 of 7 checks failed: token"));
     found(&ended, "service", "ok", &[]);
@@ -109,7 +109,7 @@ fn a_token_that_is_refused_is_told_from_one_that_may_not() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_told_by_how_much() {
+fn the_error_of_a_wrong_clock_is_reported() {
     let (ended, _) = with(Sandbox::builder().now(Utc::now() - TimeDelta::hours(1)));
     assert_eq!(ended.failure(), (78, "error: 1 of 7 checks failed: clock"));
     found(&ended, "clock", "fail", &["ahead of", "--from"]);
@@ -121,9 +121,9 @@ fn a_clock_that_is_wrong_is_told_by_how_much() {
 }
 
 #[test]
-fn how_far_back_lists_reach_goes_by_the_services_clock() {
+fn the_reach_of_lists_is_measured_by_the_services_clock() {
     for (builder, outcome, words) in [
-        (Sandbox::builder(), "ok", "the Pro Pack is there"),
+        (Sandbox::builder(), "ok", "has the Pro Pack"),
         (Sandbox::builder().retention(90), "ok", "needs the Pro Pack"),
         (Sandbox::builder().retention(30), "warn", "later --from"),
         (Sandbox::builder().retention(90).now(Utc::now() - TimeDelta::days(400)), "ok", "needs the Pro Pack"),
@@ -133,7 +133,7 @@ fn how_far_back_lists_reach_goes_by_the_services_clock() {
 }
 
 #[test]
-fn a_rate_limit_is_seen() {
+fn a_rate_limit_is_detected() {
     let limit = |at| Sandbox::builder().fail(When::at([at]), Response::status(429).retry_after(17));
     let (ended, requests) = with(limit(0));
     assert_eq!((ended.failure(), requests), ((69, "error: 1 of 7 checks failed: rate-limit"), 1));
@@ -146,13 +146,13 @@ fn a_rate_limit_is_seen() {
 }
 
 #[test]
-fn an_output_that_can_not_be_is_a_failure_of_its_own() {
+fn an_impossible_output_is_a_separate_failure() {
     let folder = folder();
     let there = folder.path().join("f");
     fs::write(&there, "kept").unwrap();
     let below = there.join("g");
     let missing = folder.path().join("a/b");
-    for (path, word) in [(&below, "can't be written"), (&missing, "make it")] {
+    for (path, word) in [(&below, "can't be written"), (&missing, "create it")] {
         let ended = run_alone(["doctor", "--sandbox", "-o", path.to_str().unwrap()]);
         assert_eq!(ended.failure(), (74, "error: 1 of 8 checks failed: output"));
         found(&ended, "output", "fail", &[word, "-o"]);
@@ -172,7 +172,7 @@ fn the_first_failure_gives_the_exit_code() {
 
 #[cfg(unix)]
 #[test]
-fn a_token_that_others_can_read_is_a_warning() {
+fn a_token_that_other_users_can_read_is_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let service = Service::start(Sandbox::builder().events(10));
     let folder = folder();
@@ -189,7 +189,7 @@ fn a_token_that_others_can_read_is_a_warning() {
 }
 
 #[test]
-fn quiet_leaves_what_is_wrong() {
+fn quiet_prints_only_problems() {
     let ended = run_alone(["doctor", "--sandbox", "--quiet"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
     let ended = run_alone(["doctor", "--quiet"]);
@@ -197,7 +197,7 @@ fn quiet_leaves_what_is_wrong() {
 }
 
 #[test]
-fn json_is_an_object_a_line() {
+fn json_is_one_object_per_line() {
     let service = Service::start(Sandbox::builder().fail(When::always(), Response::status(401)));
     let ended = doctor(service.base_url(), &["--log-format", "json"]);
     let verdicts: BTreeMap<String, Value> = ended

@@ -9,14 +9,14 @@ use webex_events::sandbox::{Response, Sandbox, When};
 
 use crate::support::{Ended, Service, exported, folder, names, run, run_alone, sorted};
 
-/// Two days of events, a page for each of 48 slices.
+/// Two days of events, with one page for each of 48 slices.
 fn service() -> Service {
     let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     let period = (at("2026-01-01T00:00:00Z"), at("2026-01-03T00:00:00Z"));
     Service::start(Sandbox::builder().events(480).period(period.0, period.1))
 }
 
-fn place() -> (TempDir, String) {
+fn output() -> (TempDir, String) {
     let folder = folder();
     let name = folder.path().join("out").to_str().unwrap().to_owned();
     (folder, name)
@@ -52,7 +52,7 @@ fn the_others_are_exported_and_a_rerun_tries_only_the_one_that_failed() {
         (Response::status(503).retry_after(0), 75),
     ] {
         let service = service();
-        let (folder, name) = place();
+        let (folder, name) = output();
         let summary = folder.path().join("summary.json");
         service.fail(When::at([10]), answer);
         let ended = run(export(&service, &name, &["--summary", summary.to_str().unwrap()]));
@@ -88,7 +88,7 @@ fn hours_that_the_service_still_has_are_exported_and_those_before_are_not_tried_
     let now = Utc::now();
     let (start, end) = (now - TimeDelta::days(4), now);
     let service = Service::start(Sandbox::builder().events(400).period(start, end).retention(2));
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     let export = || {
         let mut command = service.export(["-o", &name, "--slice", "12h", "--concurrency", "1"]);
         command.args(["--from", "3d"]);
@@ -103,7 +103,7 @@ fn hours_that_the_service_still_has_are_exported_and_those_before_are_not_tried_
     let ended = export();
     assert_eq!(ended.code, 77, "an incomplete export doesn't look complete: {}", ended.stderr);
     assert_eq!(lines(&ended, "can't be read: service error").len(), failed, "{}", ended.stderr);
-    assert!(ended.stderr.contains("the service doesn't have"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the service no longer has"), "{}", ended.stderr);
     assert_eq!(service.counts().requests, before);
     let ended = run_alone(["verify", &name]);
     assert_eq!(ended.code, 75, "{}", ended.stderr);
@@ -116,7 +116,7 @@ fn hours_that_the_service_still_has_are_exported_and_those_before_are_not_tried_
 #[test]
 fn a_first_slice_that_is_refused_is_set_aside_if_the_service_has_answered_before() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     service.fail(When::at([1]), Response::status(403));
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 77, "{}", ended.stderr);
@@ -127,7 +127,7 @@ fn a_first_slice_that_is_refused_is_set_aside_if_the_service_has_answered_before
 #[test]
 fn the_exit_code_is_that_of_the_worst_failure() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     service.fail(When::at([5]), Response::status(503).retry_after(0));
     service.fail(When::at([7]), Response::status(403));
     service.fail(When::at([9]), Response::status(400));
@@ -138,10 +138,10 @@ fn the_exit_code_is_that_of_the_worst_failure() {
 }
 
 #[test]
-fn what_every_slice_would_meet_stops_the_run() {
+fn an_error_that_affects_every_slice_stops_the_run() {
     for (number, status, code) in [(10, 401, 77), (0, 403, 77)] {
         let service = service();
-        let (_folder, name) = place();
+        let (_folder, name) = output();
         service.fail(When::at(number..1000), Response::status(status));
         let ended = run(export(&service, &name, &[]));
         assert_eq!(ended.code, code, "{}", ended.stderr);
@@ -150,7 +150,7 @@ fn what_every_slice_would_meet_stops_the_run() {
     }
     // In a rerun, the first request is for a slice.
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     service.fail(When::at([10]), Response::status(400));
     assert_eq!(run(export(&service, &name, &[])).code, 69);
     service.clear_faults();
@@ -161,9 +161,9 @@ fn what_every_slice_would_meet_stops_the_run() {
 }
 
 #[test]
-fn a_service_that_has_failed_altogether_ends_the_run_and_the_rerun_begins_with_what_was_not_tried() {
+fn a_failed_service_ends_the_run_and_the_rerun_starts_with_the_slices_that_were_not_tried() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     service.fail(When::at(1..1000), Response::status(503).retry_after(0));
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 69, "{}", ended.stderr);
@@ -179,9 +179,9 @@ fn a_service_that_has_failed_altogether_ends_the_run_and_the_rerun_begins_with_w
 }
 
 #[test]
-fn a_folder_without_any_content_may_be_begun_by_another_command() {
+fn a_folder_without_content_can_be_used_by_another_command() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     service.fail(When::at(1..1000), Response::status(400));
     assert_eq!(run(export(&service, &name, &["--actor-id", "nobody"])).code, 69);
     service.clear_faults();
@@ -196,7 +196,7 @@ fn a_folder_without_any_content_may_be_begun_by_another_command() {
 #[test]
 fn a_summary_may_be_in_the_folder_that_the_export_makes() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     let summary = Path::new(&name).join("summary.json");
     for _ in 0..2 {
         run(export(&service, &name, &["--summary", summary.to_str().unwrap()])).success();

@@ -1,4 +1,4 @@
-//! An export into a folder: a file a slice, a ledger, and going on.
+//! Exports into a folder: one file per slice, a ledger, and resuming.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -27,7 +27,7 @@ fn two_days() -> webex_events::sandbox::SandboxBuilder {
     Sandbox::builder().events(400).period(at("2026-01-01T00:00:00Z"), at("2026-01-03T00:00:00Z"))
 }
 
-fn place() -> (TempDir, String) {
+fn output() -> (TempDir, String) {
     let folder = folder();
     let name = folder.path().join("out").to_str().unwrap().to_owned();
     (folder, name)
@@ -57,8 +57,8 @@ fn has_all(service: &Service, name: &str) {
 }
 
 /// Runs an export until this many slices are complete, and kills it.
-fn kill_behind(service: &Service, slices: usize, name: &str) {
-    // A slice has 5 pages, or 6 where its margin has one more.
+fn kill_after(service: &Service, slices: usize, name: &str) {
+    // A slice has 5 pages, or 6 if its margin adds one.
     service.latency(When::at(6 * slices as u64 + 3..1000), Duration::from_secs(3600));
     let running = Running::start(export(service, name, &["--concurrency", "1", "--commit-every", "0s"]));
     until("complete slices", || Path::new(name).exists() && complete(name) >= slices);
@@ -69,7 +69,7 @@ fn kill_behind(service: &Service, slices: usize, name: &str) {
 #[test]
 fn each_event_is_in_the_file_of_its_slice() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     let ended = run(export(&service, &name, &["--concurrency", "3"]));
     assert!(ended.success().starts_with("complete: 400 events in"), "{}", ended.stderr);
     assert!(ended.stderr.contains("(8 files)"), "{}", ended.stderr);
@@ -93,7 +93,7 @@ fn each_event_is_in_the_file_of_its_slice() {
 #[test]
 fn a_rerun_of_a_complete_export_does_nothing() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     run(export(&service, &name, &[])).success();
     let before: Vec<_> =
         names(&name).iter().map(|file| fs::read(Path::new(&name).join(file)).unwrap()).collect();
@@ -107,15 +107,15 @@ fn a_rerun_of_a_complete_export_does_nothing() {
     fs::remove_file(Path::new(&name).join("events_20260101T060000Z_20260101T120000Z.ndjson")).unwrap();
     let ended = run(export(&service, &name, &[]));
     let (code, line) = ended.failure();
-    assert!(code == 74 && line.contains("20260101T060000Z") && line.contains("it is gone"), "{line}");
+    assert!(code == 74 && line.contains("20260101T060000Z") && line.contains("it is missing"), "{line}");
 }
 
 #[test]
-fn killed_it_goes_on_and_asks_for_no_closed_slice_again() {
+fn after_a_kill_it_resumes_and_requests_no_closed_slice_again() {
     for slices in [1, 3, 6] {
         let service = service();
-        let (_folder, name) = place();
-        kill_behind(&service, slices, &name);
+        let (_folder, name) = output();
+        kill_after(&service, slices, &name);
         let before = service.requests().len();
         let complete = complete(&name);
         run(export(&service, &name, &[])).success();
@@ -128,10 +128,10 @@ fn killed_it_goes_on_and_asks_for_no_closed_slice_again() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_commits_and_says_how_to_go_on() {
+fn a_signal_commits_and_prints_how_to_resume() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let service = service();
-        let (_folder, name) = place();
+        let (_folder, name) = output();
         service.latency(When::at(16..1000), Duration::from_secs(3600));
         let running =
             Running::start(export(&service, &name, &["--concurrency", "2", "--commit-every", "1h"]));
@@ -141,7 +141,7 @@ fn a_signal_commits_and_says_how_to_go_on() {
         let (actual, line) = ended.failure();
         assert_eq!(actual, code);
         assert!(
-            line.contains("give the same command again to go on") && line.contains("of 8 slices"),
+            line.contains("give the same command again to resume") && line.contains("of 8 slices"),
             "{line}"
         );
         let ledger = ledger(&name);
@@ -155,9 +155,9 @@ fn a_signal_commits_and_says_how_to_go_on() {
 }
 
 #[test]
-fn a_service_that_fails_for_now_is_worth_another_run() {
+fn a_temporary_failure_of_the_service_advises_another_run() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     service.fail(When::at(20..1000), Response::status(503).retry_after(0));
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 75, "{}", ended.stderr);
@@ -172,29 +172,29 @@ fn a_service_that_fails_for_now_is_worth_another_run() {
 }
 
 #[test]
-fn a_slice_whose_place_is_gone_is_read_anew() {
+fn a_slice_whose_cursor_is_invalid_restarts() {
     let service = service();
-    let (_folder, name) = place();
-    kill_behind(&service, 2, &name);
+    let (_folder, name) = output();
+    kill_after(&service, 2, &name);
     service.expire_cursors();
     let ended = run(export(&service, &name, &[]));
     ended.success();
-    assert!(ended.stderr.contains("reading it anew"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("restarting the slice"), "{}", ended.stderr);
     has_all(&service, &name);
-    // In mid-walk too, of several slices at once.
-    let (_folder, name) = place();
+    // Also within a list, with several concurrent slices.
+    let (_folder, name) = output();
     service.fail(When::at([9]), Response::status(404));
     let ended = run(export(&service, &name, &["--concurrency", "4"]));
     ended.success();
-    assert_eq!(ended.stderr.matches("reading it anew").count(), 1, "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("restarting the slice").count(), 1, "{}", ended.stderr);
     has_all(&service, &name);
 }
 
 #[test]
 fn another_command_is_refused_and_changes_nothing() {
     let service = service();
-    let (_folder, name) = place();
-    kill_behind(&service, 1, &name);
+    let (_folder, name) = output();
+    kill_after(&service, 1, &name);
     let before = fs::read(Path::new(&name).join("ledger.json")).unwrap();
     for (arguments, word) in [
         (["--from", "2026-01-01", "--slice", "6h"].as_slice(), "--to 2026-01-03T00:00:00Z is missing"),
@@ -212,7 +212,7 @@ fn another_command_is_refused_and_changes_nothing() {
         assert!(code == 2 && line.contains(word), "{line}");
     }
     assert!(fs::read(Path::new(&name).join("ledger.json")).unwrap() == before);
-    // How it is read may change, and 6h is the slice that there is without a word.
+    // Options for reading may change, and 6h is the default slice.
     let mut command = service.export(["-o", &name, "--page-size", "100", "--concurrency", "8"]);
     command.args(RANGE);
     run(command).success();
@@ -222,7 +222,7 @@ fn another_command_is_refused_and_changes_nothing() {
 #[test]
 fn a_second_process_on_one_folder_is_refused() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     service.latency(When::at(9..1000), Duration::from_secs(3600));
     let running = Running::start(export(&service, &name, &["--commit-every", "0s"]));
     until("a page", || {
@@ -238,10 +238,10 @@ fn a_second_process_on_one_folder_is_refused() {
 }
 
 #[test]
-fn a_damaged_ledger_is_refused_and_says_what_to_do() {
+fn a_damaged_ledger_is_refused_with_advice() {
     let service = service();
-    let (_folder, name) = place();
-    kill_behind(&service, 2, &name);
+    let (_folder, name) = output();
+    kill_after(&service, 2, &name);
     let path = Path::new(&name).join("ledger.json");
     let whole = fs::read_to_string(&path).unwrap();
     let cut = whole[..whole.len() * 2 / 3].to_owned();
@@ -274,10 +274,10 @@ fn a_damaged_ledger_is_refused_and_says_what_to_do() {
 }
 
 #[test]
-fn compressed_files_are_files_of_their_tools() {
+fn compressed_files_can_be_read_by_their_tools() {
     for (how, suffix) in [("gzip", ".gz"), ("zstd", ".zst")] {
         let service = service();
-        let (_folder, name) = place();
+        let (_folder, name) = output();
         run(export(&service, &name, &["--compress", how, "--commit-every", "0s"])).success();
         let files = names(&name).into_iter().filter(|file| file.ends_with(&format!(".ndjson{suffix}")));
         let texts = files.map(|file| decompressed(how, &fs::read(Path::new(&name).join(file)).unwrap()));
@@ -290,7 +290,7 @@ fn compressed_files_are_files_of_their_tools() {
 #[test]
 fn malformed_items_are_kept_beside_their_slices() {
     let service = Service::start(two_days().malformed_every(10));
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     let ended = run(export(&service, &name, &[]));
     assert!(ended.success().contains("MALFORMED"), "{}", ended.stderr);
     assert_eq!(exported(&name).len(), 360);
@@ -302,33 +302,33 @@ fn malformed_items_are_kept_beside_their_slices() {
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()
         })
         .collect();
-    // One at the border of two slices is in both, since nobody can tell when it was created.
+    // A malformed item at the boundary of two slices is in both files, because its time is unknown.
     assert!((40..=48).contains(&kept.len()), "{}", kept.len());
     assert!(kept.iter().all(|item| item["raw"].is_string()));
 }
 
 #[test]
-fn relative_times_are_pinned_by_the_clock_of_the_service() {
+fn relative_times_use_the_clock_of_the_service() {
     let hour = TimeDelta::hours(1);
     // The service's clock is an hour behind this machine's.
     let now = Utc::now() - hour;
     let service = Service::start(Sandbox::builder().events(120).period(now - hour, now).now(now));
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     let arguments = ["-o", &name, "--slice", "10m", "--from", "2h"];
     let ended = run(service.export(arguments));
     ended.success();
     assert!(ended.stderr.contains("ahead of the service's, by which it is"), "{}", ended.stderr);
     assert!(exported(&name).len() >= 119, "all but those of the last second: {}", exported(&name).len());
-    // Later the same words mean the same range.
+    // In a later run the same arguments mean the same range.
     service.set_now(Utc::now());
     let ended = run(service.export(arguments));
     assert!(ended.success().starts_with("complete already"), "{}", ended.stderr);
 }
 
 #[test]
-fn what_can_not_be_exported_into_a_folder_is_refused() {
+fn options_that_do_not_fit_a_folder_are_refused() {
     let service = service();
-    let (folder, name) = place();
+    let (folder, name) = output();
     let future = (Utc::now() + TimeDelta::days(1)).to_rfc3339();
     for (arguments, code, word) in [
         (["--slice", "6h", "--take", "5", "--from", "1d"].as_slice(), 2, "--take"),
@@ -348,15 +348,15 @@ fn what_can_not_be_exported_into_a_folder_is_refused() {
     }
     fs::write(folder.path().join("out"), "a file").unwrap();
     let ended = run(export(&service, &name, &[]));
-    assert!(ended.failure().0 == 74 && ended.stderr.contains("is no folder"), "{}", ended.stderr);
+    assert!(ended.failure().0 == 74 && ended.stderr.contains("is not a folder"), "{}", ended.stderr);
     let ended = run(export(&service, &format!("{name}2/deep"), &[]));
     assert!(ended.failure().0 == 74 && ended.stderr.contains("there is no folder"), "{}", ended.stderr);
 }
 
 #[test]
-fn an_ending_slash_names_a_folder() {
+fn a_path_with_a_slash_at_its_end_is_a_folder() {
     let service = service();
-    let (folder, name) = place();
+    let (folder, name) = output();
     let mut command = service.export(["-o", &format!("{name}/")]);
     command.args(RANGE);
     run(command).success();
@@ -367,7 +367,7 @@ fn an_ending_slash_names_a_folder() {
 #[test]
 fn a_service_that_refuses_from_the_start_leaves_nothing() {
     let service = service();
-    let (folder, name) = place();
+    let (folder, name) = output();
     service.set_token("another");
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 77, "{}", ended.stderr);
@@ -380,7 +380,7 @@ fn a_folder_that_can_not_be_written_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder();
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o555)).unwrap();
-    // Who may write everywhere may not write there.
+    // Not even root can write there.
     let is_root = fs::write(folder.path().join("probe"), "").is_ok();
     let name = if is_root { "/proc" } else { folder.path().to_str().unwrap() };
     let ended = run(export(&service(), name, &[]));
@@ -390,9 +390,9 @@ fn a_folder_that_can_not_be_written_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_disk_that_is_full_loses_nothing_that_was_committed() {
+fn a_full_disk_loses_nothing_that_was_committed() {
     let service = service();
-    let (_folder, name) = place();
+    let (_folder, name) = output();
     let program = env!("CARGO_BIN_EXE_webex-events");
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 60; exec \"$0\" \"$@\"", program]);
@@ -415,12 +415,12 @@ fn a_disk_that_is_full_loses_nothing_that_was_committed() {
     let before = service.requests().len();
     run(export(&service, &name, &[])).success();
     has_all(&service, &name);
-    assert!(service.requests().len() - before < 48, "what was committed isn't asked for again");
+    assert!(service.requests().len() - before < 48, "what was committed isn't requested again");
 }
 
 #[test]
 fn a_summary_names_each_file() {
-    let (folder, name) = place();
+    let (folder, name) = output();
     let summary = folder.path().join("s.json");
     let mut arguments = vec!["export", "--sandbox", "500", "-o", &name, "--from", "60d", "--slice", "10d"];
     arguments.extend(["--summary", summary.to_str().unwrap()]);
@@ -435,7 +435,7 @@ fn a_summary_names_each_file() {
     assert_eq!(range("to") - range("from"), TimeDelta::days(60));
 }
 
-/// The first request, for the service's time, was missing.
+/// The count once lacked the first request, for the service's time.
 #[test]
 fn a_summary_counts_every_request_of_its_run() {
     let service = Service::start(

@@ -1,4 +1,4 @@
-//! `follow`: every event once, by the hour, over stops and kills.
+//! `follow`: every event once, in files per hour, after stops and kills.
 
 use std::{
     fs,
@@ -22,13 +22,13 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// Events of four hours, the service's clock standing at the end of the second.
+/// Events of four hours. The service's clock is at the end of the second hour.
 fn service() -> Service {
     let (start, end) = (at("2026-01-05T08:00:00Z"), at("2026-01-05T12:00:00Z"));
     Service::start(Sandbox::builder().events(400).period(start, end).now(at("2026-01-05T10:00:00Z")))
 }
 
-fn place() -> (TempDir, PathBuf) {
+fn output() -> (TempDir, PathBuf) {
     let folder = folder();
     let path = folder.path().join("out");
     (folder, path)
@@ -77,17 +77,17 @@ fn stop(running: Running) -> Ended {
 #[test]
 fn events_go_into_the_file_of_their_hour_as_they_come() {
     let service = service();
-    let (_folder, out) = place();
+    let (_folder, out) = output();
     let running = Running::start(follow(&service, &out, &[]));
     until("the first two hours", || committed(&out) == count(&service));
     service.set_now(at("2026-01-05T11:30:00Z"));
     until("another hour and a half", || committed(&out) == count(&service));
-    // One that comes late, though not later than five minutes.
+    // An event that is late by less than five minutes.
     service.push(at("2026-01-05T11:26:00Z"));
     until("the late one", || committed(&out) == count(&service));
     let ended = stop(running);
     assert_eq!(ended.code, 143);
-    assert!(ended.stderr.contains("to go on"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("to resume"), "{}", ended.stderr);
     has_all(&service, &out);
     let hours = names(&out);
     assert_eq!(hours[0], "events_20260105T080000Z_20260105T090000Z.ndjson");
@@ -105,13 +105,13 @@ fn events_go_into_the_file_of_their_hour_as_they_come() {
 }
 
 #[test]
-fn killed_again_and_again_each_event_is_there_once() {
+fn after_several_kills_each_event_is_in_the_files_once() {
     let service = service();
-    let (_folder, out) = place();
+    let (_folder, out) = output();
     for minute in (0..120).step_by(10) {
         service.set_now(at("2026-01-05T10:00:00Z") + TimeDelta::minutes(minute));
         let running = Running::start(follow(&service, &out, &["--page-size", "7"]));
-        // In the middle of what there is to come, more or less.
+        // Roughly in the middle of the events.
         let enough = committed(&out) + 1 + u64::try_from(minute).unwrap() % 7;
         until("some of it", || committed(&out) >= enough.min(count(&service)));
         running.kill();
@@ -124,14 +124,14 @@ fn killed_again_and_again_each_event_is_there_once() {
 
 #[cfg(unix)]
 #[test]
-fn a_quiet_stretch_moves_the_mark_and_closes_hours() {
+fn a_quiet_period_advances_the_checkpoint_and_completes_hours() {
     let service = Service::start(
         Sandbox::builder()
             .events(50)
             .period(at("2026-01-05T08:00:00Z"), at("2026-01-05T08:30:00Z"))
             .now(at("2026-01-05T09:00:00Z")),
     );
-    let (_folder, out) = place();
+    let (_folder, out) = output();
     let running = Running::start(follow(&service, &out, &["--compress", "zstd"]));
     until("all", || committed(&out) == 50);
     assert!(!out.join("events_20260105T080000Z_20260105T090000Z.ndjson.zst").exists());
@@ -145,9 +145,9 @@ fn a_quiet_stretch_moves_the_mark_and_closes_hours() {
 
 #[cfg(unix)]
 #[test]
-fn a_fault_that_passes_is_waited_out_and_a_refusal_ends_it() {
+fn a_temporary_error_is_retried_and_a_refusal_ends_it() {
     let service = service();
-    let (_folder, out) = place();
+    let (_folder, out) = output();
     let running = Running::start(follow(&service, &out, &["--attempts", "1"]));
     until("all", || committed(&out) == count(&service));
     service.fail(When::next(1), Response::status(503).retry_after(0));
@@ -170,14 +170,14 @@ fn a_fault_that_passes_is_waited_out_and_a_refusal_ends_it() {
 
 #[cfg(unix)]
 #[test]
-fn a_place_that_the_service_forgets_in_mid_round_does_not_end_it() {
+fn a_cursor_that_expires_within_a_round_does_not_end_it() {
     for status in [400, 404, 410] {
         let service = service();
-        let (_folder, out) = place();
+        let (_folder, out) = output();
         service.fail(When::at([3]), Response::status(status));
         let running = Running::start(follow(&service, &out, &["--page-size", "10"]));
         until("a fault", || service.requests().iter().any(|request| request.status == Some(status)));
-        // It waits before it reads the round anew, and a signal ends the wait.
+        // It waits before it reads the round again, and a signal ends the wait.
         let ended = stop(running);
         assert_eq!(ended.code, 143, "{}", ended.stderr);
         let running = Running::start(follow(&service, &out, &[]));
@@ -187,7 +187,7 @@ fn a_place_that_the_service_forgets_in_mid_round_does_not_end_it() {
     }
 }
 
-/// What `verify` says of a folder beside the service.
+/// The result of `verify` for a folder and the service.
 #[cfg(unix)]
 fn verify_against(service: &Service, out: &Path) -> Ended {
     let mut command = program(["verify", out.to_str().unwrap(), "--against-service"]);
@@ -197,9 +197,9 @@ fn verify_against(service: &Service, out: &Path) -> Ended {
 
 #[cfg(unix)]
 #[test]
-fn what_came_before_a_follower_is_no_difference() {
+fn events_before_the_start_of_a_follower_are_not_compared() {
     let service = service();
-    let (_folder, out) = place();
+    let (_folder, out) = output();
     let mut command = program(["follow", "--base-url", service.base_url(), "-o", out.to_str().unwrap()]);
     command.args(["--every", "0s", "--from", "2026-01-05T08:30:00Z"]).env("WEBEX_ACCESS_TOKEN", TOKEN);
     let running = Running::start(command);
@@ -211,15 +211,15 @@ fn what_came_before_a_follower_is_no_difference() {
 
 #[cfg(unix)]
 #[test]
-fn the_service_has_what_a_follower_has() {
+fn a_follower_and_the_service_have_the_same_events() {
     let service = service();
-    let (_folder, out) = place();
+    let (_folder, out) = output();
     let running = Running::start(follow(&service, &out, &[]));
     until("all", || committed(&out) == count(&service));
     stop(running);
     let ended = verify_against(&service, &out);
     assert!(ended.code == 0 && ended.stdout.contains("the same that the service has"), "{}", ended.stderr);
-    // One that came far too late.
+    // An event that is much too late.
     let late = service.push(at("2026-01-05T08:10:00Z"));
     let ended = verify_against(&service, &out);
     assert!(ended.code == 74 && ended.stderr.contains(&late), "{}", ended.stderr);
@@ -227,10 +227,10 @@ fn the_service_has_what_a_follower_has() {
 
 #[cfg(unix)]
 #[test]
-fn stdout_keeps_its_place_in_a_file() {
+fn a_follower_on_stdout_keeps_a_checkpoint_in_a_file() {
     let service = service();
     let folder = folder();
-    let checkpoint = folder.path().join("place.json");
+    let checkpoint = folder.path().join("checkpoint.json");
     let keeping = ["--checkpoint", checkpoint.to_str().unwrap()];
     let mut lines = Vec::new();
     for now in ["2026-01-05T10:00:00Z", "2026-01-05T11:00:00Z"] {
@@ -240,10 +240,10 @@ fn stdout_keeps_its_place_in_a_file() {
         while lines.len() < expected {
             lines.push(running.line().trim_end().to_owned());
         }
-        // What is read is flushed, and then its place is kept.
+        // The events are flushed before the checkpoint is stored.
         let kept = || fs::read_to_string(&checkpoint).unwrap();
         let last = Event::from_json(lines.last().unwrap().as_str()).unwrap();
-        until("the place behind it", || kept().contains(last.id()));
+        until("the checkpoint after it", || kept().contains(last.id()));
         assert_eq!(stop(running).code, 143);
     }
     assert!(sorted(lines) == sorted(service.lines().lines()));
@@ -251,13 +251,16 @@ fn stdout_keeps_its_place_in_a_file() {
     fs::write(&checkpoint, &text[..text.len() / 2]).unwrap();
     let ended = run(follow(&service, Path::new("-"), &keeping));
     let (code, line) = ended.failure();
-    assert!(code == 74 && line.contains("place.json is damaged") && line.contains("restore it"), "{line}");
+    assert!(
+        code == 74 && line.contains("checkpoint.json is damaged") && line.contains("restore it"),
+        "{line}"
+    );
 }
 
 #[test]
-fn what_can_not_be_followed_is_refused() {
+fn invalid_options_of_follow_are_refused() {
     let service = service();
-    let (folder, out) = place();
+    let (folder, out) = output();
     let file = folder.path().join("f");
     fs::write(&file, "").unwrap();
     for (output, arguments, word) in [

@@ -1,4 +1,4 @@
-//! `follow -o -`: lines over restarts, checkpoints, and readers that go away.
+//! `follow -o -`: lines after restarts, checkpoints, and readers that close the pipe.
 
 use std::{
     fs::{self, OpenOptions},
@@ -27,7 +27,7 @@ fn service() -> Service {
 
 fn checkpoint() -> (TempDir, PathBuf) {
     let folder = folder();
-    let path = folder.path().join("place.json");
+    let path = folder.path().join("checkpoint.json");
     (folder, path)
 }
 
@@ -58,12 +58,12 @@ fn has(checkpoint: &Path, id: &str) -> bool {
 
 #[cfg(unix)]
 #[test]
-fn a_run_after_a_kill_begins_with_a_newline_and_one_after_a_clean_end_does_not() {
+fn a_run_starts_with_a_newline_after_a_kill_but_not_after_a_clean_end() {
     let service = service();
-    let (folder, place) = checkpoint();
+    let (folder, checkpoint_file) = checkpoint();
     let file = folder.path().join("out.ndjson");
-    let running = append(follow(&service, &keeping(&place)), &file);
-    until("all", || last_id(&file).is_some_and(|id| has(&place, &id)));
+    let running = append(follow(&service, &keeping(&checkpoint_file)), &file);
+    until("all", || last_id(&file).is_some_and(|id| has(&checkpoint_file, &id)));
     running.kill();
     // The kill came in the middle of a line.
     let text = fs::read_to_string(&file).unwrap();
@@ -72,12 +72,12 @@ fn a_run_after_a_kill_begins_with_a_newline_and_one_after_a_clean_end_does_not()
 
     service.set_now(at("2026-01-05T11:00:00Z"));
     let before = service.event_ids().len();
-    let running = append(follow(&service, &keeping(&place)), &file);
+    let running = append(follow(&service, &keeping(&checkpoint_file)), &file);
     let count = || {
         let text = fs::read_to_string(&file).unwrap();
         text.lines().filter(|line| Event::from_json(*line).is_ok()).count()
     };
-    until("all", || count() >= before && last_id(&file).is_some_and(|id| has(&place, &id)));
+    until("all", || count() >= before && last_id(&file).is_some_and(|id| has(&checkpoint_file, &id)));
     running.signal("TERM");
     assert_eq!(running.end().code, 143);
     let text = fs::read_to_string(&file).unwrap();
@@ -87,7 +87,7 @@ fn a_run_after_a_kill_begins_with_a_newline_and_one_after_a_clean_end_does_not()
 
     let length = text.len();
     service.set_now(at("2026-01-05T12:00:00Z"));
-    let running = append(follow(&service, &keeping(&place)), &file);
+    let running = append(follow(&service, &keeping(&checkpoint_file)), &file);
     until("more", || fs::metadata(&file).unwrap().len() > length as u64);
     running.kill();
     assert!(!fs::read_to_string(&file).unwrap()[length..].starts_with('\n'), "the last line was completed");
@@ -95,7 +95,7 @@ fn a_run_after_a_kill_begins_with_a_newline_and_one_after_a_clean_end_does_not()
 
 #[cfg(unix)]
 #[test]
-fn it_ends_when_the_reader_goes_away_although_no_event_comes() {
+fn a_follower_ends_when_the_reader_closes_the_pipe_even_without_events() {
     let service = service();
     let mut running = Running::start(follow(&service, &["--from", "2026-01-05"]));
     for _ in 0..service.event_ids().len() {
@@ -104,13 +104,13 @@ fn it_ends_when_the_reader_goes_away_although_no_event_comes() {
     // No event comes from now on.
     running.close_stdout();
     let ended = running.end();
-    // The sandbox lives in another time, which is worth a warning.
+    // The sandbox has another time, which causes a warning.
     assert!(ended.code == 0 && !ended.stderr.contains("error"), "{}", ended.stderr);
 }
 
 #[cfg(unix)]
 #[test]
-fn an_export_ends_when_the_reader_goes_away_while_it_waits_for_a_page() {
+fn an_export_ends_when_the_reader_closes_the_pipe_while_it_waits_for_a_page() {
     let service = Service::start(Sandbox::builder().events(100));
     service.latency(When::at([1]), Duration::from_secs(3600));
     let mut running = Running::start(service.export(["--page-size", "10"]));
@@ -120,24 +120,24 @@ fn an_export_ends_when_the_reader_goes_away_while_it_waits_for_a_page() {
 }
 
 #[test]
-fn a_checkpoint_is_of_one_process_and_of_one_kind() {
+fn a_checkpoint_belongs_to_one_process_and_one_kind() {
     let service = service();
-    let (folder, place) = checkpoint();
-    let running = Running::start(follow(&service, &keeping(&place)));
-    until("a checkpoint", || place.exists());
-    let ended = run(follow(&service, &keeping(&place)));
+    let (folder, checkpoint_file) = checkpoint();
+    let running = Running::start(follow(&service, &keeping(&checkpoint_file)));
+    until("a checkpoint", || checkpoint_file.exists());
+    let ended = run(follow(&service, &keeping(&checkpoint_file)));
     assert!(ended.code == 75 && ended.stderr.contains("another process"), "{}", ended.stderr);
     running.kill();
-    // An export that would take it for its own state.
+    // An export must not use it as its own state.
     let name = folder.path().join("f");
-    fs::rename(&place, folder.path().join("f.cursor")).unwrap();
+    fs::rename(&checkpoint_file, folder.path().join("f.cursor")).unwrap();
     let ended = run(export_from(service.base_url(), ["-o", name.to_str().unwrap()]));
     assert!(ended.code == 2 && ended.stderr.contains("a follower"), "{}", ended.stderr);
 }
 
 #[cfg(unix)]
 #[test]
-fn the_first_start_waits_for_a_service_that_fails_for_now() {
+fn the_first_start_waits_for_a_service_with_a_temporary_failure() {
     let service = service();
     service.fail(When::next(1), Response::status(503).retry_after(0));
     let running = Running::start(follow(&service, &["--attempts", "1"]));

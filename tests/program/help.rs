@@ -1,9 +1,9 @@
-//! `--help`, as it stands in a terminal.
+//! `--help` in a terminal.
 
 use crate::support::{program, run};
 
 #[test]
-fn it_fits_into_80_columns() {
+fn the_help_fits_into_80_columns() {
     for arguments in [
         ["--help"].as_slice(),
         &["export", "--help"],

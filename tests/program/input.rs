@@ -1,4 +1,4 @@
-//! Bad input: one line that says what is wrong and what to do, an exit code, and no file.
+//! Invalid input: one line with the reason and advice, an exit code, and no file.
 
 use std::fs;
 
@@ -48,13 +48,13 @@ fn a_wrong_argument_is_a_usage_error() {
 }
 
 #[test]
-fn a_token_is_no_argument() {
+fn a_token_is_not_an_argument() {
     refused(&["export", "-o", "f", "--token", TOKEN], 2, &["--token", "--token-file"]);
     refused(&["export", "-o", "f", &format!("--token={TOKEN}")], 2, &["--token"]);
 }
 
 #[test]
-fn an_unknown_resource_is_refused_with_those_that_are_known() {
+fn an_unknown_resource_is_refused_with_a_list_of_known_ones() {
     let words = ["whiteboards", "messages", "call_records", "--allow-unknown"];
     refused(&["export", "-o", "f", "--resource", "whiteboards"], 2, &words);
     refused(&["export", "-o", "f", "--resource", "Messages"], 2, &["Messages", "messages"]);
@@ -75,7 +75,7 @@ fn the_sandbox_is_a_service_of_its_own() {
 }
 
 #[test]
-fn a_missing_token_is_named_with_the_ways_to_give_one() {
+fn a_missing_token_is_reported_with_the_ways_to_set_one() {
     let folder = folder();
     for (token, words) in [
         (None, ["WEBEX_ACCESS_TOKEN", "--token-file", "--sandbox"].as_slice()),
@@ -119,7 +119,7 @@ fn a_token_file_must_be_readable_text() {
 }
 
 #[test]
-fn settings_that_can_not_be_are_refused() {
+fn invalid_settings_are_refused() {
     let folder = folder();
     let pem = folder.path().join("pem");
     fs::write(&pem, "no certificate").unwrap();
@@ -141,21 +141,21 @@ fn an_output_that_can_not_be_written_is_refused() {
     refused(
         &["export", "--sandbox", "10", "-o", "missing/f"],
         74,
-        &["missing/f", "no folder missing", "make it"],
+        &["missing/f", "no folder missing", "create it"],
     );
-    refused(&["export", "--sandbox", "10", "-o", "."], 74, &["is a folder", "name a file"]);
+    refused(&["export", "--sandbox", "10", "-o", "."], 74, &["is a folder", "give a file"]);
     refused(&["export", "--sandbox", "10", "-o", ""], 2, &["--output"]);
     refused(&["export", "--sandbox", "10", "-o", &"x".repeat(300)], 74, &["can't be written"]);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_file_is_no_folder() {
+fn a_file_is_not_a_folder() {
     refused(&["export", "--sandbox", "10", "-o", "/dev/null/f"], 74, &["/dev/null/f", "can't be written"]);
 }
 
 #[test]
-fn a_read_only_file_is_left_alone() {
+fn a_read_only_file_is_not_changed() {
     let folder = folder();
     let path = folder.path().join("f");
     fs::write(&path, "old").unwrap();

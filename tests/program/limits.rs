@@ -8,7 +8,7 @@ use crate::support::{folder, in_shell, names, program, run};
 fn threads_that_can_not_be_started_are_an_error() {
     for arguments in [["export", "--sandbox", "10"].as_slice(), &["doctor", "--sandbox"], &["sandbox"]] {
         let mut command = program(arguments);
-        // No stack of this size can be had.
+        // The system can't allocate a stack of this size.
         command.env("RUST_MIN_STACK", (1_u64 << 50).to_string());
         let ended = run(command);
         let (code, line) = ended.failure();

@@ -1,4 +1,4 @@
-//! Items that aren't events: they neither vanish nor stop an export, and it doesn't look complete.
+//! Malformed items: they are kept and reported, and don't stop an export.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use webex_events::sandbox::Sandbox;
 use crate::support::{Service, folder, names, run};
 
 #[test]
-fn they_are_kept_beside_the_file() {
+fn malformed_items_are_written_beside_the_file() {
     let service = Service::start(Sandbox::builder().events(100).malformed_every(10));
     let folder = folder();
     let path = folder.path().join("f");
@@ -27,21 +27,21 @@ fn they_are_kept_beside_the_file() {
     let kept: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut whole: Vec<_> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
     for (number, item) in kept.iter().enumerate() {
-        let place = number * 10 + 9;
-        assert_eq!((&item["page"], &item["index"]), (&(place / 30 + 1).into(), &(place % 30).into()));
+        let position = number * 10 + 9;
+        assert_eq!((&item["page"], &item["index"]), (&(position / 30 + 1).into(), &(position % 30).into()));
         assert!(item["error"].as_str().unwrap().contains("is not an event"));
-        whole.insert(place, item["raw"].as_str().unwrap().to_owned());
+        whole.insert(position, item["raw"].as_str().unwrap().to_owned());
     }
     assert_eq!(whole.join("\n") + "\n", service.lines());
 
-    // A later export without any takes them away.
+    // A later export without malformed items removes the file.
     service.clear_faults();
     run(service.export(["-o", path.to_str().unwrap()])).success();
     assert_eq!(names(&folder), ["f"]);
 }
 
 #[test]
-fn without_a_file_they_go_to_stderr() {
+fn without_a_file_malformed_items_are_written_to_stderr() {
     let service = Service::start(Sandbox::builder().events(20).malformed_every(10));
     let ended = run(service.export(["--quiet"]));
     ended.success();
@@ -53,7 +53,7 @@ fn without_a_file_they_go_to_stderr() {
 }
 
 #[test]
-fn an_export_that_fails_leaves_those_of_the_complete_one() {
+fn a_failed_export_keeps_the_malformed_items_of_the_complete_one() {
     use crate::stub::{NEXT, Stub, answer};
     let folder = folder();
     let path = folder.path().join("f");
@@ -70,7 +70,7 @@ fn an_export_that_fails_leaves_those_of_the_complete_one() {
 }
 
 #[test]
-fn fields_that_the_service_could_not_give_are_counted() {
+fn events_with_field_errors_are_counted() {
     let service = Service::start(Sandbox::builder().events(100).field_errors_every(25));
     let ended = run(service.export(["--quiet"]));
     assert!(ended.stdout == service.lines() && ended.stderr.is_empty());

@@ -1,4 +1,4 @@
-//! `--metrics`, while an export goes on, or a follower.
+//! `--metrics` during an export or a follower.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -15,7 +15,7 @@ use crate::{
     support::{Service, TOKEN, export_from, folder, names, program, run, run_alone},
 };
 
-/// A run that goes on, and where it tells how.
+/// A running export, and the address of its metrics.
 struct Watched {
     child: Child,
     address: String,
@@ -31,7 +31,7 @@ impl Watched {
         Self { child, address }
     }
 
-    /// The head and the body that it gives.
+    /// The head and the body of the response.
     fn ask(&self, path: &str) -> (String, String) {
         let mut connection = TcpStream::connect(&self.address).unwrap();
         write!(connection, "GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address).unwrap();
@@ -62,7 +62,7 @@ impl Drop for Watched {
     }
 }
 
-/// A service that falls silent after a page.
+/// A service that stops responding after a page.
 fn silent() -> Stub {
     Stub::start(vec![
         answer(503, "retry-after: 0\r\n", ""),
@@ -72,7 +72,7 @@ fn silent() -> Stub {
 }
 
 #[test]
-fn an_export_tells_how_far_it_is() {
+fn an_export_serves_its_progress() {
     let stub = silent();
     let watched = Watched::start(export_from(&stub.base_url, [] as [&str; 0]));
     let metrics = watched.metrics_with("webex_events_events_total 3");
@@ -90,7 +90,7 @@ fn an_export_tells_how_far_it_is() {
 }
 
 #[test]
-fn a_follower_tells_its_lag_with_every_page() {
+fn a_follower_serves_its_lag_after_every_page() {
     let now = Utc::now();
     let service = Service::start(Sandbox::builder().events(100).period(now - TimeDelta::hours(1), now));
     let mut command = program(["follow", "-o", "-", "--every", "0s", "--base-url", service.base_url()]);
@@ -104,7 +104,7 @@ fn a_follower_tells_its_lag_with_every_page() {
 }
 
 #[test]
-fn health_fails_where_nothing_comes() {
+fn health_fails_if_no_page_comes() {
     let stub = silent();
     let watched = Watched::start(export_from(&stub.base_url, ["--max-lag", "1h"]));
     assert!(watched.ask("/healthz").0.starts_with("HTTP/1.1 200"));
@@ -115,8 +115,8 @@ fn health_fails_where_nothing_comes() {
 
 #[cfg(unix)]
 #[test]
-fn clients_that_hang_do_not_hold_an_export_back() {
-    // Time to connect in, before the first answer.
+fn hanging_clients_do_not_delay_an_export() {
+    // Time to connect before the first response.
     let slow = Sandbox::builder().events(500).latency(When::next(1), Duration::from_millis(500));
     let service = Service::start(slow);
     let mut watched = Watched::start(service.export(["--page-size", "10", "-o", "/dev/null"]));
@@ -126,12 +126,12 @@ fn clients_that_hang_do_not_hold_an_export_back() {
 }
 
 #[test]
-fn idle_clients_do_not_keep_others_from_its_health() {
+fn idle_clients_do_not_block_health_checks() {
     let stub = silent();
     let watched = Watched::start(export_from(&stub.base_url, [] as [&str; 0]));
     let idle: Vec<_> = (0..100).map(|_| TcpStream::connect(&watched.address).unwrap()).collect();
     let mut connection = TcpStream::connect(&watched.address).unwrap();
-    // Less than it takes until those that were there first are hung up on for their silence.
+    // Less than the time limit after which idle clients are disconnected.
     connection.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     write!(connection, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -141,7 +141,7 @@ fn idle_clients_do_not_keep_others_from_its_health() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_a_setting_that_can_not_be() {
+fn an_address_in_use_is_an_invalid_setting() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = folder();
     let path = folder.path().join("f");
@@ -153,7 +153,7 @@ fn an_address_that_is_taken_is_a_setting_that_can_not_be() {
 }
 
 #[test]
-fn an_address_or_a_limit_that_can_not_be_is_a_usage_error() {
+fn an_invalid_address_or_limit_is_a_usage_error() {
     for (options, word) in [
         (["--metrics", "somewhere"].as_slice(), "IP:PORT"),
         (&["--metrics", "70000"], "--metrics"),

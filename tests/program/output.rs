@@ -1,4 +1,4 @@
-//! Where events go, and what is there when something goes wrong.
+//! Outputs of an export, and their state after a failure.
 
 use std::{collections::HashSet, fs, path::PathBuf};
 
@@ -64,7 +64,7 @@ fn a_list_without_events_is_an_empty_file() {
 }
 
 #[test]
-fn a_failure_leaves_the_old_file_and_a_part_with_its_place() {
+fn a_failure_leaves_the_old_file_and_a_part_with_its_cursor() {
     let (folder, path, name) = file();
     fs::write(&path, "old\n").unwrap();
     let failing = || vec![answer(200, NEXT, page(&["a", "b"])), answer(400, "", "{}")];
@@ -77,7 +77,7 @@ fn a_failure_leaves_the_old_file_and_a_part_with_its_place() {
     assert_eq!(fs::read_to_string(&part).unwrap(), format!("{}\n{}\n", event("a"), event("b")));
     assert!(ended.stderr.contains("2 events are in") && ended.stderr.contains("isn't the whole list"));
 
-    // A service at another port doesn't know the place, so that the list begins anew.
+    // A service at another port doesn't know the cursor, so the list restarts.
     let stub = Stub::start(vec![answer(200, "", page(&["c"]))]);
     run(export_from(&stub.base_url, ["-o", &name])).success();
     assert_eq!(names(&folder), ["events.ndjson"]);
@@ -85,7 +85,7 @@ fn a_failure_leaves_the_old_file_and_a_part_with_its_place() {
 }
 
 #[test]
-fn a_failure_before_the_first_event_leaves_nothing_and_no_earlier_part_alone() {
+fn a_failure_before_the_first_event_leaves_no_file_of_its_own() {
     let (folder, _, name) = file();
     let stub = Stub::start(vec![answer(401, "", "{}")]);
     run(export_from(&stub.base_url, ["-o", &name]));
@@ -106,7 +106,7 @@ fn a_reader_sees_events_while_the_next_page_is_waited_for() {
 }
 
 #[test]
-fn a_closed_pipe_ends_it_quietly() {
+fn a_closed_pipe_ends_an_export_without_an_error() {
     let mut running = Running::start({
         let mut command = crate::support::program(["export", "--sandbox", "20000"]);
         command.env("RUST_LOG", "warn");
@@ -141,7 +141,7 @@ mod unix {
     use crate::support::program;
 
     #[test]
-    fn a_device_is_written_as_it_is() {
+    fn a_device_is_written_directly() {
         let ended = run_alone(["export", "--sandbox", "100", "-o", "/dev/null"]);
         assert!(ended.success().contains("100 events in /dev/null"), "{}", ended.stderr);
         assert!(!PathBuf::from("/dev/null.part").exists());
@@ -177,7 +177,7 @@ mod unix {
     }
 
     #[test]
-    fn a_link_stays_and_its_file_is_replaced() {
+    fn a_link_is_kept_and_its_file_is_replaced() {
         let folder = folder();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "old").unwrap();
@@ -191,7 +191,7 @@ mod unix {
     }
 
     #[test]
-    fn a_redirected_stdout_is_not_cut() {
+    fn a_redirected_stdout_is_not_truncated() {
         let mut file = tempfile::tempfile().unwrap();
         let stdout = |file: &File| Stdio::from(file.try_clone().unwrap());
         for _ in 0..2 {
@@ -206,7 +206,7 @@ mod unix {
     }
 
     #[test]
-    fn a_disk_that_is_full_leaves_whole_lines() {
+    fn a_full_disk_leaves_whole_lines() {
         let (folder, path, name) = file();
         let program = env!("CARGO_BIN_EXE_webex-events");
         let mut shell = Command::new("sh");

@@ -1,4 +1,4 @@
-//! What the arguments ask the service for.
+//! The requests that the arguments cause.
 
 use std::{fs, time::Duration};
 
@@ -46,7 +46,7 @@ fn without_filters_none_is_sent() {
 }
 
 #[test]
-fn a_name_that_this_version_does_not_know_can_be_meant() {
+fn an_unknown_name_is_accepted_with_allow_unknown() {
     let service = service();
     let ended = run(service.export(["--resource", "whiteboards", "--type", "archived", "--allow-unknown"]));
     assert_eq!(ended.code, 69, "the sandbox knows no such resource: {}", ended.stderr);
@@ -54,10 +54,10 @@ fn a_name_that_this_version_does_not_know_can_be_meant() {
 }
 
 #[test]
-fn take_asks_for_no_more_than_it_needs() {
+fn take_requests_no_more_pages_than_it_needs() {
     let service = service();
     let ended = run(service.export(["--take", "5"]));
-    assert!(ended.success().starts_with("as many as asked for: 5 events"), "{}", ended.stderr);
+    assert!(ended.success().starts_with("as many as requested: 5 events"), "{}", ended.stderr);
     assert_eq!(ended.stdout.lines().count(), 5);
     assert_eq!(service.requests().len(), 1);
     assert!(service.requests()[0].target.ends_with("max=5"));
@@ -73,7 +73,7 @@ fn a_rate_limit_spreads_the_requests() {
     let service = service();
     run(service.export(["--page-size", "50", "--rate-limit", "5/s", "--prefetch", "0"])).success();
     let at: Vec<_> = service.requests().iter().map(|request| request.at).collect();
-    // The first one counts from when it was sent, and is seen when it has come.
+    // The first request counts from when it was sent, and is logged when it has arrived.
     assert!(at.len() == 2 && at[0] + Duration::from_millis(100) <= at[1], "{at:?}");
 }
 
@@ -84,7 +84,7 @@ fn the_token_can_come_from_a_file() {
     let path = folder.path().join("token");
     fs::write(&path, format!("  {TOKEN}\r\n")).unwrap();
     let mut command = program(["export", "--token-file", path.to_str().unwrap()]);
-    // The file goes first, and the address can come from the environment.
+    // The file has priority, and the address can come from the environment.
     command.env("WEBEX_ACCESS_TOKEN", "stale").env("WEBEX_BASE_URL", service.base_url());
     assert_eq!(run(command).stdout.lines().count(), 100);
     assert_eq!(service.counts().unauthorized, 0);

@@ -1,4 +1,4 @@
-//! An export into one file, stopped in every way, goes on where it was stopped.
+//! An export into one file resumes after every kind of interruption.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -22,8 +22,8 @@ fn service() -> Service {
     Service::start(Sandbox::builder().events(100))
 }
 
-/// Runs an export of pages of ten until so many pages are committed, and kills it.
-fn kill_behind(service: &Service, pages: u64, name: &str, arguments: &[&str]) {
+/// Runs an export with pages of ten events until this number of pages is committed, and kills it.
+fn kill_after(service: &Service, pages: u64, name: &str, arguments: &[&str]) {
     let hour = Duration::from_secs(3600);
     service.latency(When::at(pages..1000), hour);
     let mut command = service.export(["--page-size", "10", "--commit-every", "0s", "-o", name]);
@@ -37,11 +37,11 @@ fn kill_behind(service: &Service, pages: u64, name: &str, arguments: &[&str]) {
 }
 
 #[test]
-fn killed_behind_any_page_it_goes_on_with_the_next() {
+fn after_a_kill_it_resumes_with_the_next_page() {
     for pages in 1..=9 {
         let service = service();
         let (folder, path, name) = file();
-        kill_behind(&service, pages, &name, &[]);
+        kill_after(&service, pages, &name, &[]);
         assert_eq!(names(&folder), ["f.cursor", "f.lock", "f.part"]);
         let before = service.counts().requests;
         let ended = run(service.export(["--page-size", "10", "-o", &name]));
@@ -53,10 +53,10 @@ fn killed_behind_any_page_it_goes_on_with_the_next() {
 }
 
 #[test]
-fn what_was_not_committed_is_cut_off() {
+fn uncommitted_bytes_are_truncated() {
     let service = service();
     let (folder, path, name) = file();
-    kill_behind(&service, 3, &name, &[]);
+    kill_after(&service, 3, &name, &[]);
     let part = folder.path().join("f.part");
     let text = fs::read_to_string(&part).unwrap();
     fs::write(&part, text + "{\"id\":\"of the page that was under way").unwrap();
@@ -65,7 +65,7 @@ fn what_was_not_committed_is_cut_off() {
 }
 
 #[test]
-fn a_failure_and_a_signal_are_gone_on_from_alike() {
+fn an_export_resumes_after_a_failure_as_after_a_signal() {
     let service = service();
     let (_folder, path, name) = file();
     let export = || service.export(["--page-size", "10", "--attempts", "1", "-o", &name]);
@@ -85,7 +85,7 @@ fn a_failure_and_a_signal_are_gone_on_from_alike() {
         running.signal("TERM");
         let ended = running.end();
         assert_eq!(ended.code, 143);
-        assert!(ended.stderr.contains("40 events") && ended.stderr.contains("to go on"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("40 events") && ended.stderr.contains("to resume"), "{}", ended.stderr);
     }
     #[cfg(not(unix))]
     running.kill();
@@ -95,11 +95,11 @@ fn a_failure_and_a_signal_are_gone_on_from_alike() {
 }
 
 #[test]
-fn a_place_that_is_gone_is_begun_anew_and_nothing_comes_twice() {
+fn an_invalid_cursor_restarts_the_list_without_duplicates() {
     for status in [400, 404, 410] {
         let service = service();
         let (folder, path, name) = file();
-        kill_behind(&service, 4, &name, &[]);
+        kill_after(&service, 4, &name, &[]);
         service.fail(When::at([0]), Response::status(status));
         let ended = run(service.export(["--page-size", "10", "-o", &name]));
         ended.success();
@@ -110,7 +110,7 @@ fn a_place_that_is_gone_is_begun_anew_and_nothing_comes_twice() {
 }
 
 #[test]
-fn cursors_that_expire_in_mid_walk_begin_it_anew() {
+fn cursors_that_expire_during_the_list_restart_it() {
     let service = service();
     let (_folder, path, name) = file();
     service.fail(When::at([5]), Response::status(404));
@@ -120,7 +120,7 @@ fn cursors_that_expire_in_mid_walk_begin_it_anew() {
 }
 
 #[test]
-fn a_service_that_forgets_every_place_is_given_up_and_what_came_is_kept() {
+fn an_export_stops_if_every_cursor_expires_and_keeps_its_events() {
     let service = service();
     let (folder, _, name) = file();
     service.fail(When::every(3), Response::status(404));
@@ -133,7 +133,7 @@ fn a_service_that_forgets_every_place_is_given_up_and_what_came_is_kept() {
 }
 
 #[test]
-fn what_the_service_gives_twice_is_written_once_and_counted() {
+fn an_event_that_is_listed_twice_is_written_once_and_counted() {
     let stub = Stub::start(vec![answer(200, NEXT, page(&["a", "b"])), answer(200, "", page(&["b", "c"]))]);
     let (_folder, path, name) = file();
     let ended = run(export_from(&stub.base_url, ["-o", &name]));
@@ -142,12 +142,12 @@ fn what_the_service_gives_twice_is_written_once_and_counted() {
 }
 
 #[test]
-fn take_counts_over_runs() {
+fn take_counts_the_events_of_all_runs() {
     let service = service();
     let (_folder, path, name) = file();
-    kill_behind(&service, 3, &name, &["--take", "35"]);
+    kill_after(&service, 3, &name, &["--take", "35"]);
     let ended = run(service.export(["--page-size", "10", "--take", "35", "-o", &name]));
-    assert!(ended.success().starts_with("as many as asked for: 35 events"), "{}", ended.stderr);
+    assert!(ended.success().starts_with("as many as requested: 35 events"), "{}", ended.stderr);
     let text = fs::read_to_string(path).unwrap();
     assert!(text.lines().count() == 35 && service.lines().starts_with(&text));
 }
@@ -156,7 +156,7 @@ fn take_counts_over_runs() {
 fn another_command_is_refused_and_changes_nothing() {
     let service = service();
     let (folder, _, name) = file();
-    kill_behind(&service, 3, &name, &["--from", "60d"]);
+    kill_after(&service, 3, &name, &["--from", "60d"]);
     let before = fs::read(folder.path().join("f.cursor")).unwrap();
     let requests = service.counts().requests;
     for (arguments, word) in [
@@ -176,7 +176,7 @@ fn another_command_is_refused_and_changes_nothing() {
     }
     assert_eq!(fs::read(folder.path().join("f.cursor")).unwrap(), before);
     assert_eq!(service.counts().requests, requests);
-    // The same instant in other words is the same command.
+    // The same instant in another form is the same command.
     run(service.export(["-o", &name, "--from", "1440h"])).success();
 }
 
@@ -208,10 +208,10 @@ fn a_second_process_on_one_file_is_refused() {
 }
 
 #[test]
-fn a_damaged_state_is_refused_and_says_what_to_do() {
+fn a_damaged_state_is_refused_with_advice() {
     let service = service();
     let (folder, path, name) = file();
-    kill_behind(&service, 3, &name, &[]);
+    kill_after(&service, 3, &name, &[]);
     let (cursor, part) = (folder.path().join("f.cursor"), folder.path().join("f.part"));
     let (state, text) = (fs::read_to_string(&cursor).unwrap(), fs::read_to_string(&part).unwrap());
     let cut = state[..state.len() / 2].to_owned();
@@ -235,12 +235,12 @@ fn a_damaged_state_is_refused_and_says_what_to_do() {
 }
 
 #[test]
-fn compressed_it_is_the_same_over_kills() {
+fn a_compressed_export_survives_kills() {
     for (how, tool) in [("gzip", "gzip"), ("zstd", "zstd")] {
         let service = service();
         let (folder, path, name) = file();
-        kill_behind(&service, 2, &name, &["--compress", how]);
-        kill_behind(&service, 3, &format!("{name}2"), &["--compress", how]);
+        kill_after(&service, 2, &name, &["--compress", how]);
+        kill_after(&service, 3, &format!("{name}2"), &["--compress", how]);
         let part = fs::read(folder.path().join("f.part")).unwrap();
         assert_eq!(decompressed(how, &part).lines().count(), 20, "a part is a file of {tool}");
         run(service.export(["--page-size", "10", "--compress", how, "-o", &name])).success();
@@ -257,7 +257,7 @@ pub(crate) fn decompressed(how: &str, file: &[u8]) -> String {
 }
 
 #[test]
-fn a_clock_that_is_fast_loses_nothing() {
+fn a_fast_clock_loses_no_event() {
     let hour = chrono::TimeDelta::hours(1);
     // The service's clock is an hour behind this machine's.
     let now = chrono::Utc::now() - hour;
@@ -267,7 +267,7 @@ fn a_clock_that_is_fast_loses_nothing() {
     ended.success();
     assert!(ended.stderr.contains("ahead of the service's"), "{}", ended.stderr);
     let lines = fs::read_to_string(path).unwrap();
-    // All but those of the part of a second that the service doesn't tell.
+    // All except those in the fraction of a second that the service's time lacks.
     assert!(lines.lines().count() >= 119, "{}", lines.lines().count());
     let ended = run(service.export(["--from", "1h"]));
     assert!(ended.stdout.lines().count() >= 119, "to stdout too");
@@ -293,7 +293,7 @@ fn a_sandbox_of_its_own_is_the_same_in_each_run() {
 }
 
 #[test]
-fn a_summary_tells_a_part_from_the_whole() {
+fn a_summary_says_if_the_export_is_complete() {
     let service = service();
     let (folder, _, name) = file();
     let summary = folder.path().join("s.json");

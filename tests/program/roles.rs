@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use crate::support::in_shell;
 use crate::support::{Ended, TOKEN, folder, program, run};
 
-/// Nothing listens there; each of these is refused before a request.
+/// Nothing listens at this address: each of these commands is refused before a request.
 const SERVICE: &str = "http://127.0.0.1:1/v1";
 
 fn with_token(arguments: &[&str]) -> Command {
@@ -29,7 +29,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// That the command is refused as wrong usage, and that no file is written.
+/// Checks that the command is refused as wrong usage, and that no file is written.
 #[track_caller]
 fn refused(folder: &Path, arguments: &[&str]) {
     let before = contents(folder);
@@ -79,7 +79,7 @@ fn no_two_options_name_the_same_file() {
 }
 
 #[test]
-fn no_option_names_a_file_that_lies_beside_another() {
+fn no_option_names_a_file_beside_another() {
     let folder = folder();
     let name = folder.path().join("f").to_str().unwrap().to_owned();
     for (arguments, suffixes) in [
@@ -167,7 +167,7 @@ fn a_summary_goes_into_a_named_pipe() {
     assert!(fs::metadata(&path).unwrap().file_type().is_fifo());
 }
 
-/// It was renamed over the log.
+/// The summary was once renamed over the log.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_summary_to_dev_stdout_is_appended_to_the_file_that_stdout_is() {

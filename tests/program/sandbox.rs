@@ -1,4 +1,4 @@
-//! The options of `sandbox`, as a client of it sees them.
+//! The options of `sandbox`, from the view of a client.
 
 use std::{
     io::{Read, Write},
@@ -28,7 +28,7 @@ impl Served {
         Self { running, base_url }
     }
 
-    /// The head and the body of its answer.
+    /// The head and the body of its response.
     fn ask(&self, head: &str, body: &str) -> (String, Vec<u8>) {
         let address = self.base_url.trim_start_matches("http://").trim_end_matches("/v1");
         let mut connection = TcpStream::connect(address).unwrap();
@@ -37,7 +37,7 @@ impl Served {
             format!("{head}\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
         connection.write_all((head + body).as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // A connection that is closed without an answer may be reset.
+        // A connection that is closed without a response may be reset.
         let _ = connection.read_to_end(&mut answer);
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
         let body = end.map_or_else(Vec::new, |end| answer.split_off(end + 4));
@@ -85,7 +85,7 @@ fn the_same_options_give_the_same_events() {
 }
 
 #[test]
-fn a_period_that_can_not_be_is_a_usage_error() {
+fn an_invalid_period_is_a_usage_error() {
     for arguments in [
         ["--from", "2026-02-01", "--to", "2026-01-01"].as_slice(),
         &["--from", "2999-01-01"],
@@ -107,12 +107,12 @@ fn without_a_from_events_reach_back_30_days() {
 }
 
 #[test]
-fn a_good_token_is_refused_now_and_then() {
+fn a_valid_token_is_refused_at_intervals() {
     assert_eq!(Served::start(&["--unauthorized-every", "2"]).statuses(4), [200, 401, 200, 401]);
 }
 
 #[test]
-fn a_connection_is_closed_now_and_then() {
+fn a_connection_is_closed_at_intervals() {
     assert_eq!(Served::start(&["--drop-every", "2"]).statuses(4), [200, 0, 200, 0]);
 }
 
@@ -151,7 +151,7 @@ fn a_list_that_reaches_too_far_back_is_refused() {
 }
 
 #[test]
-fn answers_are_compressed_if_asked_for() {
+fn responses_are_compressed_on_request() {
     let request =
         format!("GET /v1/events HTTP/1.1\r\naccept-encoding: gzip\r\nauthorization: Bearer {TOKEN}");
     for (options, gzip) in [(["--gzip"].as_slice(), true), (&[], false)] {
@@ -162,7 +162,7 @@ fn answers_are_compressed_if_asked_for() {
 }
 
 #[test]
-fn bodies_take_their_time() {
+fn bodies_are_sent_slowly() {
     let served = Served::start(&["--slow", "10000"]);
     let started = Instant::now();
     let (_, body) = served.list("max=5");
@@ -172,7 +172,7 @@ fn bodies_take_their_time() {
 }
 
 #[test]
-fn a_token_expires_and_what_it_prints_gets_a_new_one() {
+fn a_token_expires_and_the_printed_credentials_renew_it() {
     let mut served = Served::start(&["--token-lifetime", "0s", "--oauth", "--rotate-refresh-tokens"]);
     assert_eq!(served.statuses(1), [401]);
     let mut printed = |name: &str| {
@@ -191,6 +191,6 @@ fn a_token_expires_and_what_it_prints_gets_a_new_one() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert_eq!(tokens["expires_in"], 0);
     assert_ne!(tokens["refresh_token"], refresh);
-    // The one before was replaced.
+    // The previous one was replaced.
     assert!(grant().0.starts_with("HTTP/1.1 400"));
 }

@@ -1,4 +1,4 @@
-//! A broken service: the error's kind, status and tracking id, how far it came, and what to do.
+//! A broken service: the error's kind, status and tracking id, the progress, and advice.
 
 use std::net::TcpListener;
 
@@ -40,7 +40,7 @@ fn a_service_that_fails_from_the_start_is_unavailable() {
 }
 
 #[test]
-fn one_that_fails_for_now_in_mid_walk_is_worth_another_run() {
+fn a_temporary_failure_within_the_list_advises_another_run() {
     let service = Service::start(
         Sandbox::builder().events(100).fail(When::at(2..100), Response::status(502).retry_after(0)),
     );
@@ -55,7 +55,7 @@ fn one_that_fails_for_now_in_mid_walk_is_worth_another_run() {
 }
 
 #[test]
-fn a_rate_limit_that_asks_for_too_long_says_for_how_long() {
+fn a_rate_limit_with_too_long_a_pause_reports_its_length() {
     let service = Service::start(
         Sandbox::builder().events(10).fail(When::always(), Response::status(429).retry_after(7200)),
     );
@@ -65,7 +65,7 @@ fn a_rate_limit_that_asks_for_too_long_says_for_how_long() {
 }
 
 #[test]
-fn what_passes_is_gone_through() {
+fn temporary_errors_are_retried() {
     let service = Service::start(
         Sandbox::builder()
             .events(200)
@@ -78,7 +78,7 @@ fn what_passes_is_gone_through() {
 }
 
 #[test]
-fn a_refusal_says_what_the_token_lacks() {
+fn a_refusal_names_the_missing_permission() {
     for (status, body, words) in [
         (401, "{}", ["401", "get a new token"]),
         (403, r#"{"message":"no"}"#, ["403", "spark-compliance:events_read"]),
@@ -94,7 +94,7 @@ fn a_refusal_says_what_the_token_lacks() {
 }
 
 #[test]
-fn an_answer_that_is_no_page_is_unavailable_and_no_end() {
+fn a_response_that_is_not_a_page_is_an_error() {
     let stub = Stub::start(vec![
         answer(200, NEXT, page(&["a"])),
         answer(200, "TrackingID: T_7\r\nContent-Type: text/html\r\n", "<html>\nsign in"),
@@ -119,13 +119,13 @@ fn a_link_that_must_not_be_followed_is_unavailable() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_a_transport_error() {
+fn a_truncated_body_is_a_transport_error() {
     let service = Service::start(Sandbox::builder().events(10).cut_bodies(When::always(), 0.5));
     fails(&run(service.export(["--attempts", "1"])), 69, &["transport error", "no event was written"]);
 }
 
 #[test]
-fn what_the_service_says_stays_on_one_line_and_is_not_obeyed() {
+fn texts_of_the_service_stay_on_one_line_without_control_characters() {
     let body = "{\"message\":\"a\\nb\\u001b[31m https://x/y?cursor=SECRET\"}";
     let stub = Stub::start(vec![answer(400, "", body)]);
     let ended = run(export_from(&stub.base_url, ["--from", "7d"]));
@@ -135,7 +135,7 @@ fn what_the_service_says_stays_on_one_line_and_is_not_obeyed() {
 }
 
 #[test]
-fn get_of_an_unknown_event_says_so() {
+fn get_of_an_unknown_event_is_an_error() {
     let service = Service::start(Sandbox::builder().events(1));
     let mut command = crate::support::program(["get", "nope", "--base-url", service.base_url()]);
     command.env("WEBEX_ACCESS_TOKEN", crate::support::TOKEN);
@@ -143,7 +143,7 @@ fn get_of_an_unknown_event_says_so() {
 }
 
 #[test]
-fn exit_codes_stand_in_the_help() {
+fn the_help_lists_the_exit_codes() {
     for arguments in [["--help"].as_slice(), &["export", "--help"], &["export", "-h"], &["get", "--help"]] {
         let ended = run_alone(arguments);
         assert_eq!(ended.code, 0);

@@ -7,13 +7,13 @@ use crate::{
     support::{Running, TOKEN, export_from, folder, names, program},
 };
 
-/// Two events, and then a service that doesn't answer.
+/// Two events, and then a service that doesn't respond.
 fn stuck() -> Stub {
     Stub::start(vec![answer(200, NEXT, page(&["a", "b"])), Reply::Silence])
 }
 
 #[test]
-fn a_signal_keeps_what_came_and_says_how_much() {
+fn a_signal_keeps_the_events_and_reports_their_number() {
     for (signal, code, word) in [("INT", 130, "interrupted"), ("TERM", 143, "terminated")] {
         let folder = folder();
         let path = folder.path().join("f");
@@ -22,7 +22,7 @@ fn a_signal_keeps_what_came_and_says_how_much() {
             &stub.base_url,
             ["--from", "7d", "--quiet", "-o", path.to_str().unwrap()],
         ));
-        // Both pages were asked for, so it isn't starting any more.
+        // Both pages were requested, so the program has started.
         stub.request();
         stub.request();
         running.signal(signal);
@@ -31,7 +31,7 @@ fn a_signal_keeps_what_came_and_says_how_much() {
         assert_eq!(actual, code);
         assert!(line.contains(word) && line.contains("2 events are in"), "{line}");
         assert!(line.contains("f.part, which isn't the whole list"), "{line}");
-        assert!(line.contains("give the same command again to go on"), "{line}");
+        assert!(line.contains("give the same command again to resume"), "{line}");
         assert_eq!(names(&folder), ["f.cursor", "f.part"]);
         let part = fs::read_to_string(folder.path().join("f.part")).unwrap();
         assert_eq!(part, format!("{}\n{}\n", event("a"), event("b")));
@@ -52,7 +52,7 @@ fn a_signal_before_the_first_event_leaves_nothing() {
 }
 
 #[test]
-fn a_signal_on_the_way_to_stdout_flushes_it() {
+fn a_signal_flushes_stdout() {
     let stub = stuck();
     let running = Running::start(export_from(&stub.base_url, [] as [&str; 0]));
     stub.request();
@@ -63,11 +63,11 @@ fn a_signal_on_the_way_to_stdout_flushes_it() {
 }
 
 #[test]
-fn a_second_signal_ends_it_even_when_nobody_reads() {
+fn a_second_signal_ends_a_blocked_write() {
     let mut command = program(["export", "--sandbox", "20000"]);
     command.stdout(Stdio::piped());
     let mut running = Running::start(command);
-    // It has begun to write, and this pipe can't hold all.
+    // It has started writing, and this pipe can't hold everything.
     running.line();
     running.signal("INT");
     running.signal("TERM");
@@ -76,13 +76,13 @@ fn a_second_signal_ends_it_even_when_nobody_reads() {
     assert!(ended.stderr.contains("isn't the whole list"), "{}", ended.stderr);
 }
 
-/// A terminal and a wrapper that passes signals on send two for one Ctrl-C.
+/// A terminal and a wrapper that forwards signals send two signals for one Ctrl-C.
 #[test]
 fn the_same_signal_within_a_moment_is_one_request() {
-    // On a busy machine the two may not arrive within that moment.
+    // On a busy machine the two signals may arrive too far apart.
     let is_one = || {
         let mut running = Running::start(program(["export", "--sandbox", "20000"]));
-        // It has begun to write, and this pipe can't hold all.
+        // It has started writing, and this pipe can't hold everything.
         running.line();
         running.signal_twice("INT");
         let ended = running.end();
@@ -93,7 +93,7 @@ fn the_same_signal_within_a_moment_is_one_request() {
 }
 
 #[test]
-fn get_and_sandbox_end_by_signals_too() {
+fn get_and_sandbox_end_on_a_signal() {
     let stub = Stub::start(vec![Reply::Silence]);
     let mut command = program(["get", "x", "--base-url", &stub.base_url]);
     command.env("WEBEX_ACCESS_TOKEN", TOKEN);

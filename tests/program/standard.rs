@@ -90,7 +90,7 @@ fn a_follower_with_a_closed_stdout_does_not_touch_its_checkpoint() {
     );
     output_error(&[], &run(in_shell(&follow, "", ">&-")));
     assert!(names(&folder).is_empty());
-    // One that has a checkpoint, of a reader that left.
+    // A follower with a checkpoint, whose reader closed the pipe.
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let mut first = command(
@@ -125,7 +125,7 @@ fn a_file_is_written_with_all_three_closed() {
 }
 
 #[test]
-fn a_complete_run_succeeds_whether_or_not_stderr_can_be_written() {
+fn a_complete_run_succeeds_even_if_stderr_can_not_be_written() {
     let service = Service::start(sandbox());
     for redirection in ["2>&-", "2>/dev/full", "2</dev/null"] {
         let mut export = command(&service, &["export", "--from", "60d"]);
@@ -136,9 +136,9 @@ fn a_complete_run_succeeds_whether_or_not_stderr_can_be_written() {
     }
 }
 
-/// Where events go to stdout, stderr is the only place for items that aren't events.
+/// When events go to stdout, stderr is the only output for malformed items.
 #[test]
-fn a_malformed_item_that_stderr_does_not_take_is_an_output_error() {
+fn a_malformed_item_that_can_not_be_written_to_stderr_is_an_output_error() {
     let service = Service::start(sandbox().malformed_every(10));
     let code =
         |redirection| run(in_shell(&command(&service, &["export", "--from", "60d"]), "", redirection)).code;
@@ -149,7 +149,7 @@ fn a_malformed_item_that_stderr_does_not_take_is_an_output_error() {
 }
 
 #[test]
-fn a_reader_that_has_left_is_no_failure() {
+fn a_closed_reader_is_no_failure() {
     let service = Service::start(sandbox());
     let (_folder, name) = exported(&service);
     for arguments in [
@@ -170,7 +170,7 @@ fn a_reader_that_has_left_is_no_failure() {
 }
 
 #[test]
-fn the_summary_says_that_the_reader_has_left() {
+fn the_summary_says_that_the_reader_closed_the_output() {
     let service = Service::start(sandbox());
     let folder = folder();
     let path = folder.path().join("summary.json");

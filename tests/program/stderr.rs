@@ -1,4 +1,4 @@
-//! What is said, and what isn't.
+//! Messages and logs on stderr.
 
 use serde_json::Value;
 use webex_events::sandbox::{Response, Sandbox, When};
@@ -12,7 +12,7 @@ fn flaky() -> Service {
 }
 
 #[test]
-fn the_last_line_sums_up() {
+fn the_last_line_is_a_summary() {
     let ended = run_alone(["export", "--sandbox", "2500", "-o", "/dev/null"]);
     let last = ended.success();
     for word in [
@@ -38,7 +38,7 @@ fn a_pipe_sees_no_progress() {
 }
 
 #[test]
-fn quiet_leaves_nothing_but_errors() {
+fn quiet_prints_only_errors() {
     assert_eq!(run_alone(["export", "--sandbox", "10", "--quiet"]).stderr, "");
     let ended = run(flaky().export(["--quiet"]));
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
@@ -46,14 +46,14 @@ fn quiet_leaves_nothing_but_errors() {
 }
 
 #[test]
-fn without_from_it_says_once_that_the_service_chooses() {
+fn without_from_one_note_says_that_the_service_chooses() {
     let service = Service::start(Sandbox::builder().events(1));
     let count = |arguments: &[&str]| run(service.export(arguments)).stderr.matches("--from").count();
     assert_eq!((count(&[]), count(&["--from", "7d"]), count(&["--quiet"])), (1, 0, 0));
 }
 
 #[test]
-fn retries_are_logged_and_rust_log_says_how_much() {
+fn retries_are_logged_at_the_level_of_rust_log() {
     assert!(run(flaky().export(RETRIED)).stderr.contains("trying again"));
     let service = flaky();
     let mut command = service.export(RETRIED);
@@ -62,7 +62,7 @@ fn retries_are_logged_and_rust_log_says_how_much() {
 }
 
 #[test]
-fn a_filter_that_can_not_be_read_is_no_reason_to_stop() {
+fn an_invalid_log_filter_does_not_stop_the_run() {
     let mut command = crate::support::program(["export", "--sandbox", "1"]);
     command.env("RUST_LOG", "a=b=c");
     let ended = run(command);
@@ -71,7 +71,7 @@ fn a_filter_that_can_not_be_read_is_no_reason_to_stop() {
 }
 
 #[test]
-fn at_the_finest_level_no_log_shows_the_token_or_a_query_string() {
+fn logs_of_every_level_contain_no_token_and_no_query_string() {
     let service = flaky();
     let mut command = service.export(["--actor-id", "PERSONAL", "--page-size", "30"]);
     command.env("RUST_LOG", "trace");
@@ -81,7 +81,7 @@ fn at_the_finest_level_no_log_shows_the_token_or_a_query_string() {
 }
 
 #[test]
-fn json_is_json_in_every_line() {
+fn with_json_every_line_is_json() {
     let ended = run(flaky().export(["--log-format", "json"]));
     ended.success();
     let lines: Vec<Value> =

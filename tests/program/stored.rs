@@ -1,4 +1,4 @@
-//! Folders that an earlier version began. The samples in `fixtures/` were written by it.
+//! Folders of an earlier version. It wrote the samples in `fixtures/`.
 
 use std::{fs, path::Path};
 
@@ -45,7 +45,7 @@ fn copy(sample: &str, folder: &Path, service: &Service) {
 }
 
 #[test]
-fn an_export_that_was_begun_with_unaligned_slices_keeps_them_until_it_is_complete() {
+fn an_export_that_started_with_unaligned_slices_keeps_them_until_it_is_complete() {
     let (service, folder) = (service(), folder());
     let out = folder.path().join("out");
     copy("unaligned_slices", &out, &service);

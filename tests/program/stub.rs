@@ -1,4 +1,4 @@
-//! A service that answers as it is told, one answer a request.
+//! A service with scripted responses, one per request.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-/// What the stub does with a request.
+/// The reaction of the stub to a request.
 #[derive(Clone)]
 pub(crate) enum Reply {
-    /// An answer of this status, with these header lines, and this body.
+    /// A response with this status, these header lines and this body.
     Answer(u16, &'static str, String),
     /// Nothing, and the connection stays open.
     Silence,
@@ -26,7 +26,7 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Gives these replies in turn, and the last one for ever.
+    /// Sends these replies in turn, and repeats the last one.
     pub(crate) fn start(replies: Vec<Reply>) -> Self {
         let numbers = AtomicUsize::new(0);
         Self::answering(move |_| {
@@ -35,7 +35,7 @@ impl Stub {
         })
     }
 
-    /// Gives the reply that `answer` makes of the first line of a request.
+    /// Sends the reply that `answer` returns for the first line of a request.
     pub(crate) fn answering(answer: impl Fn(&str) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -61,20 +61,20 @@ impl Stub {
         Self { base_url, requests }
     }
 
-    /// Waits for the next request, and gives its first line.
+    /// Waits for the next request, and returns its first line.
     pub(crate) fn request(&self) -> String {
         self.requests.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 }
 
 impl Stub {
-    /// Whether there is no request that wasn't waited for.
+    /// Returns true if every request was waited for.
     pub(crate) fn is_quiet(&self) -> bool {
         self.requests.try_recv().is_err()
     }
 }
 
-/// Reads the head of a request, and gives its first line.
+/// Reads the head of a request, and returns its first line.
 fn head(connection: &TcpStream) -> Option<String> {
     let mut lines = BufReader::new(connection).lines().map_while(Result::ok);
     let first = lines.next()?;

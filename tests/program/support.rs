@@ -16,13 +16,13 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use webex_events::sandbox::{Sandbox, SandboxBuilder};
 
-/// The token of everything here. It must not be in anything that the program writes.
+/// The token of all tests. The program must not write it anywhere.
 pub(crate) const TOKEN: &str = "NGRjZmQ5ZDAtNTI3Y2FtZWw";
 
-/// Far more than anything here takes.
+/// A time limit that no test needs.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// The program, with nothing of this process's settings.
+/// The program, without the settings of this process.
 pub(crate) fn program<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webex-events"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -34,7 +34,7 @@ pub(crate) fn program<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -
     command
 }
 
-/// How the program ended.
+/// The result of the program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -51,7 +51,7 @@ impl Ended {
         (self.code, line)
     }
 
-    /// That it went well, with its last line.
+    /// Checks that it succeeded, and returns its last line.
     #[track_caller]
     pub(crate) fn success(&self) -> &str {
         assert_eq!(self.code, 0, "{self:?}");
@@ -98,7 +98,7 @@ impl Running {
         assert!(Command::new("sh").args(["-c", script, name, &id]).status().unwrap().success());
     }
 
-    /// Ends it as nothing else does: without a word to it.
+    /// Kills it.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -200,7 +200,7 @@ impl Service {
         export_from(self.base_url(), arguments)
     }
 
-    /// What a whole export is.
+    /// The content of a complete export.
     pub(crate) fn lines(&self) -> String {
         let mut lines = String::new();
         self.for_each_item(|item| {
@@ -224,7 +224,7 @@ pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// What is in a folder, by name.
+/// The content of a folder, by name.
 pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
     let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
     let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(name).collect();
@@ -232,7 +232,7 @@ pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
     names
 }
 
-/// Waits until something is so, which takes a moment in another process.
+/// Waits until a condition is true in another process.
 #[track_caller]
 pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
@@ -250,7 +250,7 @@ pub(crate) fn exported(folder: impl AsRef<Path>) -> Vec<String> {
     files.flat_map(|name| text(name).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// The same lines in an order that is always the same.
+/// The same lines, sorted.
 pub(crate) fn sorted(lines: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
     let mut lines: Vec<String> = lines.into_iter().map(Into::into).collect();
     lines.sort();

@@ -1,4 +1,4 @@
-//! Where tokens come from: files that are replaced, and tokens that renew themselves.
+//! Tokens from files that are replaced, and renewed tokens.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
     support::{Ended, Running, Service, TOKEN, folder, names, program, run, until},
 };
 
-/// A service that answers the request of each number, from 0, as `answer` says, and tells the tokens.
+/// A service that responds to each request, numbered from 0, with the result of `answer`, and records the tokens.
 fn serve(mut answer: impl FnMut(usize) -> (u16, String) + Send + 'static) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -40,7 +40,7 @@ fn serve(mut answer: impl FnMut(usize) -> (u16, String) + Send + 'static) -> (St
     (base_url, tokens)
 }
 
-/// The page of this number, of so many.
+/// The page with this number.
 fn paged(number: usize, count: usize) -> (u16, String) {
     let body = page(&[&format!("event-{number}")]);
     let link = if number + 1 < count {
@@ -73,7 +73,7 @@ fn export_by_file(base_url: &str, path: &std::path::Path) -> Ended {
 }
 
 #[test]
-fn each_request_has_the_token_that_is_in_the_file_then() {
+fn each_request_has_the_current_token_of_the_file() {
     let (_folder, path) = token_file();
     let file = path.clone();
     let (base_url, tokens) = serve(move |number| {
@@ -110,7 +110,7 @@ fn an_invalid_token_file_is_refused_without_a_request() {
 }
 
 #[test]
-fn a_rejected_token_is_looked_up_again() {
+fn a_rejected_token_is_read_again() {
     let (_folder, path) = token_file();
     let file = path.clone();
     let (base_url, tokens) = serve(move |number| {
@@ -122,7 +122,7 @@ fn a_rejected_token_is_looked_up_again() {
 }
 
 #[test]
-fn the_same_token_is_tried_once_more_and_no_more() {
+fn the_same_token_is_tried_only_once_more() {
     let (_folder, path) = token_file();
     let (base_url, tokens) = serve(|_| refusal());
     let ended = export_by_file(&base_url, &path);
@@ -131,7 +131,7 @@ fn the_same_token_is_tried_once_more_and_no_more() {
 }
 
 #[test]
-fn a_token_file_that_is_gone_for_a_moment_does_not_matter() {
+fn a_token_file_can_be_missing_for_a_moment() {
     let (_folder, path) = token_file();
     let file = path.clone();
     let (base_url, tokens) = serve(move |number| {
@@ -145,12 +145,13 @@ fn a_token_file_that_is_gone_for_a_moment_does_not_matter() {
     let ended = export_by_file(&base_url, &path);
     ended.success();
     assert_eq!(tokens.try_iter().collect::<Vec<_>>(), ["token-0", "token-0", "token-0", "token-1"]);
-    let warnings = ended.stderr.lines().filter(|line| line.contains("going on with the token")).count();
+    let warnings =
+        ended.stderr.lines().filter(|line| line.contains("continuing with the previous token")).count();
     assert_eq!(warnings, 1, "{}", ended.stderr);
 }
 
 #[test]
-fn a_rejected_token_whose_file_is_gone_says_so() {
+fn a_rejected_token_without_its_file_is_an_error() {
     let (_folder, path) = token_file();
     let file = path.clone();
     let (base_url, _tokens) = serve(move |_| {
@@ -195,7 +196,7 @@ impl Integration {
         serde_json::from_str(&fs::read_to_string(self.store()).unwrap()).unwrap()
     }
 
-    /// A command with all that it needs.
+    /// A command with all options that it needs.
     fn command(&self, name: &str, options: &[&str]) -> Command {
         let store = self.store();
         let mut command = program([name, "--base-url", self.service.base_url()]);
@@ -204,7 +205,7 @@ impl Integration {
         command
     }
 
-    /// How it ends. No secret may be in what it says.
+    /// Runs the program to its end, and checks that no message contains a secret.
     fn run(&self, command: Command) -> Ended {
         let secrets = [self.service.client_secret(), self.service.refresh_token().unwrap_or_default()];
         let ended = run(command);
@@ -232,7 +233,7 @@ fn a_refresh_token_is_enough() {
 }
 
 #[test]
-fn a_token_that_is_rejected_in_mid_walk_is_renewed() {
+fn a_token_that_is_rejected_within_a_list_is_renewed() {
     let builder = Sandbox::builder().events(100).fail(When::every(3), Response::status(401));
     let integration = Integration::start(builder.rotate_refresh_tokens(true));
     let ended = integration.run(integration.command("export", &["--page-size", "10"]));
@@ -256,14 +257,14 @@ fn the_command_that_the_sandbox_prints_works() {
 }
 
 #[test]
-fn the_client_comes_from_files_and_variables_alike() {
+fn the_client_credentials_come_from_files_or_variables() {
     let integration = Integration::start(Sandbox::builder().events(10));
     let secret = integration.folder.path().join("secret");
     fs::write(&secret, integration.service.client_secret() + "\n").unwrap();
     let store = integration.store();
     let mut command = export(integration.service.base_url(), &["--oauth-store", store.to_str().unwrap()]);
     command.args(["--client-secret-file", secret.to_str().unwrap()]);
-    // Neither of these is meant.
+    // Each of these is a contradiction.
     command.env("WEBEX_CLIENT_SECRET", "wrong").env("WEBEX_ACCESS_TOKEN", TOKEN);
     command.env("WEBEX_CLIENT_ID", integration.service.client_id());
     integration.run(command).success();
@@ -271,7 +272,7 @@ fn the_client_comes_from_files_and_variables_alike() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_the_ways_to_give_it() {
+fn missing_credentials_are_reported_with_the_ways_to_set_them() {
     let (folder, path) = token_file();
     let store = path.to_str().unwrap();
     let missing = folder.path().join("missing");
@@ -326,7 +327,7 @@ fn contradictions_are_usage_errors() {
 }
 
 #[test]
-fn a_renewal_that_is_refused_says_what_to_do() {
+fn a_refused_renewal_gives_advice() {
     let integration = Integration::start(Sandbox::builder().events(10));
     let mut command = integration.command("export", &[]);
     command.env("WEBEX_CLIENT_SECRET", "wrong");
@@ -367,7 +368,7 @@ fn the_doctor_knows_when_the_token_expires() {
 #[cfg(unix)]
 #[test]
 fn a_signal_while_a_token_is_renewed_loses_neither_token() {
-    // The service has replaced the refresh token before its reply is there.
+    // The service has replaced the refresh token before its response arrives.
     let replies = When::always().on(Route::AccessToken);
     let builder = Sandbox::builder().events(100).rotate_refresh_tokens(true).slow_bodies(replies, 1000);
     let integration = Integration::start(builder);

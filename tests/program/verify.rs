@@ -1,4 +1,4 @@
-//! `verify` finds each kind of damage, and `plan` tells what an export would be.
+//! `verify` finds each kind of damage, and `plan` shows the slices of an export.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -50,7 +50,7 @@ fn finds(ended: &Ended, code: i32, words: &[&str]) {
 }
 
 #[test]
-fn what_is_sound_is_one_line() {
+fn a_sound_folder_is_reported_in_one_line() {
     for arguments in [[].as_slice(), &["--compress", "zstd"], &["--compress", "gzip"]] {
         let (_folder, name, service) = exported(two_days().malformed_every(50), arguments);
         for ended in [verify(&name), against(&service, &name)] {
@@ -72,13 +72,13 @@ fn each_kind_of_damage_is_found_and_named() {
     let foreign = of_third.lines().next().unwrap();
     let last = rest.trim_end().rsplit_once('\n').unwrap().1;
     for (damaged, word) in [
-        (None, "it is gone"),
+        (None, "it is missing"),
         (Some(text.trim_end().to_owned()), "bytes and should have"),
         (Some(format!("{text}\n")), "bytes and should have"),
         (Some(String::new()), "bytes and should have"),
-        (Some(text.replacen("\"resource\"", "\"resourze\"", 1)), "line 1 is no event"),
+        (Some(text.replacen("\"resource\"", "\"resourze\"", 1)), "line 1 is not an event"),
         (Some(text.replacen("created\":\"2026", "created\":\"2025", 1)), "outside of the file's range"),
-        (Some(text.replacen("\"id\":\"Y", "\"id\":\"X", 1)), "its checksum doesn't fit"),
+        (Some(text.replacen("\"id\":\"Y", "\"id\":\"X", 1)), "its checksum doesn't match"),
         (Some(format!("{foreign}\n{rest}")), "of another line"),
         (Some(format!("{last}\n{rest}")), "of another line"),
         (Some(rest.to_owned()), "bytes and should have"),
@@ -87,7 +87,7 @@ fn each_kind_of_damage_is_found_and_named() {
             Some(damaged) => fs::write(&second, damaged).unwrap(),
             None => fs::remove_file(&second).unwrap(),
         }
-        finds(&verify(&name), 74, &["events_20260101T120000Z", "isn't what it should be"]);
+        finds(&verify(&name), 74, &["events_20260101T120000Z", "failed verification"]);
         if damaged.as_ref().is_none_or(|damaged| damaged.len() == text.len() || word.contains("bytes")) {
             finds(&verify(&name), 74, &[word]);
         }
@@ -113,7 +113,7 @@ fn each_kind_of_damage_is_found_and_named() {
 }
 
 #[test]
-fn what_is_not_complete_is_sound_and_says_what_is_missing() {
+fn an_incomplete_folder_is_sound_and_its_gaps_are_reported() {
     let service = Service::start(two_days());
     let folder = folder();
     let name = folder.path().join("out").to_str().unwrap().to_owned();
@@ -134,7 +134,7 @@ fn what_is_not_complete_is_sound_and_says_what_is_missing() {
 }
 
 #[test]
-fn a_problem_beside_a_running_export_is_to_be_looked_at_again() {
+fn a_problem_beside_a_running_export_advises_to_verify_again() {
     let service = Service::start(two_days());
     let folder = folder();
     let name = folder.path().join("out").to_str().unwrap().to_owned();
@@ -151,7 +151,7 @@ fn a_problem_beside_a_running_export_is_to_be_looked_at_again() {
 }
 
 #[test]
-fn a_reader_that_closes_the_pipe_ends_it_quietly() {
+fn a_closed_pipe_ends_verify_without_an_error() {
     let (_folder, name, _service) = exported(two_days(), &[]);
     let mut running = Running::start(program(["verify", &name]));
     running.close_stdout();
@@ -166,14 +166,14 @@ fn the_service_is_compared_both_ways() {
     let ended = against(&service, &name);
     finds(&ended, 74, &["2 problems", "the service has an event that the file lacks"]);
     assert!(late.iter().all(|id| ended.stderr.contains(id)), "{}", ended.stderr);
-    // Another service of the same range, which has other events.
+    // Another service with other events in the same range.
     let other = Service::start(two_days().seed(1).events(10));
     let ended = against(&other, &name);
-    finds(&ended, 74, &["doesn't give an event any more that the file has", "210 problems"]);
+    finds(&ended, 74, &["no longer lists an event that the file has", "210 problems"]);
 }
 
 #[test]
-fn what_is_no_export_is_refused() {
+fn a_folder_without_an_export_is_refused() {
     let folder = folder();
     let file = folder.path().join("f");
     fs::write(&file, "").unwrap();
@@ -197,7 +197,7 @@ fn a_plan_sends_nothing_and_names_what_an_export_writes() {
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     assert!(
         ended.stdout.ends_with(
-            "4 slices of up to 12h: at least 4 requests, which take at least 3 s at 60 a minute\n"
+            "4 slices of up to 12h: at least 4 requests, which take at least 3 s at 60 per minute\n"
         )
     );
     let ended = run_alone([["plan", "--slice", "12h", "--json"].as_slice(), &RANGE].concat());

@@ -1,4 +1,4 @@
-//! `verify --against-service` lists what the export listed in another way, and compares what it can.
+//! `verify --against-service` lists the events with other boundaries than the export, and compares them.
 
 use std::{fs, path::Path};
 
@@ -66,9 +66,9 @@ fn adjacent_files_are_listed_as_one_range() {
     assert!(stub.is_quiet(), "one request is enough");
 }
 
-/// A ledger without a margin is from a version that had none, and its slices lacked what was stored late.
+/// A ledger without a margin is from a version that had none. Its slices lacked events that were stored late.
 #[test]
-fn an_event_that_is_lacking_at_the_seam_of_two_files_is_found() {
+fn an_event_that_is_missing_at_the_boundary_of_two_files_is_found() {
     let (_folder, name) = exported_folder();
     let mut late = timeline();
     late.events.push((
@@ -85,7 +85,7 @@ fn an_event_that_is_lacking_at_the_seam_of_two_files_is_found() {
 }
 
 #[test]
-fn a_range_that_can_not_be_listed_is_named_and_the_rest_is_compared() {
+fn a_range_that_can_not_be_listed_is_reported_and_the_rest_is_compared() {
     let (_folder, name) = exported_folder();
     let mut timeline = timeline();
     timeline.events.remove(6);
@@ -98,7 +98,7 @@ fn a_range_that_can_not_be_listed_is_named_and_the_rest_is_compared() {
     assert_eq!(ended.code, 74, "a problem counts more: {}", ended.stderr);
     for part in [
         "events_20260101T060000Z_20260101T120000Z.ndjson: not compared: service error",
-        "events_20260102T000000Z_20260102T060000Z.ndjson: the service doesn't give an event any more that the file has: event-6",
+        "events_20260102T000000Z_20260102T060000Z.ndjson: the service no longer lists an event that the file has: event-6",
         "1 problem",
     ] {
         assert!(ended.stderr.contains(part), "{part:?} isn't in {}", ended.stderr);
@@ -132,7 +132,7 @@ fn a_comparison_can_be_limited_to_a_part_of_the_time() {
 }
 
 #[test]
-fn events_that_belong_to_no_slice_are_counted_and_named_nowhere_as_written() {
+fn events_outside_of_every_slice_are_counted_as_not_written() {
     let mut timeline = timeline();
     timeline.events.push((
         "year-one".to_owned(),

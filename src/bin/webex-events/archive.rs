@@ -1,11 +1,11 @@
-//! The archive: what is written over several runs. Files that grow, and one ledger that says how far they have come.
+//! The archive: files that grow over several runs, and one ledger with the committed state of all of them.
 //!
 //! A *part file* grows as `NAME.part`. A *commit* brings part files to disk and then replaces the ledger, which has
 //! their lengths, counts, checksums and cursors, so that events and cursors advance in one step. A file has two
 //! stages:
 //!
-//! - **open**: it grows. Bytes after its committed length don't count.
-//! - **complete**: it is on disk whole. Once the ledger says so, it gets its name, and nothing changes it any more.
+//! - **open**: it grows. Bytes after its committed length are ignored.
+//! - **complete**: its whole content is on disk. Once the ledger says so, it gets its final name, and never changes.
 //!
 //! The steps of a commit are, in this order: fsync of the part files; fsync of the folder, if a part file is new;
 //! replacing the ledger, with an fsync of file and folder; renaming the files that are complete. The end of a run, or
@@ -89,7 +89,7 @@ pub(crate) struct Archive {
     options: PartOptions,
     meta: ArchiveMeta,
     checkpoint: Option<Value>,
-    /// By the start of the slice.
+    /// Failed slices by their start.
     failed: BTreeMap<DateTime<Utc>, FailedSlice>,
     complete: Vec<FileEntry>,
     /// The names of the complete ones.
@@ -97,17 +97,17 @@ pub(crate) struct Archive {
     /// The lines of the complete ones in the ledger.
     lines: Vec<String>,
     parts: BTreeMap<String, PartFile>,
-    /// Complete files on their way to disk.
+    /// Complete files that are being synced to disk.
     sync: Option<BackgroundSync>,
     /// The names of a folder's part files that may be open.
     open_parts: BTreeSet<String>,
-    /// True if there is more to say than the ledger says.
+    /// True if the ledger is out of date.
     is_dirty: bool,
-    /// True if a file has got its name since the folder was brought to disk.
+    /// True if a file has been renamed since the last sync of the folder.
     has_new_names: bool,
-    /// Of the complete ones.
+    /// The sums over the complete files.
     totals: Totals,
-    /// Dropped last, and with it the lock.
+    /// Holds the lock, and is dropped last.
     _lock: FileLock,
 }
 
@@ -118,7 +118,7 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
     pub(crate) malformed: u64,
     pub(crate) duplicates: u64,
-    /// Events with fields that the service couldn't give, in this run.
+    /// Events with field errors, in this run.
     pub(crate) partial: u64,
 }
 
@@ -180,7 +180,7 @@ impl Archive {
     fn begin(&mut self) -> Result<(), ArchiveError> {
         recover::refuse_unknown(&self.layout, &[])?;
         if matches!(self.layout, Layout::Folder(_)) {
-            // From now on it is known what was requested, and which instants it means.
+            // Store the request and its instants before anything is read.
             self.write().map_err(|error| self.layout.unwritable(error))?;
             recover::sweep(&self.layout, &[]).map_err(|error| self.layout.unwritable(error))?;
         }
@@ -214,7 +214,7 @@ impl Archive {
         &self.complete
     }
 
-    /// The files that aren't complete, as of their last pages.
+    /// The files that aren't complete, after their last pages.
     pub(crate) fn open_files(&self) -> impl Iterator<Item = &FileEntry> {
         self.parts.values().map(|part| &part.entry)
     }
@@ -239,7 +239,7 @@ impl Archive {
         totals
     }
 
-    /// Adds a page to a file, which is created if there is none yet, and the cursor after it.
+    /// Adds a page to a file, and the cursor after it. Creates the file if it is missing.
     pub(crate) fn add(
         &mut self,
         file: &FileEntry,
@@ -252,12 +252,12 @@ impl Archive {
         Ok(())
     }
 
-    /// Sets the start of the range, which was taken for another instant so far.
+    /// Corrects the start of the range.
     pub(crate) fn set_from(&mut self, from: Option<DateTime<Utc>>) {
         self.meta.from = from;
     }
 
-    /// Sets how far a follower has come, to be committed with the events up to there.
+    /// Sets the checkpoint of a follower, which is committed with the events up to it.
     pub(crate) fn set_checkpoint(&mut self, checkpoint: Value) {
         if self.checkpoint.as_ref() != Some(&checkpoint) {
             self.checkpoint = Some(checkpoint);
@@ -271,7 +271,7 @@ impl Archive {
         self.is_dirty = true;
     }
 
-    /// Marks a file as complete. The next commit gives it its name. One that is complete already stays as it is: an
+    /// Marks a file as complete. The next commit gives it its final name. Does nothing if the file is complete already: an
     /// earlier run may have been killed before its last step.
     pub(crate) fn finish(&mut self, file: &FileEntry) -> io::Result<()> {
         if let Some(start) = file.start {
@@ -287,7 +287,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Empties a file that is open, since its cursor can't be used any more.
+    /// Empties an open file whose cursor is no longer valid.
     pub(crate) fn start_over(&mut self, file: &FileEntry) -> io::Result<()> {
         let Some(part) = self.parts.get_mut(&self.key(file)) else { return Ok(()) };
         // Update the ledger before truncating: a file that is shorter than its entry counts as damaged.
@@ -302,8 +302,8 @@ impl Archive {
         if self.is_dirty { self.commit_files(|_| true) } else { Ok(()) }
     }
 
-    /// Starts to bring complete files to disk, without waiting for it, and commits those that are there. The others
-    /// stay at their last commit, unless a checkpoint is for all of them.
+    /// Starts syncing complete files without waiting, and commits those that are already synced. The others stay at their
+    /// last commit, unless a checkpoint covers all of them.
     pub(crate) fn commit_complete(&mut self) -> io::Result<()> {
         if self.checkpoint.is_some() {
             return self.commit();
@@ -331,7 +331,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Returns whether [`commit_complete`](Self::commit_complete) has something to commit.
+    /// Returns true if [`commit_complete`](Self::commit_complete) has something to commit.
     pub(crate) fn has_synced(&self) -> bool {
         self.sync.as_ref().is_some_and(BackgroundSync::is_over)
     }
@@ -348,7 +348,7 @@ impl Archive {
         self.parts.extend(parts.into_iter().map(|part| (part.entry.name.clone(), part)));
     }
 
-    /// Commits what there is at the end of a run.
+    /// Commits everything at the end of a run.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.commit()?;
         if std::mem::take(&mut self.has_new_names) {
@@ -361,13 +361,13 @@ impl Archive {
         disk::sync_folder(&self.layout.ledger_path())
     }
 
-    /// After a failure: commits whole pages, if that is possible. A follower's checkpoint is for all its files, so
-    /// that it stays at its last commit, and later events come again.
+    /// Commits whole pages after a failure, if possible. A follower stays at its last commit, because its checkpoint covers
+    /// all files; later events are listed again.
     pub(crate) fn salvage(&mut self) -> io::Result<()> {
         if self.meta.kind == ArchiveKind::Follow {
             return Ok(());
         }
-        // If this fails, the following does too.
+        // If this fails, the following step fails too.
         let _ = self.end_sync();
         for part in self.parts.values_mut() {
             part.roll_back()?;
@@ -376,13 +376,13 @@ impl Archive {
         self.end()
     }
 
-    /// A commit of those files that `is_due` names, and of those that are on disk already.
+    /// Commits the files that `is_due` selects, and those that are already synced.
     fn commit_files(&mut self, is_due: impl Fn(&FileEntry) -> bool) -> io::Result<()> {
         self.record(is_due)?;
         self.give_names()
     }
 
-    /// Everything of a commit but the names.
+    /// All steps of a commit except the renames.
     fn record(&mut self, is_due: impl Fn(&FileEntry) -> bool) -> io::Result<()> {
         seal(self.parts.values_mut().filter(|part| is_due(&part.entry)).collect())?;
         if self.parts.values().any(|part| part.is_new && part.committed.is_some()) {
@@ -396,13 +396,13 @@ impl Archive {
         Ok(())
     }
 
-    /// Gives those files their names that the ledger says are complete.
+    /// Gives the files that are complete in the ledger their final names.
     fn give_names(&mut self) -> io::Result<()> {
         let complete = self.parts.values().filter(|part| part.is_committed_whole());
         for name in complete.map(|part| part.entry.name.clone()).collect::<Vec<_>>() {
             let Some(part) = self.parts.remove(&name) else { continue };
             let entry = part.entry.clone();
-            // Where open files can't be renamed.
+            // Some systems can't rename open files.
             drop(part);
             self.open_parts.remove(&name);
             self.layout.publish(&entry)?;
@@ -423,7 +423,7 @@ impl Archive {
         let failed: Vec<_> = self.failed.values().cloned().collect();
         let text = ledger::text(&self.meta, self.checkpoint.as_ref(), &failed, lines)?;
         disk::replace(&self.layout.ledger_path(), text.as_bytes(), self.layout.ledger_attributes()?)?;
-        // The folder was brought to disk with it.
+        // This has synced the folder too.
         self.has_new_names = false;
         Ok(())
     }
@@ -438,7 +438,7 @@ impl Archive {
         Ok(())
     }
 
-    /// What a file is known by. A single file is known by its path, so that there can't be two.
+    /// The key of a file. A single file always has the same key.
     fn key(&self, file: &FileEntry) -> String {
         match self.layout {
             Layout::File(_) => self.layout.file_name(),

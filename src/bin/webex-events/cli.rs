@@ -31,11 +31,11 @@ mod watch;
 
 pub(crate) use self::{
     credentials::Credentials,
-    doctor::Doctor,
-    export::{Export, Filters},
-    follow::Follow,
-    runs::{Plan, Verify},
-    sandbox::Sandbox,
+    doctor::DoctorArgs,
+    export::{ExportArgs, Filters},
+    follow::FollowArgs,
+    runs::{PlanArgs, VerifyArgs},
+    sandbox::SandboxArgs,
     watch::Watch,
 };
 
@@ -47,11 +47,11 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Say nothing but errors and warnings
+    /// Print only errors and warnings
     #[arg(long, short, global = true, display_order = 900)]
     pub(crate) quiet: bool,
 
-    #[arg(help = "The form of what is written to stderr; RUST_LOG says how much of it is logs")]
+    #[arg(help = "Format of messages on stderr; RUST_LOG sets the log level")]
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, display_order = 900)]
     pub(crate) log_format: LogFormat,
 }
@@ -61,7 +61,7 @@ pub(crate) enum LogFormat {
     #[default]
     /// For people
     Text,
-    /// A JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -76,31 +76,31 @@ impl From<LogFormat> for Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write events as NDJSON, one a line
-    Export(Box<Export>),
-    /// Write events as they come, by the hour into a folder, or to stdout
-    Follow(Box<Follow>),
-    /// Show the slices of an export into a folder, and how many requests they need; sends nothing
-    Plan(Plan),
+    /// Export events as NDJSON, one per line
+    Export(Box<ExportArgs>),
+    /// Write new events as they come, to a folder with a file for each hour, or to stdout
+    Follow(Box<FollowArgs>),
+    /// Show the slices of an export into a folder and the number of requests; sends nothing
+    Plan(PlanArgs),
     /// Check an exported folder against its ledger, and against the service
-    Verify(Box<Verify>),
+    Verify(Box<VerifyArgs>),
     /// Write one event by its id
-    Get(Box<Get>),
-    /// Find out whether an export would work, and what to do if not
-    Doctor(Box<Doctor>),
-    /// Serve a simulated service on this machine until interrupted
-    Sandbox(Box<Sandbox>),
+    Get(Box<GetArgs>),
+    /// Check whether an export would work, and give advice if not
+    Doctor(Box<DoctorArgs>),
+    /// Run a simulated service on this machine until interrupted
+    Sandbox(Box<SandboxArgs>),
     /// Write a completion script for a shell
     Completions {
-        /// Whose
+        /// Shell to generate completions for
         shell: Shell,
     },
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"))]
-pub(crate) struct Get {
-    /// The event's own id
+pub(crate) struct GetArgs {
+    /// Id of the event
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) id: String,
 
@@ -108,31 +108,31 @@ pub(crate) struct Get {
     pub(crate) connection: Connection,
 }
 
-/// How to get at the service.
+/// The connection to the service.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    #[arg(help = "Where the service is; the default is https://webexapis.com/v1")]
+    #[arg(help = "Base URL of the service; the default is https://webexapis.com/v1")]
     #[arg(long, value_name = "URL", env = "WEBEX_BASE_URL", hide_env_values = true)]
     pub(crate) base_url: Option<String>,
 
-    /// Send at most so many requests: 300 (by the minute), 300/m or 10/s
+    /// Maximum number of requests: 300 or 300/m (per minute), 10/s (per second)
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) rate_limit: Option<Rate>,
 
-    /// Send a request at most so many times until it succeeds
+    /// Maximum number of attempts per request
     #[arg(long, value_name = "N", default_value = "10")]
     pub(crate) attempts: NonZeroU32,
 
-    /// The longest wait that the service may ask for: 30s, 90m, 12h
+    /// Longest pause that the service may request: 30s, 90m, 12h
     #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
     pub(crate) max_wait: Duration,
 
-    /// The proxy for all requests; the default is the system's settings
+    /// Proxy for all requests; the default is the system's proxy setting
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
 
-    /// Trust these root certificates too, in PEM form
+    /// Additional trusted root certificates, in PEM format
     #[arg(long, value_name = "FILE")]
     pub(crate) root_certificate: Vec<PathBuf>,
 
@@ -140,7 +140,7 @@ pub(crate) struct Connection {
     pub(crate) credentials: Credentials,
 }
 
-/// Why there is nothing to run.
+/// The reason why there is nothing to run.
 pub(crate) enum Unparsed {
     /// Help or version, which go to stdout.
     Shown(clap::Error),
@@ -157,12 +157,12 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
             .then(|| matches.value_source("base_url"))
             .flatten()
     });
-    settle(&mut cli.command, source).map_err(Unparsed::Refused)?;
+    apply_environment(&mut cli.command, source).map_err(Unparsed::Refused)?;
     Ok(cli)
 }
 
-/// What clap can't say: a variable is no wish of this run, and may be empty.
-fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Failure> {
+/// Applies the rules that clap can't express: an option has priority over a variable, which may be empty.
+fn apply_environment(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Failure> {
     let (connection, has_sandbox) = match command {
         Command::Export(export) => {
             export.filters.check()?;
@@ -179,7 +179,7 @@ fn settle(command: &mut Command, base_url: Option<ValueSource>) -> Result<(), Fa
     };
     let from_environment = base_url == Some(ValueSource::EnvVariable);
     if has_sandbox && !from_environment && connection.base_url.is_some() {
-        return Err(Failure::usage("--sandbox has its own service: leave --base-url out"));
+        return Err(Failure::usage("--sandbox has its own service; omit --base-url"));
     }
     if from_environment && (has_sandbox || connection.base_url.as_deref() == Some("")) {
         connection.base_url = None;

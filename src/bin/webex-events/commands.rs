@@ -1,6 +1,6 @@
 //! One file per command.
 
-use crate::{service::Renewal, ui::shutdown::Shutdown};
+use crate::{service::PendingRenewal, ui::shutdown::Shutdown};
 
 pub(crate) mod completions;
 pub(crate) mod doctor;
@@ -11,9 +11,9 @@ pub(crate) mod plan;
 pub(crate) mod sandbox;
 pub(crate) mod verify;
 
-/// What a command shares with the rest of the process.
+/// Values that a command shares with the rest of the process.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) shutdown: Shutdown,
-    pub(crate) renewal: Renewal,
+    pub(crate) renewal: PendingRenewal,
 }

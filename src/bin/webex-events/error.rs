@@ -1,6 +1,7 @@
-//! The ways in which the program fails: an exit code, and one line that says what failed, why, and what to do.
+//! Failures of the program: an exit code, and one line that says what failed, why, and what to do.
 //!
-//! All advice is written here.
+//! [`Code`] lists the exit codes. The functions `code` and `advice` decide which code and which advice belong to an
+//! error of the library, and `From<ArchiveError>` decides them for an error of the archive.
 
 use std::{error::Error as StdError, fmt::Display, io, path::Path, process::ExitCode};
 
@@ -9,7 +10,7 @@ use webex_events::{Error, TransportErrorKind};
 pub(crate) use crate::archive::reason;
 use crate::archive::{ArchiveError, Layout};
 
-/// The exit codes except 0, by the names of `sysexits.h` where it has one.
+/// The exit codes other than 0. Those from 64 to 78 are the codes of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     Usage = 2,
@@ -37,8 +38,8 @@ impl Code {
     }
 }
 
-/// Advice for a run that a later one can continue.
-pub(crate) const AGAIN: &str = "give the same command again to go on";
+/// Advice for a run that can be resumed.
+pub(crate) const AGAIN: &str = "give the same command again to resume";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -59,12 +60,12 @@ impl Failure {
         Self::new(Code::Settings, message)
     }
 
-    /// Something that can't be written, with what else is known.
+    /// A failure to write `name`, with advice.
     pub(crate) fn unwritable(name: &str, error: &io::Error, advice: &str) -> Self {
         Self::new(Code::Output, format!("{name} can't be written: {}; {advice}", reason(error)))
     }
 
-    /// Standard output that can't be written.
+    /// A failure to write to standard output.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         Self::new(
             Code::Output,
@@ -80,7 +81,7 @@ impl Failure {
         Self { code: code(error, true), message: message(error, None) }
     }
 
-    /// An error of the library that ended a run which had come as far as `progress` says.
+    /// An error of the library that ended a run. `progress` says how far the run has come.
     pub(crate) fn after(error: &Error, progress: &str, has_events: bool) -> Self {
         Self { code: code(error, has_events), message: message(error, Some(progress)) }
     }
@@ -107,10 +108,10 @@ impl From<ArchiveError> for Failure {
             }
             ArchiveError::Write { .. } => (Code::Output, "choose another output with -o".to_owned()),
             ArchiveError::Read { .. } => {
-                (Code::Output, "let it be read, or choose another output".to_owned())
+                (Code::Output, "make it readable, or choose another output".to_owned())
             }
             ArchiveError::NoFolder { .. } => {
-                (Code::Output, "make it, or choose another output with -o".to_owned())
+                (Code::Output, "create it, or choose another output with -o".to_owned())
             }
             ArchiveError::DamagedLedger { layout: Some(Layout::File(path)), .. } => (
                 Code::Output,
@@ -118,12 +119,13 @@ impl From<ArchiveError> for Failure {
             ),
             ArchiveError::DamagedLedger { layout: Some(Layout::Folder(_)), .. } => (
                 Code::Output,
-                "restore it from a copy, or choose another folder; the files in this one are untouched"
+                "restore it from a copy, or choose another folder; the files in this one are unchanged"
                     .to_owned(),
             ),
             ArchiveError::DamagedLedger { layout: None, .. } => (
                 Code::Output,
-                "restore it, or start from the beginning with another --checkpoint and --from".to_owned(),
+                "restore it, or start from the beginning with another --checkpoint and with --from"
+                    .to_owned(),
             ),
             ArchiveError::DamagedFile { layout: layout @ Layout::File(path), .. } => (
                 Code::Output,
@@ -194,26 +196,26 @@ fn advice(error: &Error) -> Option<String> {
         _ if error.is_forbidden() => {
             "the token needs the scope spark-compliance:events_read, and its owner the role of a compliance officer"
         }
-        Error::Store { .. } => "make room, or let the file of --oauth-store and its folder be written",
+        Error::Store { .. } => "make room, or make the file of --oauth-store and its folder writable",
         _ if error.is_transient() => return Some(later(error)),
         _ if error.is_not_found() => "check --base-url, and the id if there is one",
         Error::Api(_) => "check the arguments",
-        Error::Decode(_) => "check --base-url and --proxy: something else than the service may have answered",
+        Error::Decode(_) => "check --base-url and --proxy: the response may not be from the service",
         Error::Link { .. } => {
-            "the service's paging is broken: run it again, or with a narrower --from and --to"
+            "the service sent an invalid link: run it again, or with a narrower --from and --to"
         }
         _ => return None,
     };
     Some(advice.to_owned())
 }
 
-/// What helps against an error that passes.
+/// Advice for a temporary error.
 fn later(error: &Error) -> String {
     match (error, error.retry_after()) {
         (Error::Transport(_), _) => "check the network, --base-url and --proxy, and run it again".to_owned(),
         (_, Some(wait)) if wait.as_secs() > 0 => {
             let wait = wait.as_secs();
-            format!("run it again in {wait} s, or let it wait that long with --max-wait {wait}s")
+            format!("run it again in {wait} s, or allow that wait with --max-wait {wait}s")
         }
         _ if error.is_rate_limited() => "run it again later, with a lower --rate-limit".to_owned(),
         _ => "run it again later".to_owned(),
@@ -224,15 +226,15 @@ fn later(error: &Error) -> String {
 pub(crate) fn transport_advice(kind: TransportErrorKind) -> &'static str {
     match kind {
         TransportErrorKind::Dns => {
-            "the name of the host is unknown: check --base-url and the name server, or give a --proxy"
+            "the host name is unknown: check --base-url and the name server, or set --proxy"
         }
         TransportErrorKind::Tls => {
-            "check --base-url and --proxy; if a network inspects TLS, give its certificate with --root-certificate"
+            "check --base-url and --proxy; if the network inspects TLS, add its certificate with --root-certificate"
         }
         TransportErrorKind::Proxy => "check --proxy, or the proxy in the environment",
-        TransportErrorKind::Refused => "nothing listens there: check --base-url and --proxy",
+        TransportErrorKind::Refused => "nothing listens at this address: check --base-url and --proxy",
         TransportErrorKind::TimedOut => {
-            "a firewall may block the connection: check --base-url, or give a --proxy"
+            "a firewall may block the connection: check --base-url, or set --proxy"
         }
         _ => "check the network, --base-url and --proxy",
     }

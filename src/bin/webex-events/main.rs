@@ -8,7 +8,7 @@ use crate::{
     cli::{Cli, Command, Unparsed},
     commands::{Context, completions, doctor, export, follow, get, plan, sandbox, verify},
     error::{Code, Failure, reason},
-    service::Renewal,
+    service::PendingRenewal,
     ui::{logging, messages, shutdown::Shutdown},
 };
 
@@ -39,7 +39,7 @@ fn start() -> Result<ExitCode, Failure> {
     process::survive_file_size_limit().map_err(|error| no_room(&error))?;
     match cli::parse(env::args_os().collect()) {
         Ok(cli) => run(cli)?,
-        // Help that nobody asked for.
+        // Help because there were no arguments.
         Err(Unparsed::Shown(text)) if text.use_stderr() => {
             let _ = text.print();
             return Ok(Code::Usage.into());
@@ -64,7 +64,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         let shutdown = Shutdown::listen().map_err(|error| {
             Failure::new(Code::Unavailable, format!("signals can't be listened to: {}", reason(&error)))
         })?;
-        let mut context = Context { shutdown, renewal: Renewal::default() };
+        let mut context = Context { shutdown, renewal: PendingRenewal::default() };
         let result = match cli.command {
             Command::Export(export) => export::run(&export, &mut context).await,
             Command::Doctor(doctor) => doctor::run(*doctor, &mut context).await,
@@ -77,7 +77,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         context.renewal.finish().await;
         result
     });
-    // What still goes on, such as looking up a name, is of no use any more.
+    // Don't wait for background work, such as looking up a name: nobody needs its result.
     runtime.shutdown_background();
     result
 }

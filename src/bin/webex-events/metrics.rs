@@ -1,11 +1,10 @@
-//! `--metrics`: how a run goes, for Prometheus and for whoever asks whether it is well.
+//! `--metrics`: the state of a run, for Prometheus and for health checks.
 //!
-//! The run puts up a [`Reading`] whenever it has news; whoever asks gets the latest one. So a scrape
-//! never waits for the run, nor the run for a scrape.
+//! The run publishes a [`RunSnapshot`] after each step, and a scrape gets the latest one. So neither waits for the other.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -18,34 +17,35 @@ use crate::{
     cli::Watch,
     error::{Failure, reason},
     metrics::server::LIMITS,
+    process::lock,
     ui::messages,
 };
 
 mod server;
 mod text;
 
-/// What can be told of a run.
+/// The state of a run at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Reading {
+pub(crate) struct RunSnapshot {
     pub(crate) stats: Stats,
-    /// How many answers of each status there were.
-    pub(crate) answers: BTreeMap<u16, u64>,
-    /// Events that came twice and were written once.
+    /// The number of responses by status.
+    pub(crate) responses: BTreeMap<u16, u64>,
+    /// Events that were listed again and dropped.
     pub(crate) duplicates: u64,
-    /// How far behind now everything was read; none for a run that doesn't go up to now.
+    /// The time between now and the instant up to which everything was read; `None` for a run that has an end.
     pub(crate) lag: Option<Duration>,
     /// Slices that are being read.
     pub(crate) open_slices: usize,
-    /// When the access token expires, if that is known.
+    /// The time at which the access token expires, if it is known.
     pub(crate) token_expiry: Option<DateTime<Utc>>,
 }
 
-/// Where the readings of a run are served, if they are. It ends with its last clone.
+/// The server of a run's snapshots, if there is one. It ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics(Option<Arc<Served>>);
 
 impl Metrics {
-    /// Serves from now on, if that is asked for, and says where.
+    /// Starts the server if `--metrics` is given, and prints its address.
     pub(crate) async fn start(watch: &Watch) -> Result<Self, Failure> {
         let Some(address) = watch.addr else { return Ok(Self(None)) };
         let cant = |error: std::io::Error| {
@@ -64,10 +64,10 @@ impl Metrics {
         Ok(Self(Some(Arc::new(Served { board, server }))))
     }
 
-    /// Puts up what `reading` gives, which isn't called when nothing is served.
-    pub(crate) fn update(&self, reading: impl FnOnce() -> Reading) {
+    /// Publishes a snapshot. Without a server, `snapshot` isn't called.
+    pub(crate) fn update(&self, snapshot: impl FnOnce() -> RunSnapshot) {
         if let Some(served) = &self.0 {
-            served.board.put(reading(), Instant::now());
+            served.board.put(snapshot(), Instant::now());
         }
     }
 }
@@ -84,7 +84,7 @@ impl Drop for Served {
     }
 }
 
-/// The latest reading, and how to judge it.
+/// The latest snapshot, and the limit of its lag.
 #[derive(Debug)]
 struct Board {
     max_lag: Option<Duration>,
@@ -93,9 +93,9 @@ struct Board {
 
 #[derive(Clone, Debug)]
 struct Latest {
-    reading: Reading,
+    snapshot: RunSnapshot,
     put_at: Instant,
-    /// When a page came last, or the run began.
+    /// The time of the last page, or the start of the run.
     page_at: Instant,
 }
 
@@ -104,45 +104,45 @@ impl Board {
         let now = Instant::now();
         Self {
             max_lag,
-            latest: Mutex::new(Latest { reading: Reading::default(), put_at: now, page_at: now }),
+            latest: Mutex::new(Latest { snapshot: RunSnapshot::default(), put_at: now, page_at: now }),
         }
     }
 
     fn latest(&self) -> MutexGuard<'_, Latest> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.latest)
     }
 
-    fn put(&self, reading: Reading, now: Instant) {
+    fn put(&self, snapshot: RunSnapshot, now: Instant) {
         let mut latest = self.latest();
-        let has_page = reading.stats.pages > latest.reading.stats.pages;
+        let has_page = snapshot.stats.pages > latest.snapshot.stats.pages;
         let page_at = if has_page { now } else { latest.page_at };
-        *latest = Latest { reading, put_at: now, page_at };
+        *latest = Latest { snapshot, put_at: now, page_at };
     }
 
     fn text(&self, now: Instant) -> String {
         let latest = self.latest().clone();
-        text::of(&latest.reading, latest.lag(now))
+        text::of(&latest.snapshot, latest.lag(now))
     }
 
-    /// Whether all is well, or else what isn't.
+    /// Fails with a reason if the run isn't healthy.
     fn health(&self, now: Instant) -> Result<(), String> {
         let Some(max) = self.max_lag else { return Ok(()) };
         let latest = self.latest();
-        let (lag, what) = match latest.lag(now) {
-            Some(lag) => (lag, "reading lies behind by"),
+        let (lag, reason) = match latest.lag(now) {
+            Some(lag) => (lag, "reading lags by"),
             None => (now.saturating_duration_since(latest.page_at), "no page has come for"),
         };
         if lag <= max {
             return Ok(());
         }
-        Err(format!("{what} {} s, more than {} s", lag.as_secs(), max.as_secs()))
+        Err(format!("{reason} {} s, more than {} s", lag.as_secs(), max.as_secs()))
     }
 }
 
 impl Latest {
-    /// It grows while nothing is heard of the run.
+    /// The lag, which grows while the run publishes no snapshot.
     fn lag(&self, now: Instant) -> Option<Duration> {
-        self.reading.lag.map(|lag| lag.saturating_add(now.saturating_duration_since(self.put_at)))
+        self.snapshot.lag.map(|lag| lag.saturating_add(now.saturating_duration_since(self.put_at)))
     }
 }
 

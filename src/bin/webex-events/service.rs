@@ -19,17 +19,17 @@ use crate::{
 mod file;
 mod origin;
 
-/// More than any token or bundle of certificates has.
+/// The maximum size of a file with a token or certificates.
 const LONGEST_FILE: u64 = 16 << 20;
-/// The program waits at most this long for a renewal in flight when everything else is done.
+/// The maximum time that the program waits at its end for a renewal in flight.
 const RENEWAL: Duration = Duration::from_secs(10);
 const WEBEX: &str = "https://webexapis.com/v1";
 
-/// The renewal of tokens that may be in flight when everything else is done.
+/// A renewal of tokens that may still be in flight when the command has ended.
 #[derive(Debug, Default)]
-pub(crate) struct Renewal(Option<OAuth>);
+pub(crate) struct PendingRenewal(Option<OAuth>);
 
-impl Renewal {
+impl PendingRenewal {
     /// Waits for a renewal in flight, so that its tokens aren't lost with this process.
     pub(crate) async fn finish(self) {
         if let Some(oauth) = self.0 {
@@ -38,7 +38,7 @@ impl Renewal {
     }
 }
 
-/// The way to the service.
+/// A client, with the origin of its token.
 #[derive(Clone, Debug)]
 pub(crate) struct Connected {
     pub(crate) client: Client,
@@ -47,7 +47,7 @@ pub(crate) struct Connected {
 }
 
 /// Connects to the service that the command line names.
-pub(crate) fn connect(connection: &Connection, renewal: &mut Renewal) -> Result<Connected, Failure> {
+pub(crate) fn connect(connection: &Connection, renewal: &mut PendingRenewal) -> Result<Connected, Failure> {
     let origin = Origin::of(connection)?;
     let mut builder = common(connection)?;
     builder = match &origin {

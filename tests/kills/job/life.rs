@@ -20,7 +20,7 @@ use crate::{
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// How a life is ended from outside.
+/// The way in which a life is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Kill,
@@ -29,7 +29,7 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// What a program that was ended by it ends with.
+    /// The exit code of a program that it has ended.
     pub(crate) fn code(self) -> i32 {
         match self {
             Self::Kill => 137,
@@ -39,10 +39,10 @@ impl Signal {
     }
 }
 
-/// How a life ended.
+/// The end of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// By a signal that it couldn't or didn't answer.
+    /// By a signal that it couldn't or didn't handle.
     Killed(i32),
     Ended(i32),
 }
@@ -59,7 +59,7 @@ impl Job {
         let mut said = self.begin_life(&format!("{signal:?} at {moment:?}"));
         let mut child = spawn(self.command(), &said);
         let served = |job: &Self| job.service.counts().requests;
-        let mut watch = Watch::new(moment, served(self), &self.place());
+        let mut watch = Watch::new(moment, served(self), &self.output_folder());
         let strike = self.rng.u64(0..30);
         let mut has_struck = false;
         let goal = matches!(moment, Moment::All).then(|| self.expected());
@@ -68,7 +68,7 @@ impl Job {
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
-            let is_over = watch.is_over(served(self), &self.state(), &self.place(), &mut self.pace);
+            let is_over = watch.is_over(served(self), &self.state(), &self.output_folder(), &mut self.pace);
             if is_over || goal.as_ref().is_some_and(|goal| self.has_all(goal)) {
                 send(signal, &mut child);
                 break wait(&mut child);
@@ -93,7 +93,7 @@ impl Job {
         fate
     }
 
-    /// Runs it until it ends, or says this, which stops it. Something happens behind so many requests.
+    /// Runs it until it ends, or prints this text, after which it is stopped. An event happens after some requests.
     pub(crate) fn live_through(
         &mut self,
         requests: u64,
@@ -152,7 +152,7 @@ impl Job {
         }
     }
 
-    /// Kills it up to so many times, each time in its first `span` requests, and then lets it end.
+    /// Kills it up to this number of times, each time within its first `span` requests, and then lets it end.
     #[track_caller]
     pub(crate) fn survive(&mut self, kills: usize, span: u64, tally: &mut Tally) {
         let mut killed = 0;
@@ -188,7 +188,7 @@ impl Job {
         }
         self.is_whole();
         tally.jobs += 1;
-        tally.authorized_anew += self.authorized_anew;
+        tally.reauthorized += self.reauthorized;
     }
 }
 

@@ -14,12 +14,12 @@ use super::{
     ledger::hex,
 };
 
-/// Which checksum of a file is kept.
+/// The checksum that is kept of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checksum {
-    /// Fast, and enough to notice damage.
+    /// Fast, and sufficient to detect damage.
     Crc32,
-    /// For readers too.
+    /// Also for readers of the ledger.
     Sha256,
 }
 
@@ -59,7 +59,7 @@ impl Digests {
         self.sha256.clone().map(|sha256| hex(&sha256.finalize()))
     }
 
-    /// Keeps one of them and no other.
+    /// Keeps only one of them.
     fn keep(&mut self, checksum: Checksum) {
         match checksum {
             Checksum::Crc32 => self.sha256 = None,
@@ -68,23 +68,23 @@ impl Digests {
     }
 }
 
-/// `NAME.part`: bytes are added to its end, and its end can be taken back.
+/// `NAME.part`: bytes are appended to it, and can be removed from its end.
 #[derive(Debug)]
 pub(super) struct AppendFile {
     path: PathBuf,
-    /// None while it is closed.
+    /// `None` while it is closed.
     file: Option<File>,
     encoder: Encoder,
     digests: Digests,
-    /// The length of what was written whole.
+    /// The length up to the last complete write.
     bytes: u64,
-    /// True if anything has changed since it was brought to disk.
+    /// True if the file has changed since the last sync.
     is_dirty: bool,
-    /// True if bringing it to disk has failed. After that, the system no longer tells whether it succeeds.
+    /// True if a sync has failed. After that, the system no longer reports if a later sync succeeds.
     has_failed: bool,
 }
 
-/// A point between two frames to roll back to.
+/// A point between two frames, to which the file can be rolled back.
 #[derive(Clone, Debug)]
 pub(super) struct Savepoint {
     bytes: u64,
@@ -92,7 +92,7 @@ pub(super) struct Savepoint {
 }
 
 impl AppendFile {
-    /// Creates an empty file with these attributes. What a file there has is gone.
+    /// Creates an empty file with these attributes. Replaces the content of an existing one.
     pub(super) fn create(
         path: PathBuf,
         attributes: Attributes,
@@ -104,7 +104,7 @@ impl AppendFile {
         Ok(Self { path, file, encoder, digests, bytes: 0, is_dirty: true, has_failed: false })
     }
 
-    /// Opens the first `bytes` of a file, and shows each of its lines. Bytes after them are cut off.
+    /// Opens the first `bytes` bytes of a file, and calls `show` for each of its lines. Truncates the file after them.
     ///
     /// `check` gets the checksums that `kept` names, before anything is cut off.
     ///
@@ -135,7 +135,7 @@ impl AppendFile {
         Ok(file)
     }
 
-    /// Adds text. If that fails, it has what it had before, or lacks the end of a frame.
+    /// Adds text. If that fails, the file has its previous content, perhaps with an incomplete frame after it.
     pub(super) fn append(&mut self, text: &[u8]) -> io::Result<()> {
         if text.is_empty() {
             return Ok(());
@@ -147,7 +147,7 @@ impl AppendFile {
         Ok(())
     }
 
-    /// Ends the frame, so that the file is valid as it is.
+    /// Ends the frame, so that the file is valid if it ends here.
     pub(super) fn finish_frame(&mut self) -> io::Result<()> {
         let rest = self.encoder.finish()?;
         self.write_frame(&rest)
@@ -171,7 +171,7 @@ impl AppendFile {
         write(file, frame, &mut self.digests, &mut self.bytes)
     }
 
-    /// Brings it to disk.
+    /// Syncs the file to disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if self.has_failed {
             return Err(io::Error::other("an earlier write to it has failed"));
@@ -184,27 +184,27 @@ impl AppendFile {
         Ok(())
     }
 
-    /// Brings it to disk and closes it until it is needed again.
+    /// Syncs the file to disk and closes it until it is needed again.
     pub(super) fn close(&mut self) -> io::Result<()> {
         self.sync()?;
         self.file = None;
         Ok(())
     }
 
-    /// The point that it has come to; none within a frame.
+    /// The current point, or `None` within a frame.
     pub(super) fn savepoint(&self) -> Option<Savepoint> {
         let between_frames = self.encoder.is_between_frames();
         between_frames.then(|| Savepoint { bytes: self.bytes, digests: self.digests.clone() })
     }
 
-    /// The point before its first byte.
+    /// The point before the first byte.
     pub(super) fn start(&self) -> Savepoint {
         let Digests { crc32, sha256 } = &self.digests;
         let kept = [crc32.as_ref().map(|_| Checksum::Crc32), sha256.as_ref().map(|_| Checksum::Sha256)];
         Savepoint { bytes: 0, digests: Digests::new(kept.into_iter().flatten()) }
     }
 
-    /// Takes back everything that was added after a savepoint.
+    /// Removes everything that was added after a savepoint.
     pub(super) fn rollback_to(&mut self, point: &Savepoint) -> io::Result<()> {
         self.encoder.abandon();
         (self.bytes, self.digests) = (point.bytes, point.digests.clone());

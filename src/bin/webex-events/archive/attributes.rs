@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// Who may use a file. The default is what the system gives a new file.
+/// The access rights of a file. The default is the system's default for a new file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
     mode: Option<u32>,
@@ -17,7 +17,7 @@ pub(crate) struct Attributes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Applied {
     Fully,
-    /// The owner or the group couldn't be set. The mode gives nobody more than the original.
+    /// The owner or the group couldn't be set. The mode grants no more than the original.
     Narrowed,
 }
 
@@ -27,7 +27,7 @@ impl Attributes {
         Self { mode: Some(0o600), owner: None }
     }
 
-    /// Those of the file at `path`; the default if there is none.
+    /// The attributes of the file at `path`, or the default if there is none.
     #[cfg(unix)]
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
@@ -54,8 +54,8 @@ impl Attributes {
         }
     }
 
-    /// Creates an empty file with these attributes. What a file there has is gone. A symbolic link is replaced, so that
-    /// nobody can direct the content, or the loss of it, to another file.
+    /// Creates an empty file with these attributes. Replaces the content of an existing one. A symbolic link is
+    /// replaced, so that nobody can direct the content, or the loss of it, to another file.
     pub(crate) fn create(self, path: &Path) -> io::Result<File> {
         match self.create_new(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_symlink() => {
@@ -64,7 +64,7 @@ impl Attributes {
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let file = OpenOptions::new().read(true).write(true).open(path)?;
-                // Before it has any content that others must not read.
+                // Set the attributes before the file has content that other users must not read.
                 file.set_len(0)?;
                 self.apply(&file)?;
                 Ok(file)
@@ -79,7 +79,7 @@ impl Attributes {
         #[cfg(unix)]
         if let Some(mode) = self.mode {
             use std::os::unix::fs::OpenOptionsExt;
-            // The owner's bits alone, until owner and group are right.
+            // Only the owner's bits, until owner and group are set.
             options.mode(mode & 0o600);
         }
         let file = options.open(path)?;
@@ -87,7 +87,7 @@ impl Attributes {
         Ok(file)
     }
 
-    /// Gives an open file these attributes, or narrower ones where owner and group can't be set.
+    /// Sets these attributes on an open file, or narrower ones if owner and group can't be set.
     #[cfg(unix)]
     pub(super) fn apply(self, file: &File) -> io::Result<Applied> {
         use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -116,8 +116,8 @@ impl Attributes {
     }
 }
 
-/// The mode of a file that has another group than it should have. The group's bits go. Those that should be
-/// in the group are others now, so others keep only what the group had too.
+/// The mode of a file whose group couldn't be kept. The group's bits are cleared. Members of the original group are now
+/// "others", so others keep only the bits that the group had too.
 #[cfg(unix)]
 fn without_group(mode: u32) -> u32 {
     mode & 0o700 | mode & mode >> 3 & 0o007
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_gets_the_mode_of_another_whatever_the_umask() {
+    fn a_new_file_gets_the_mode_of_another_with_any_umask() {
         let folder = tempfile::tempdir().unwrap();
         let (old, new) = (folder.path().join("old"), folder.path().join("new"));
         fs::write(&old, "").unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_left_over_loses_its_content_and_its_mode() {
+    fn a_leftover_file_loses_its_content_and_its_mode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         fs::write(&path, "left over").unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_its_group_nobody_may_do_more_than_before() {
+    fn without_its_group_a_file_grants_no_more_than_before() {
         for (mode, narrowed) in
             [(0o640, 0o600), (0o644, 0o604), (0o664, 0o604), (0o604, 0o600), (0o600, 0o600)]
         {

@@ -1,4 +1,4 @@
-//! Bringing files to disk while others are written.
+//! Syncing files to disk while others are written.
 
 use std::{
     io,
@@ -8,18 +8,18 @@ use std::{
 
 use super::{Totals, ledger::FileEntry, part_file::PartFile};
 
-/// Files to which nothing is added any more, and the thread that waits for the disk.
+/// Finished files, and the thread that syncs them to disk.
 #[derive(Debug)]
 pub(super) struct BackgroundSync {
     thread: JoinHandle<(Vec<PartFile>, io::Result<()>)>,
     names: Vec<String>,
-    /// What the ledger says of them meanwhile: their last commits.
+    /// Their entries in the ledger until the sync is done: those of their last commits.
     pub(super) committed: Vec<FileEntry>,
     pub(super) totals: Totals,
 }
 
 impl BackgroundSync {
-    /// Starts the thread. If the system has no thread to give, the files are returned as they are.
+    /// Starts the thread. Returns the files if the system can't start one.
     pub(super) fn start(mut parts: Vec<PartFile>) -> Result<Self, Vec<PartFile>> {
         let names = parts.iter().map(|part| part.entry.name.clone()).collect();
         let committed = parts.iter().filter_map(|part| part.committed.clone()).collect();
@@ -27,7 +27,7 @@ impl BackgroundSync {
         for part in &parts {
             totals.count(&part.entry, part.bytes());
         }
-        // The files must survive a thread that isn't started.
+        // Keep the files even if the thread can't be started.
         let (sender, receiver) = mpsc::channel::<Vec<PartFile>>();
         let thread = thread::Builder::new().name("sync".to_owned()).spawn(move || {
             let mut parts = receiver.recv().unwrap_or_default();
@@ -55,10 +55,10 @@ impl BackgroundSync {
     }
 }
 
-/// How many files are brought to disk concurrently.
+/// The number of files that are synced concurrently.
 const CONCURRENCY: usize = 16;
 
-/// Brings files to disk concurrently, which takes a disk less time than one after another.
+/// Syncs files to disk concurrently, which is faster than one after another.
 pub(super) fn seal(parts: Vec<&mut PartFile>) -> io::Result<()> {
     let helpers = parts.len().min(CONCURRENCY).saturating_sub(1);
     let parts = Mutex::new(parts.into_iter());
@@ -72,7 +72,7 @@ pub(super) fn seal(parts: Vec<&mut PartFile>) -> io::Result<()> {
         }
     };
     thread::scope(|scope| {
-        // This thread works too, so that helpers that the system has no room for are only missed.
+        // This thread works too, so that it is no error if the system can't start the others.
         let helper = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
         let helpers: Vec<_> = (0..helpers).filter_map(helper).collect();
         let result = work();

@@ -20,7 +20,7 @@ pub(crate) enum Codec {
     Zstd,
 }
 
-/// Writes frames; there is none between the end of one and the next text.
+/// Writes frames. A frame starts with the first text after the end of the previous frame.
 #[derive(Debug)]
 pub(super) struct Encoder {
     codec: Codec,
@@ -33,7 +33,7 @@ enum Frame {
 }
 
 impl Codec {
-    /// The end of a file's name.
+    /// The suffix of a file name.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::None => "",
@@ -54,10 +54,10 @@ impl Codec {
         Encoder { codec: self, frame: None }
     }
 
-    /// The text in `file`.
+    /// Decodes the text in `file`.
     pub(crate) fn decoder<'a>(self, file: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
         let mut file = BufReader::with_capacity(256 << 10, file);
-        // A file without a frame holds nothing; the decoders would miss its head.
+        // A file without a frame is empty; a decoder would fail at its missing header.
         if file.fill_buf()?.is_empty() {
             return Ok(Box::new(io::empty()));
         }
@@ -93,7 +93,7 @@ impl Encoder {
         })
     }
 
-    /// Returns whether the file would be valid if nothing followed.
+    /// Returns true if the file is valid if it ends here.
     pub(super) fn is_between_frames(&self) -> bool {
         self.frame.is_none()
     }
@@ -113,7 +113,7 @@ impl Encoder {
         }
     }
 
-    /// A frame around no text: tools refuse a file without any.
+    /// A frame without text: tools refuse a file without a frame.
     pub(super) fn empty_frame(&mut self) -> io::Result<Vec<u8>> {
         if self.codec != Codec::None && self.frame.is_none() {
             self.frame = Some(self.begin()?);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_up_to_the_end_of_a_frame_is_a_file() {
+    fn a_file_that_ends_after_a_frame_is_valid() {
         for codec in ALL {
             let mut encoder = codec.encoder();
             let mut file = Vec::new();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_can_not_be_decoded() {
+    fn a_truncated_file_can_not_be_decoded() {
         for codec in [Codec::Gzip, Codec::Zstd] {
             let mut encoder = codec.encoder();
             let mut file = encoder.push(b"text").unwrap().to_vec();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_makes_a_valid_file() {
+    fn an_empty_text_makes_a_valid_file() {
         for codec in ALL {
             assert_eq!(decoded(codec, b"").unwrap(), "");
             let file = codec.encoder().empty_frame().unwrap();

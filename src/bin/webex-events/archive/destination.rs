@@ -1,4 +1,4 @@
-//! `Destination`: an output that this process alone writes to, before anything is written.
+//! `Destination`: an output that is locked by this process, before anything is written.
 
 use std::{
     fs::{create_dir, remove_dir},
@@ -17,7 +17,7 @@ use super::{
     part_file::{PartOptions, WriteOptions, part},
 };
 
-/// How often to make a folder that another process removes: it has found no reason to keep it.
+/// The number of attempts to create a folder that another process removes because it has written nothing there.
 const ATTEMPTS: u32 = 10;
 
 /// An output that is locked by this process, and what an earlier run has left there.
@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 10;
 pub(crate) struct Destination {
     layout: Layout,
     kind: ArchiveKind,
-    /// Until it is opened.
+    /// `None` once it is opened.
     lock: Option<FileLock>,
     ledger: Option<Ledger>,
     has_made_folder: bool,
@@ -33,20 +33,20 @@ pub(crate) struct Destination {
     warning: Option<ArchiveWarning>,
 }
 
-/// Something that the user should know, and that stops nothing.
+/// A warning that doesn't stop the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ArchiveWarning {
-    /// Owner or group of the file that is replaced can't be kept. The new file is readable by fewer.
+    /// Owner or group of the file that is replaced can't be kept. The new file is readable by fewer users.
     OwnerNotKept,
 }
 
 impl Destination {
-    /// Locks the output for this process and reads its ledger, which must be of this kind. Makes a folder if there is
-    /// none, and nothing else. Paths that can't be written are found here.
+    /// Locks the output for this process and reads its ledger, which must be of this kind. Creates a missing folder,
+    /// and nothing else. Refuses paths that can't be written.
     ///
     /// # Errors
     ///
-    /// [`ArchiveError::Locked`] if another process writes there, also one of an older version.
+    /// [`ArchiveError::Locked`] if another process writes there, even one of an older version.
     pub(crate) fn claim(layout: Layout, kind: ArchiveKind) -> Result<Self, ArchiveError> {
         layout.check_names()?;
         let attributes = layout.attributes().map_err(|error| layout.unwritable(error))?;
@@ -95,7 +95,7 @@ impl Destination {
         Ok(())
     }
 
-    /// What an earlier run has left.
+    /// The ledger of an earlier run.
     pub(crate) fn ledger(&self) -> Option<&Ledger> {
         self.ledger.as_ref()
     }
@@ -108,7 +108,7 @@ impl Destination {
         self.warning
     }
 
-    /// Forgets an export of which nothing is committed, so that another request may begin. Returns whether it did.
+    /// Forgets an export without committed content, so that another request can start. Returns true if it did.
     pub(crate) fn forget_empty(&mut self) -> bool {
         let is_empty = self.ledger.as_ref().is_some_and(|ledger| !ledger.has_content());
         let is_empty = is_empty && self.kind != ArchiveKind::Follow;
@@ -118,7 +118,7 @@ impl Destination {
         is_empty
     }
 
-    /// Continues the earlier run, if there was one; otherwise begins what `meta` says.
+    /// Resumes the earlier run, if there was one. Otherwise starts the export that `meta` describes.
     pub(crate) fn open(mut self, meta: ArchiveMeta, options: WriteOptions) -> Result<Archive, ArchiveError> {
         let lock =
             self.lock.take().ok_or_else(|| ArchiveError::Locked { path: self.layout.root().to_owned() })?;
@@ -130,17 +130,17 @@ impl Destination {
 }
 
 impl Drop for Destination {
-    /// Leaves everything as it was, if nothing was begun.
+    /// Restores the previous state if nothing was started.
     fn drop(&mut self) {
         drop(self.lock.take());
         if let (Layout::Folder(path), true) = (&self.layout, self.has_made_folder) {
-            // It fails if another process is there now.
+            // This fails if another process uses the folder now.
             let _ = remove_dir(path);
         }
     }
 }
 
-/// Makes a folder, unless it is there. Returns whether it did.
+/// Creates a folder, unless it exists. Returns true if it did.
 fn make_folder(path: &Path) -> io::Result<bool> {
     match create_dir(path).and_then(|()| disk::sync_folder(path)) {
         Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! `ArchiveError`: everything that can go wrong with the files on disk. What to do about each is the caller's to say.
+//! `ArchiveError`: the errors of files on disk. The program's `error.rs` adds the advice.
 
 use std::{io, path::PathBuf};
 
@@ -14,18 +14,18 @@ pub(crate) enum ArchiveError {
     Read { path: PathBuf, error: io::Error },
     #[error("{} can't be written: there is no folder {}", .path.display(), .folder.display())]
     NoFolder { path: PathBuf, folder: PathBuf },
-    /// The layout is that of the archive whose ledger it is; none for a checkpoint by itself.
+    /// `layout` is the archive of the ledger, or `None` for a checkpoint without an archive.
     #[error("{} is damaged: {damage}", .path.display())]
     DamagedLedger { path: PathBuf, layout: Option<Layout>, damage: LedgerDamage },
-    /// A file isn't what its entry in the ledger says.
+    /// A file doesn't match its entry in the ledger.
     #[error("{} is damaged: {reason}", .path.display())]
     DamagedFile { path: PathBuf, layout: Layout, reason: String },
     /// A file has a final name, and the ledger has no complete entry for it.
-    #[error("{} is none of the files that {} knows", .path.display(), .ledger.display())]
+    #[error("{} is not in {}", .path.display(), .ledger.display())]
     UnknownFile { path: PathBuf, ledger: PathBuf },
     #[error("{} belongs to {found}, not to {expected}", .path.display())]
     OtherKind { path: PathBuf, found: ArchiveKind, expected: ArchiveKind },
-    #[error("{} would be {first} and {second}", .path.display())]
+    #[error("{} would be both {first} and {second}", .path.display())]
     SharedPath { path: PathBuf, first: Role, second: Role },
 }
 

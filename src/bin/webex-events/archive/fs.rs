@@ -1,4 +1,4 @@
-//! What the archive needs from the file system: names beside names, and files that are replaced as a whole.
+//! File system operations of the archive: names with suffixes, and atomic replacement of files.
 
 use std::{
     ffi::OsString,
@@ -9,28 +9,28 @@ use std::{
 
 use super::attributes::Attributes;
 
-/// How many symbolic links may lead to a file.
+/// The maximum number of symbolic links that lead to a file.
 const LINKS: u32 = 40;
 
-/// Replaces the file at `path` by one with this content, in one step that is on disk when this returns.
+/// Atomically replaces the file at `path`. The new content is on disk when this returns.
 pub(crate) fn replace(path: &Path, content: &[u8], attributes: Attributes) -> io::Result<()> {
     let temporary = with_suffix(path, ".tmp");
     let mut file = attributes.create(&temporary)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
-        // It is of no use to anybody, and may be what fills the disk.
+        // The temporary file is useless, and may be what fills the disk.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
     sync_folder(path)
 }
 
-/// Writes a whole file for others to read: replaces a regular file, which keeps its mode, owner and group, follows
-/// symbolic links, and writes to a device or a pipe as it is.
+/// Writes a whole file for other programs: replaces a regular file, which keeps its mode, owner and group, follows
+/// symbolic links, and writes directly to a device or a pipe.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() || is_descriptor(path) => {
-            // Of a file that others have open, neither the content nor the name may be replaced.
+            // Don't replace a file that another process has opened for us, such as `/dev/stdout`.
             OpenOptions::new().append(true).open(path)?.write_all(content)
         }
         Ok(_) => {
@@ -59,12 +59,12 @@ pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether `path` is a name that the system has for what is open already, such as `/dev/stdout`.
+/// Returns true if `path` is a system name for an open file, such as `/dev/stdout`.
 fn is_descriptor(path: &Path) -> bool {
     cfg!(unix) && ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|name| path.starts_with(name))
 }
 
-/// The path of the file that `path` is or leads to, also if there is none yet.
+/// The path of the file that `path` names or links to, which may not exist yet.
 pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
@@ -82,7 +82,7 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Removes a file; it is no error if there is none.
+/// Removes a file. Succeeds if there is none.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -109,12 +109,12 @@ pub(super) fn length(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// Brings the names in the folder of `path` to disk.
+/// Syncs the names in the folder of `path` to disk.
 #[cfg(unix)]
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()) {
-        // Some file systems can't, and a folder may be writable but not readable.
+        // Some file systems can't sync folders, and a folder may be writable but not readable.
         Err(error)
             if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied)
                 || error.kind() == io::ErrorKind::Unsupported =>
@@ -149,7 +149,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_a_link_whether_its_file_is_there_or_not() {
+    fn a_link_stays_a_link_even_if_its_file_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         std::os::unix::fs::symlink("file", &link).unwrap();
@@ -163,7 +163,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_device_is_written_as_it_is() {
+    fn a_device_is_written_directly() {
         let device = Path::new("/dev/null");
         check_writable(device).unwrap();
         write_whole(device, b"text").unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_can_not_be_written_is_found_beforehand_and_nothing_is_left() {
+    fn a_path_that_can_not_be_written_is_refused_and_nothing_is_left() {
         let folder = tempfile::tempdir().unwrap();
         check_writable(&folder.path().join("new")).unwrap();
         for path in ["none/f".to_owned(), "f".repeat(300), String::new()] {
@@ -208,7 +208,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_in_a_circle_are_an_error() {
+    fn circular_links_are_an_error() {
         let folder = tempfile::tempdir().unwrap();
         for (link, target) in [("a", "b"), ("b", "a")] {
             std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();

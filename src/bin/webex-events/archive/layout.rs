@@ -32,7 +32,7 @@ impl Layout {
         }
     }
 
-    /// The file that is locked by the process that writes here.
+    /// The lock file.
     pub(super) fn lock_path(&self) -> PathBuf {
         match self {
             Self::File(path) => disk::with_suffix(path, ".lock"),
@@ -46,7 +46,7 @@ impl Layout {
         path
     }
 
-    /// The path of a complete file. A single file has but one, whatever its name in the state.
+    /// The path of a complete file. A single file has only one path, whatever its name in the state.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         match self {
             Self::File(path) => path.clone(),
@@ -54,12 +54,12 @@ impl Layout {
         }
     }
 
-    /// The path at which the content of a file is now: its own, or a temporary one until it has that.
+    /// The current path of a file: its final one, or its temporary one until it is renamed.
     pub(crate) fn content_path(&self, entry: &FileEntry) -> PathBuf {
         now_at(self.path(&entry.name), entry)
     }
 
-    /// The path at which the malformed items of a file are now.
+    /// The current path of the malformed items of a file.
     pub(crate) fn malformed_content_path(&self, entry: &FileEntry) -> PathBuf {
         now_at(malformed_path(&self.path(&entry.name)), entry)
     }
@@ -73,7 +73,7 @@ impl Layout {
         self.root().display().to_string()
     }
 
-    /// Returns whether another process is writing here.
+    /// Returns true if another process is writing here.
     pub(crate) fn is_locked(&self) -> bool {
         is_held(&self.lock_path()).unwrap_or(false)
     }
@@ -83,7 +83,7 @@ impl Layout {
         Ledger::of_layout(&self.ledger_path(), Some(self))
     }
 
-    /// The attributes of a file's temporary files: those of the file that they will replace.
+    /// The attributes of temporary files: those of the file that they will replace.
     pub(super) fn attributes(&self) -> io::Result<Attributes> {
         match self {
             Self::File(path) => Attributes::of(path),
@@ -91,7 +91,7 @@ impl Layout {
         }
     }
 
-    /// The attributes of the ledger, which has cursors and the request in it.
+    /// The attributes of the ledger, which contains cursors and the request.
     pub(super) fn ledger_attributes(&self) -> io::Result<Attributes> {
         match self {
             Self::File(_) => self.attributes(),
@@ -99,7 +99,7 @@ impl Layout {
         }
     }
 
-    /// Gives a complete file its name, and the file of its malformed items before that.
+    /// Gives a complete file its final name, after the file of its malformed items.
     pub(super) fn publish(&self, entry: &FileEntry) -> io::Result<()> {
         let path = self.path(&entry.name);
         let malformed = malformed_path(&path);
@@ -113,12 +113,12 @@ impl Layout {
         Ok(())
     }
 
-    /// Renames a file that is complete, unless it isn't what the ledger says.
+    /// Renames a complete file if its length is the one in the ledger.
     pub(super) fn give_name(&self, path: &Path, bytes: u64) -> io::Result<()> {
         let part = part(path);
         has_length(&part, bytes)?;
         if matches!(self, Self::File(_)) {
-            // They may have been changed since the export began.
+            // The attributes of the old file may have changed since the export began.
             self.attributes()?.apply(&File::open(&part)?)?;
         }
         fs::rename(&part, path)
@@ -132,7 +132,7 @@ impl Layout {
         disk::remove(&part(&malformed))
     }
 
-    /// Returns whether a name in a folder has the form of a data file's, or of the temporary file of one.
+    /// Returns true if a name in a folder has the form of a data file or its temporary file.
     pub(super) fn is_data_name(name: &str) -> bool {
         name.starts_with("events_") && name.contains(".ndjson")
     }
@@ -187,7 +187,7 @@ impl Layout {
 
 fn now_at(path: PathBuf, entry: &FileEntry) -> PathBuf {
     let part = part(&path);
-    // A complete file has its name, or gets it next. A file that is replaced is there until then.
+    // A complete file has its final name, or gets it next. Until then, the name may belong to the file that it replaces.
     if !entry.is_complete() || part.exists() { part } else { path }
 }
 
@@ -198,6 +198,6 @@ pub(super) fn has_length(path: &Path, bytes: u64) -> io::Result<()> {
             io::ErrorKind::InvalidData,
             format!("it has {length} bytes and should have {bytes}"),
         )),
-        None => Err(io::Error::new(io::ErrorKind::NotFound, "it is gone")),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "it is missing")),
     }
 }

@@ -1,7 +1,7 @@
-//! The ledger, or the state file of a single file: what was requested, and how far each file has come.
+//! The ledger, or the state file of a single file: the request, and the committed state of each file.
 //!
-//! It is JSON with one line for each file, and ends with a checksum of everything before it, so that a file that was
-//! cut or edited is noticed. `docs/ledger-format.md` describes the format for readers outside this program.
+//! It is JSON with one line for each file, and ends with a checksum of everything before it, so that a truncated
+//! or edited file is detected. `docs/ledger-format.md` describes the format for readers outside this program.
 
 use std::{collections::BTreeMap, fmt::Write, fs, io, path::Path};
 
@@ -26,7 +26,7 @@ const FORMAT: u64 = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ledger {
     pub(crate) meta: ArchiveMeta,
-    /// How far a follower has come.
+    /// The checkpoint of a follower.
     pub(crate) checkpoint: Option<Value>,
     /// The slices that couldn't be read, in the order of time.
     pub(crate) failed: Vec<FailedSlice>,
@@ -56,7 +56,7 @@ pub(crate) struct FileEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) end: Option<DateTime<Utc>>,
     pub(crate) events: u64,
-    /// The length of the file, compressed as it is.
+    /// The length of the file on disk, after compression.
     pub(crate) bytes: u64,
     /// SHA-256 of the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,12 +64,12 @@ pub(crate) struct FileEntry {
     /// CRC-32 of the bytes, where there is no SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) crc32: Option<u32>,
-    /// The number of events that came again and weren't written again.
+    /// The number of events that were listed again and not written again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) duplicates: u64,
     pub(crate) pages: u64,
-    /// The number of events at the end of the file that belong to a page of which the rest couldn't be written.
-    /// That page comes again.
+    /// The number of events at the end of the file that belong to a page that couldn't be written completely. That page
+    /// is requested again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) ahead: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,28 +87,28 @@ pub(crate) struct MalformedEntry {
     pub(crate) sha256: String,
 }
 
-/// How far a file has come. `archive.rs` describes the order of steps.
+/// The stage of a file. `archive.rs` describes the order of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Stage {
     /// It grows as `NAME.part`.
     Open,
-    /// It has everything that belongs into it, and is on disk. It has its name, or gets it next.
+    /// Its whole content is on disk. It has its final name, or gets it next.
     // Version 1 had a stage for each of the two.
     #[serde(alias = "done", alias = "closed")]
     Complete,
 }
 
-/// Why a ledger can't be read.
+/// The damage of a ledger that can't be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LedgerDamage {
     #[error("it is cut off")]
     Cut,
-    #[error("it was changed: its checksum doesn't fit")]
+    #[error("it was changed: its checksum doesn't match")]
     Checksum,
-    #[error("it isn't what this program writes")]
+    #[error("its content isn't valid")]
     Content,
-    #[error("it is of version {0} of the format, and this program reads 1 to {FORMAT}")]
+    #[error("it has version {0} of the format, and this program reads versions 1 to {FORMAT}")]
     Version(u64),
 }
 
@@ -153,14 +153,14 @@ impl Ledger {
         Err(ArchiveError::OtherKind { path: path.to_owned(), found, expected })
     }
 
-    /// Returns whether anything of any file is committed.
+    /// Returns true if any content of any file is committed.
     pub(crate) fn has_content(&self) -> bool {
         self.files.iter().any(|file| file.is_complete() || file.pages > 0 || file.bytes > 0)
     }
 }
 
 impl FileEntry {
-    /// A file of which there is nothing yet.
+    /// An empty file.
     pub(crate) fn new(name: impl Into<String>, range: Option<(DateTime<Utc>, DateTime<Utc>)>) -> Self {
         Self {
             name: name.into(),
@@ -245,7 +245,7 @@ struct MetaV1 {
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
     slice_seconds: Option<u64>,
-    /// None where slices weren't aligned.
+    /// `None` if slices weren't aligned.
     slice_margin_millis: Option<u64>,
     compress: Codec,
     begun: DateTime<Utc>,

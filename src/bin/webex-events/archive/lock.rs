@@ -14,9 +14,9 @@ use super::{
     fs as disk,
 };
 
-/// Another process may remove its lock file between our opening and our locking it. It can't do that forever.
+/// The number of attempts to open and lock a file, which another process may remove in between.
 const ATTEMPTS: u32 = 100;
-/// How often a lock that another process holds is tried again, and the pause before that.
+/// The number of further attempts to lock a file that another process holds, and the pause before each.
 const LOOKS: u32 = 3;
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -28,7 +28,7 @@ pub(crate) struct FileLock {
 }
 
 impl FileLock {
-    /// Locks `PATH.lock`, so that no other process uses `path` meanwhile. A symbolic link counts as the file that
+    /// Locks `PATH.lock`, so that no other process uses `path`. A symbolic link counts as the file that
     /// it points to.
     pub(crate) fn beside(path: &Path) -> Result<Self, ArchiveError> {
         let written = |error| ArchiveError::Write { path: path.to_owned(), error };
@@ -45,7 +45,7 @@ impl FileLock {
         let mut looks = LOOKS;
         for _ in 0..ATTEMPTS {
             let file = match attributes.open(path) {
-                // It may have been removed between two steps of opening it. If the folder is gone, it stays gone.
+                // The file may have been removed while it was opened. If the folder is missing, retrying fails too.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     failure = Some(error);
                     continue;
@@ -54,7 +54,7 @@ impl FileLock {
             };
             match try_lock(&file)? {
                 false if looks == 0 => return Ok(None),
-                // Whoever looks whether it is locked holds it for an instant.
+                // A process that only checks the lock holds it for an instant.
                 false => {
                     looks -= 1;
                     thread::sleep(LOOK);
@@ -68,7 +68,7 @@ impl FileLock {
 }
 
 impl FileLock {
-    /// Gives the lock file these attributes, if it was left by a process that hadn't.
+    /// Sets the attributes of the lock file, which an earlier process may have left with others.
     pub(super) fn apply(&self, attributes: Attributes) -> io::Result<Applied> {
         attributes.apply(&self.file)
     }
@@ -76,14 +76,14 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // It is still locked, so nobody else uses it. One with content isn't ours.
+        // It is still locked, so no other process uses it. A file with content isn't a lock file of this program.
         if self.file.metadata().is_ok_and(|file| file.len() == 0) {
             let _ = disk::remove(&self.path);
         }
     }
 }
 
-/// Returns whether another process holds the file at `path`, if there is one.
+/// Returns true if a file at `path` exists and another process holds it.
 pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     match File::open(path) {
         Ok(file) => Ok(!try_lock(&file)?),
@@ -92,7 +92,7 @@ pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Returns false if another process holds it. A file system without locks is taken as it is.
+/// Returns false if another process holds the file. A file system without locks counts as unlocked.
 fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -102,7 +102,7 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Returns whether `path` still names this file.
+/// Returns true if `path` still names this file.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -114,7 +114,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     Ok(id(&file.metadata()?) == id(&named))
 }
 
-/// An open file can't be replaced here.
+/// This system can't replace an open file.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_else_with_the_name_of_the_lock_is_kept() {
+    fn another_file_with_the_name_of_the_lock_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Cargo");
         fs::write(folder.path().join("Cargo.lock"), "mine").unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_gone_is_an_error() {
+    fn a_missing_folder_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none/f.lock");
         let error = FileLock::acquire(&path, Attributes::default()).unwrap_err();
@@ -194,7 +194,7 @@ mod tests {
     /// It was taken for a file that had been replaced, and the lock was tried again without end.
     #[cfg(unix)]
     #[test]
-    fn a_path_that_can_not_be_looked_at_is_an_error() {
+    fn a_path_that_can_not_be_read_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         let file = File::create(&path).unwrap();

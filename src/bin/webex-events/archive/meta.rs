@@ -1,4 +1,4 @@
-//! `ArchiveMeta`: what was requested, and what that meant when the first run began.
+//! `ArchiveMeta`: the request, and the instants that it meant when the first run started.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -9,12 +9,12 @@ use webex_events::ListEvents;
 
 use super::codec::Codec;
 
-/// The part of a ledger that stays the same over all runs of an export.
+/// The part of a ledger that is the same in all runs of an export.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ArchiveMeta {
     pub(crate) kind: ArchiveKind,
     pub(crate) request: StoredRequest,
-    /// The instants that the request meant when the first run began.
+    /// The instants that the request meant when the first run started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,7 +22,7 @@ pub(crate) struct ArchiveMeta {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) slicing: Option<Slicing>,
     pub(crate) compress: Codec,
-    /// When the first run began. A sandbox has its last event then.
+    /// The start of the first run. A sandbox has its last event at this instant.
     pub(crate) begun: DateTime<Utc>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum ArchiveKind {
     File,
     /// One file for each slice of a range.
     Export,
-    /// One file for each hour, without an end; or a follower's checkpoint, without files.
+    /// A follower: one file for each hour without an end, or a checkpoint without files.
     Follow,
 }
 
@@ -47,14 +47,14 @@ impl fmt::Display for ArchiveKind {
     }
 }
 
-/// How a range is cut into slices.
+/// The division of a range into slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Slicing {
     pub(crate) seconds: u64,
     /// True if slices start at multiples of their length, counted from 1970. Otherwise they are counted from the
     /// start of the range.
     pub(crate) is_aligned: bool,
-    /// How much more than its own range each slice requests at both ends.
+    /// The margin that each slice requests at both ends of its range.
     pub(crate) margin_ms: u64,
 }
 
@@ -64,7 +64,7 @@ impl Slicing {
     }
 }
 
-/// A request as the ledger stores it. A later run must make the same.
+/// A request as the ledger stores it. A later run must have the same one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredRequest {
@@ -112,7 +112,7 @@ pub(crate) enum RequestField {
 const NO_FILTERS: [&str; 3] = ["from", "to", "max"];
 
 impl StoredRequest {
-    /// A request for what this query lists, whatever its range and page size.
+    /// A request with the filters of this query, without its range and page size.
     pub(crate) fn of(query: &ListEvents) -> Self {
         let query = match serde_json::to_value(query) {
             Ok(Value::Object(query)) => query,
@@ -171,8 +171,7 @@ impl StoredRequest {
 }
 
 impl ArchiveMeta {
-    /// How a later request differs from this one. What it means as instants isn't compared: that is fixed by the
-    /// first run.
+    /// The differences between a later request and this one. Instants aren't compared: the first run fixes them.
     pub(crate) fn differences(&self, later: &Self) -> Vec<Difference> {
         let (was, is) = (self.fields(), later.fields());
         let fields: std::collections::BTreeSet<_> = was.keys().chain(is.keys()).collect();
@@ -186,7 +185,7 @@ impl ArchiveMeta {
 
     fn fields(&self) -> BTreeMap<RequestField, String> {
         let mut fields = self.request.fields();
-        // A follower's hours are no choice of anybody's.
+        // The hours of a follower aren't an option.
         if let (ArchiveKind::Export, Some(slicing)) = (self.kind, self.slicing) {
             fields.insert(RequestField::Slice, slicing.seconds.to_string());
         }

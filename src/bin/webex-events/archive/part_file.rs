@@ -1,4 +1,4 @@
-//! `PartFile`: a file that isn't complete: its events, its malformed items, and how far both have come.
+//! `PartFile`: a file that isn't complete, with its events, its malformed items and its committed state.
 
 use std::{
     borrow::Cow,
@@ -18,22 +18,22 @@ use super::{
     fs::{remove, with_suffix},
     layout::has_length,
     ledger::{FileEntry, MalformedEntry},
-    seen::Seen,
+    seen::SeenIds,
 };
 
 /// The number of bytes that are collected for a write.
 const CHUNK: usize = 256 << 10;
 
-/// How the files of an archive are written.
+/// The options for writing the files of an archive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WriteOptions {
     pub(crate) codec: Codec,
     pub(crate) checksum: Checksum,
-    /// The number of ids that are remembered for certain; none is all of them.
+    /// The number of ids that are remembered at least; `None` remembers all.
     pub(crate) memory: Option<usize>,
 }
 
-/// The same with what the archive knows by itself.
+/// The write options, with the attributes that the archive adds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PartOptions {
     pub(super) write: WriteOptions,
@@ -43,49 +43,48 @@ pub(super) struct PartOptions {
 
 #[derive(Debug)]
 pub(super) struct PartFile {
-    /// As of the last whole page. Its bytes and checksums are as of the last commit.
+    /// The state after the last whole page; its bytes and checksums are those of the last commit.
     pub(super) entry: FileEntry,
-    /// What the ledger says, or is about to say: as of the last commit, if there was one.
+    /// The state in the ledger after the last commit, if there was one.
     pub(super) committed: Option<FileEntry>,
     options: PartOptions,
     text: AppendFile,
     malformed: Option<AppendFile>,
-    seen: Seen,
+    seen: SeenIds,
     safe: SafePoint,
-    /// The number of events that will come again, because an earlier run has written them without the end of their
-    /// page.
+    /// The number of events that will be listed again, because an earlier run has written only the start of their page.
     resent: u64,
-    /// True if the current page or frame is written whole.
+    /// True if the current page or frame is written completely.
     is_whole: bool,
     /// True if the folder may not have its names on disk yet.
     pub(super) is_new: bool,
     lines: Vec<u8>,
 }
 
-/// The last point between two frames, to roll back to if something can't be written whole.
+/// The last point between two frames, to which a failed write is rolled back.
 #[derive(Debug)]
 struct SafePoint {
     entry: FileEntry,
     text: Savepoint,
-    /// None if there was no malformed item.
+    /// `None` if there was no malformed item.
     malformed: Option<Savepoint>,
 }
 
 impl PartFile {
-    /// A file of which there is nothing yet. What a file there has is gone.
+    /// Creates an empty file. Replaces an existing one.
     pub(super) fn create(path: &Path, entry: FileEntry, options: PartOptions) -> io::Result<Self> {
         let WriteOptions { codec, checksum, memory } = options.write;
         let text = AppendFile::create(part(path), options.attributes, codec, checksum)?;
-        Ok(Self::new(entry, options, text, None, Seen::new(memory)))
+        Ok(Self::new(entry, options, text, None, SeenIds::new(memory)))
     }
 
-    /// A file that an earlier run has begun, as far as its entry says. Bytes after that are cut off.
+    /// Reopens a file of an earlier run, and truncates it to the length in its entry.
     ///
-    /// Fails with [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] if it isn't what its entry says.
+    /// Fails with [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] if it doesn't match its entry.
     pub(super) fn reopen(path: &Path, entry: FileEntry, options: PartOptions) -> io::Result<Self> {
         let WriteOptions { codec, checksum, memory } = options.write;
-        let mut seen = Seen::new(memory);
-        let mut lines = Lines::default();
+        let mut seen = SeenIds::new(memory);
+        let mut lines = LineCounter::default();
         let text = AppendFile::reopen(
             part(path),
             (codec, checksum),
@@ -108,7 +107,7 @@ impl PartFile {
                     if digests.sha256().as_ref() == Some(&malformed.sha256) {
                         return Ok(());
                     }
-                    Err(unfit("the checksum of its malformed items doesn't fit"))
+                    Err(unfit("the checksum of its malformed items doesn't match"))
                 },
             )
         });
@@ -122,7 +121,7 @@ impl PartFile {
         options: PartOptions,
         text: AppendFile,
         malformed: Option<AppendFile>,
-        seen: Seen,
+        seen: SeenIds,
     ) -> Self {
         let safe = SafePoint {
             entry: entry.clone(),
@@ -145,8 +144,7 @@ impl PartFile {
         }
     }
 
-    /// Adds a page, and the cursor after it. Returns how many of its events have fields that the service couldn't
-    /// give.
+    /// Adds a page, and the cursor after it. Returns the number of its events with field errors.
     pub(super) fn add(
         &mut self,
         items: impl IntoIterator<Item = ListResult<Event>>,
@@ -161,7 +159,7 @@ impl PartFile {
             match item {
                 Ok(event) => partial += u64::from(self.event(&event)?),
                 Err(Error::Item(item)) => malformed.push(*item),
-                // No page has any.
+                // A page has no other errors.
                 Err(error) => return Err(io::Error::other(format!("an item can't be read: {error}"))),
             }
         }
@@ -183,7 +181,7 @@ impl PartFile {
         for item in malformed {
             text.push_str(&json!(malformed_record(page, &item)).to_string());
             text.push('\n');
-            // As text they are many times as long.
+            // As text the items are several times as long.
             if text.len() >= CHUNK {
                 self.malformed()?.append(text.as_bytes())?;
                 text.clear();
@@ -194,7 +192,7 @@ impl PartFile {
         Ok(())
     }
 
-    /// Adds an event, unless it is there. Returns whether it is new and has fields that the service couldn't give.
+    /// Adds an event, unless the file has it. Returns true if it is new and has field errors.
     fn event(&mut self, event: &Event) -> io::Result<bool> {
         if !self.seen.insert(event.id()) {
             match self.resent.checked_sub(1) {
@@ -210,12 +208,12 @@ impl PartFile {
         if self.lines.len() >= CHUNK {
             self.write()?;
         }
-        // Errors that can't be read are errors too.
+        // Unreadable field errors count as field errors.
         Ok(event.errors().map_or(true, |errors| !errors.is_empty()))
     }
 
-    /// Writes a part of a page. If the rest of it can't be written, this part counts, though the cursor is still
-    /// that of the page.
+    /// Writes a part of a page. If the rest can't be written, this part is kept, and the cursor still points to the
+    /// page.
     fn write(&mut self) -> io::Result<()> {
         self.text.append(&self.lines)?;
         self.lines.clear();
@@ -223,9 +221,9 @@ impl PartFile {
         Ok(())
     }
 
-    /// Ends the frames and brings everything to disk, so that the entry says what is there.
+    /// Ends the frames and syncs everything to disk, so that the entry matches the files.
     pub(super) fn seal(&mut self) -> io::Result<()> {
-        // A frame without its end is none: if the end can't be written, all of the frame is taken back.
+        // A frame without its end is invalid: if the end can't be written, roll back the whole frame.
         self.is_whole = false;
         self.text.finish_frame()?;
         if self.entry.is_complete() {
@@ -246,7 +244,7 @@ impl PartFile {
         Ok(())
     }
 
-    /// Closes its files until more comes for them, since a process has few handles. Their content is brought to
+    /// Closes its files until they are written again, because a process has few file handles. Their content is synced to
     /// disk.
     pub(super) fn close(&mut self) -> io::Result<()> {
         self.is_whole = false;
@@ -257,7 +255,7 @@ impl PartFile {
         self.malformed.as_mut().map_or(Ok(()), AppendFile::close)
     }
 
-    /// After a failure: takes back a page or a frame that wasn't written whole.
+    /// Rolls back a page or a frame that wasn't written completely, after a failure.
     pub(super) fn roll_back(&mut self) -> io::Result<()> {
         if self.is_whole {
             return Ok(());
@@ -273,7 +271,7 @@ impl PartFile {
         Ok(())
     }
 
-    /// Lets the entry say that there is nothing. Once the ledger says so too, [`empty`](Self::empty) makes it true.
+    /// Resets the entry to an empty file. Call [`empty`](Self::empty) once the ledger says the same.
     pub(super) fn forget(&mut self) {
         let range = self.entry.start.zip(self.entry.end);
         self.entry = FileEntry::new(std::mem::take(&mut self.entry.name), range);
@@ -293,17 +291,17 @@ impl PartFile {
         self.malformed.take().map_or(Ok(()), |malformed| remove(malformed.path()))
     }
 
-    /// Returns whether everything is on disk.
+    /// Returns true if everything is on disk.
     pub(super) fn is_sealed(&self) -> bool {
         self.committed.as_ref() == Some(&self.entry)
     }
 
-    /// Returns whether the next commit gives it its name.
+    /// Returns true if the next commit gives the file its final name.
     pub(super) fn is_committed_whole(&self) -> bool {
         self.committed.as_ref().is_some_and(FileEntry::is_complete)
     }
 
-    /// The number of bytes of events, those that aren't committed included.
+    /// The number of bytes of events, including those that aren't committed.
     pub(super) fn bytes(&self) -> u64 {
         self.text.bytes()
     }
@@ -345,7 +343,7 @@ impl PartFile {
 pub(super) fn check_complete(path: &Path, entry: &FileEntry, codec: Codec) -> io::Result<()> {
     has_length(path, entry.bytes)?;
     let mut digests = Digests::new(kept(entry));
-    let mut lines = Lines::default();
+    let mut lines = LineCounter::default();
     read_hashed(
         File::open(path)?,
         codec,
@@ -366,19 +364,19 @@ fn kept(entry: &FileEntry) -> impl Iterator<Item = Checksum> + use<> {
 fn check(entry: &FileEntry, digests: &Digests) -> io::Result<()> {
     let fits = (entry.sha256.is_none() || entry.sha256 == digests.sha256())
         && (entry.crc32.is_none() || entry.crc32 == digests.crc32());
-    if fits { Ok(()) } else { Err(unfit("its checksum doesn't fit")) }
+    if fits { Ok(()) } else { Err(unfit("its checksum doesn't match")) }
 }
 
 /// The lines of a file that is read again.
 #[derive(Debug, Default)]
-struct Lines {
+struct LineCounter {
     events: u64,
 }
 
-impl Lines {
+impl LineCounter {
     fn count(&mut self, line: &[u8], show: impl FnOnce(&Event)) -> io::Result<()> {
         let event = str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok());
-        let event = event.ok_or_else(|| unfit(format!("its line {} is no event", self.events + 1)))?;
+        let event = event.ok_or_else(|| unfit(format!("its line {} is not an event", self.events + 1)))?;
         show(&event);
         self.events += 1;
         Ok(())
@@ -401,7 +399,7 @@ pub(crate) fn malformed_path(path: &Path) -> PathBuf {
     with_suffix(path, ".malformed")
 }
 
-/// JSON text without line breaks. Strings in JSON have none, so these are white space between tokens.
+/// JSON text without line breaks, which can only occur between its tokens.
 pub(crate) fn single_line(json: &str) -> Cow<'_, str> {
     if memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
         Cow::Owned(json.replace(['\n', '\r'], " "))

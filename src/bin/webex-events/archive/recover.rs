@@ -1,4 +1,8 @@
-//! Makes the files that an earlier run has left into an archive again. `archive.rs` lists what there can be.
+//! Recovers an archive from the files of an earlier run. `archive.rs` lists the possible states.
+//!
+//! The order matters: unknown files are refused before anything changes. Complete files get their names first, then open
+//! files are truncated, and files without an entry are removed last. Each step can be repeated, so a kill during recovery
+//! leaves a state that the next run recovers in the same way.
 
 use std::{collections::HashSet, io, path::Path};
 
@@ -10,14 +14,14 @@ use super::{
     part_file::{PartFile, PartOptions, check_complete, malformed_path, part},
 };
 
-/// The files of a ledger as they are now.
+/// The recovered files of a ledger.
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
     pub(super) complete: Vec<FileEntry>,
     pub(super) parts: Vec<PartFile>,
 }
 
-/// Brings files and ledger together.
+/// Makes the files match the ledger.
 pub(super) fn recover(
     layout: &Layout,
     ledger: &Ledger,
@@ -29,7 +33,7 @@ pub(super) fn recover(
     for entry in &ledger.files {
         let mut entry = entry.clone();
         if matches!(layout, Layout::File(_)) {
-            // There is one output, whatever it was called when the state was written.
+            // A single output may have been renamed since the state was written.
             entry.name = layout.file_name();
         }
         let path = layout.path(&entry.name);
@@ -63,8 +67,7 @@ fn reopen(layout: &Layout, path: &Path, entry: FileEntry, options: PartOptions) 
     Ok(file)
 }
 
-/// Gives a complete file those names that it doesn't have: its own, and that of its malformed items. Returns whether
-/// there were any.
+/// Renames a complete file and its malformed items if they have temporary names. Returns true if any had.
 fn give_left_names(
     layout: &Layout,
     path: &Path,
@@ -90,8 +93,8 @@ fn give_left_names(
     Ok(is_left || is_malformed_left)
 }
 
-/// Returns whether a complete file still has its temporary name. Where a single file replaces an older one, both names
-/// are there, and the temporary one has the export.
+/// Returns true if a complete file still has its temporary name. If a single file replaces an older one, both names exist,
+/// and the temporary one is the export.
 fn is_left(
     layout: &Layout,
     path: &Path,
@@ -104,25 +107,25 @@ fn is_left(
         Some(length) if length < entry.bytes => Err(has_length(&part(path), entry.bytes).err()),
         Some(_) => {
             let malformed = entry.malformed.clone().filter(|_| is_malformed_left);
-            // Bytes after its end go, and the rest is checked.
+            // Truncate bytes after the committed end, and check the rest.
             PartFile::reopen(path, FileEntry { malformed, ..entry.clone() }, options).map(drop).map_err(Some)
         }
     };
     let Err(error) = left else { return Ok(true) };
     let named = match (layout, &error) {
         (Layout::Folder(_), None) => has_length(path, entry.bytes),
-        // What has the name may be something else.
+        // The file with the final name may be another one.
         _ => check_complete(path, entry, options.write.codec),
     };
     match (named, error) {
         (Ok(()), None) => Ok(false),
-        // An older version locked its temporary file, and could leave an empty one.
+        // An older version locked its temporary file, and could leave it empty.
         (Ok(()), Some(_)) => disk::remove(&part(path)).map(|()| false),
         (Err(_), Some(error)) | (Err(error), None) => Err(error),
     }
 }
 
-/// Refuses a folder with files under final names of which its ledger doesn't say that they are complete.
+/// Refuses a folder with files under final names that its ledger doesn't list as complete.
 pub(super) fn refuse_unknown(layout: &Layout, known: &[FileEntry]) -> Result<(), ArchiveError> {
     let unknown = unknown_files(layout, known).map_err(|error| layout.unwritable(error))?;
     unknown.first().map_or(Ok(()), |name| {
@@ -139,7 +142,7 @@ pub(crate) fn unknown_files(layout: &Layout, known: &[FileEntry]) -> io::Result<
     Ok(names.filter(|name| name.strip_suffix(".part").is_none() && !is_known(name)).collect())
 }
 
-/// Removes temporary files of which nothing was committed.
+/// Removes temporary files without an entry.
 pub(super) fn sweep(layout: &Layout, known: &[FileEntry]) -> io::Result<()> {
     let open = |name: &str| known.iter().find(|entry| entry.name == name && !entry.is_complete());
     for name in layout.names()? {
@@ -155,12 +158,12 @@ pub(super) fn sweep(layout: &Layout, known: &[FileEntry]) -> io::Result<()> {
     disk::remove(&disk::with_suffix(&layout.ledger_path(), ".tmp"))
 }
 
-/// A file that isn't what it should be is damaged. If the system can't open it, nothing is known about it.
+/// Turns an error into `DamagedFile` if it is about the content, or into `Read` if the file can't be opened.
 fn failure(layout: &Layout, path: &Path, error: io::Error) -> ArchiveError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::NotFound => {
-            ArchiveError::DamagedFile { path, layout: layout.clone(), reason: "it is gone".to_owned() }
+            ArchiveError::DamagedFile { path, layout: layout.clone(), reason: "it is missing".to_owned() }
         }
         _ if error.raw_os_error().is_some() => ArchiveError::Write { path, error },
         _ => ArchiveError::DamagedFile { path, layout: layout.clone(), reason: error.to_string() },

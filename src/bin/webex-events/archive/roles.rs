@@ -1,5 +1,4 @@
-//! Each file has one role. Two roles for one file would destroy it: a summary over its export, an export over its
-//! token.
+//! Roles of files. Each file must have only one: otherwise a summary could overwrite its export, or an export its token.
 
 use std::{
     fmt, fs, io,
@@ -55,7 +54,7 @@ pub(crate) struct RoleFile {
     identity: Identity,
 }
 
-/// What tells two files apart, whatever paths lead to them.
+/// The identity of a file, whatever path leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Identity {
     /// Device and inode, if there is a file.
@@ -69,7 +68,7 @@ impl RoleFile {
         Ok(Self { role, path: path.to_owned(), identity: Identity::of(path)? })
     }
 
-    /// An output that is open already, unless it is a device: one takes the output of several.
+    /// An output that is open already. A device isn't one, because it can have several roles.
     #[cfg(unix)]
     pub(crate) fn of_stream(file: &fs::File, name: &Path) -> Option<Self> {
         use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -78,7 +77,7 @@ impl RoleFile {
         Some(Self { role: Role::Output, path: name.to_owned(), identity })
     }
 
-    /// An output that is open already can't be told from others here.
+    /// An open output has no identity on this system.
     #[cfg(not(unix))]
     pub(crate) fn of_stream(_: &fs::File, _: &Path) -> Option<Self> {
         None
@@ -89,12 +88,12 @@ impl RoleFile {
         Ok(vec![Self::new(role, path)?, Self::beside(role, path, ".tmp")?])
     }
 
-    /// A file with the name of another, or of the one that a link leads to, and this suffix.
+    /// A file whose name is that of another, after following links, with this suffix.
     pub(crate) fn beside(role: Role, path: &Path, suffix: &str) -> io::Result<Self> {
         Self::new(role, &with_suffix(&resolve(path)?, suffix))
     }
 
-    /// The files of an archive. Those of a folder that are named after their ranges aren't among them: see
+    /// The files of an archive. Those that are named by their ranges aren't included: see
     /// [`check_roles`].
     pub(crate) fn of_layout(layout: &Layout) -> io::Result<Vec<Self>> {
         let mut files = Self::replaced(Role::State, &layout.ledger_path())?;
@@ -138,8 +137,8 @@ impl Identity {
     }
 }
 
-/// Returns whether two paths of which at most one leads to a file are the same. Where file names usually ignore case,
-/// they do here.
+/// Returns true if two paths are the same, of which at most one leads to a file. Case is ignored on systems where file
+/// names usually ignore it.
 fn same_path(one: &Path, other: &Path) -> bool {
     one == other
         || cfg!(any(windows, target_os = "macos"))
@@ -152,14 +151,14 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Files are told apart by their paths here.
+/// On this system files are identified by their paths.
 #[cfg(not(unix))]
 fn inode(_: &Path) -> Option<(u64, u64)> {
     None
 }
 
-/// Refuses two roles for one file, and a role for a file that an export into this folder would name after a range.
-/// Two files of one role are one: a token that is read twice, for example.
+/// Refuses two roles for one file, and a role for a name that an export into this folder would use for a range. The same
+/// file may have the same role twice: a token that is read twice, for example.
 pub(crate) fn check_roles(files: &[RoleFile], layout: Option<&Layout>) -> Result<(), ArchiveError> {
     let shared = |file: &RoleFile, first| {
         Err(ArchiveError::SharedPath { path: file.path.clone(), first, second: file.role })
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_role_is_played_by_a_file_of_an_export() {
+    fn a_file_of_an_export_has_no_other_role() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::File(folder.path().join("f"));
         let with = |role, name: &str| {
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_role_is_played_by_a_file_of_a_folder() {
+    fn a_file_of_a_folder_has_no_other_role() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::Folder(folder.path().to_owned());
         let with = |name: &str| {

@@ -1,17 +1,17 @@
-//! `Seen`: the ids that a file has already.
+//! `SeenIds`: the ids that a file contains.
 
 use std::{
     collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
-/// Remembers ids by two independent 64-bit hashes with keys of this process. Two ids are taken for one with a
-/// probability of 2^-128 per pair, and nobody can choose ids for which that happens.
+/// Remembers ids by two independent 64-bit hashes with keys of this process. Two ids collide with a probability of 2^-128
+/// per pair, and nobody can choose ids that collide.
 ///
 /// With a limit, it remembers at least this number of the last ids and at most twice as many, in two generations: when
-/// the young one is full, the old one is forgotten.
+/// the newer one is full, the older one is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SeenIds {
     keys: [RandomState; 2],
     young: Hashes,
     old: Hashes,
@@ -20,7 +20,7 @@ pub(crate) struct Seen {
 
 type Hashes = HashSet<u128, BuildHasherDefault<Hashed>>;
 
-/// Takes half of a hash as the hash of it.
+/// Uses half of a hash as the hash of an entry.
 #[derive(Debug, Default)]
 struct Hashed(u64);
 
@@ -34,12 +34,12 @@ impl Hasher for Hashed {
     }
 }
 
-impl Seen {
+impl SeenIds {
     pub(super) fn new(limit: Option<usize>) -> Self {
         Self { limit, ..Self::default() }
     }
 
-    /// Adds an id. Returns whether it is new.
+    /// Adds an id. Returns true if it is new.
     pub(crate) fn insert(&mut self, id: &str) -> bool {
         let [first, second] = self.keys.each_ref().map(|key| u128::from(key.hash_one(id)));
         let hash = first << 64 | second;
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_id_is_new_once() {
-        let mut seen = Seen::new(None);
+        let mut seen = SeenIds::new(None);
         let new = ["a", "b", "a", "", "b", ""].map(|id| seen.insert(id));
         assert_eq!(new, [true, true, false, true, false, false]);
         seen.clear();
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn with_a_limit_the_last_ids_are_remembered_in_bounded_memory() {
-        let mut seen = Seen::new(Some(100));
+        let mut seen = SeenIds::new(Some(100));
         for n in 0..1000 {
             assert!(seen.insert(&n.to_string()));
             assert!(seen.young.len() + seen.old.len() <= 200);

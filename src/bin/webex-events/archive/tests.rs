@@ -188,7 +188,7 @@ fn killed_after_the_commit_of_a_complete_file() {
 }
 
 #[test]
-fn killed_after_the_name() {
+fn killed_after_the_rename() {
     let (_folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.finish(&a()).unwrap();
@@ -214,7 +214,7 @@ fn a_complete_file_costs_one_write_of_the_ledger() {
 }
 
 #[test]
-fn the_power_failed_before_a_name_was_on_disk() {
+fn the_power_fails_before_a_name_is_on_disk() {
     let (_folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.finish(&a()).unwrap();
@@ -229,7 +229,7 @@ fn the_power_failed_before_a_name_was_on_disk() {
 }
 
 #[test]
-fn killed_while_a_file_is_started_over() {
+fn killed_while_a_file_restarts() {
     let (_folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.start_over(&a()).unwrap();
@@ -246,7 +246,7 @@ fn killed_while_a_file_is_started_over() {
 }
 
 #[test]
-fn a_file_that_is_started_over_leaves_the_others_as_they_are() {
+fn a_restarted_file_does_not_change_the_others() {
     let (folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.add(&b(), [event("3")], None).unwrap();
@@ -292,7 +292,7 @@ fn a_complete_file_does_not_wait_for_the_others() {
     drop(archive);
     assert!(!folder.path().join("events_b.ndjson.part").exists());
 
-    // What belongs together is committed together.
+    // The files of one round are committed together.
     let mut archive = open(&layout);
     archive.add(&b(), [event("3")], None).unwrap();
     archive.finish(&FileEntry::new("events_d.ndjson", None)).unwrap();
@@ -307,7 +307,7 @@ fn a_complete_file_does_not_wait_for_the_others() {
 }
 
 #[test]
-fn killed_while_a_complete_file_is_on_its_way_to_disk() {
+fn killed_while_a_complete_file_is_synced() {
     let (_folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.add(&a(), [event("2")], None).unwrap();
@@ -361,7 +361,7 @@ fn a_follower_that_can_not_write_stays_at_its_last_checkpoint() {
 
 /// The handles of a process are few: what a follower has to catch up with may lie in thousands of hours.
 #[test]
-fn many_files_at_once_need_few_handles() {
+fn many_open_files_need_few_handles() {
     for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::Folder(folder.path().to_owned());
@@ -402,7 +402,7 @@ fn many_files_at_once_need_few_handles() {
 }
 
 #[test]
-fn damage_is_refused_and_left_as_it_is() {
+fn damage_is_refused_and_not_changed() {
     let (_folder, layout, path) = begun();
     let part = part_file::part(&path);
     let whole = fs::read(&part).unwrap();
@@ -433,15 +433,15 @@ fn damage_is_refused_and_left_as_it_is() {
     fs::write(&path, &closed[1..]).unwrap();
     refused(&layout, &["events_a.ndjson is damaged", "bytes"]);
     fs::remove_file(&path).unwrap();
-    refused(&layout, &["events_a.ndjson is damaged: it is gone"]);
+    refused(&layout, &["events_a.ndjson is damaged: it is missing"]);
 }
 
 #[test]
-fn a_file_without_an_entry_is_left_alone() {
+fn a_file_without_an_entry_is_not_changed() {
     let (folder, layout, path) = begun();
     for name in ["events_x.ndjson", "events_a.ndjson", "events_x.ndjson.gz.malformed"] {
         fs::write(folder.path().join(name), "mine").unwrap();
-        refused(&layout, &[name, "is none of the files"]);
+        refused(&layout, &[name, "is not in"]);
         fs::remove_file(folder.path().join(name)).unwrap();
     }
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
@@ -478,27 +478,9 @@ fn a_slice_that_failed_is_in_the_ledger_until_its_file_is_complete() {
     assert_eq!(layout.read().unwrap().unwrap().failed, [failed(1, true)]);
 }
 
-#[test]
-fn an_export_without_content_is_forgotten_for_another_request() {
-    let folder = tempfile::tempdir().unwrap();
-    let layout = Layout::Folder(folder.path().to_owned());
-    drop(open(&layout));
-    let claim = || Destination::claim(layout.clone(), ArchiveKind::Export).unwrap();
-    let mut destination = claim();
-    assert!(destination.ledger().is_some() && destination.forget_empty());
-    let request = StoredRequest { from: Some("7d".to_owned()), ..StoredRequest::default() };
-    let meta = ArchiveMeta { request, ..meta(ArchiveKind::Export) };
-    let mut archive = destination.open(meta.clone(), OPTIONS).unwrap();
-    assert_eq!(layout.read().unwrap().unwrap().meta, meta);
-    archive.add(&a(), [event("1")], None).unwrap();
-    archive.commit().unwrap();
-    drop(archive);
-    assert!(!claim().forget_empty(), "it has content");
-}
-
 #[cfg(unix)]
 #[test]
-fn the_ledger_of_a_folder_is_its_owner_s() {
+fn only_its_owner_can_read_the_ledger_of_a_folder() {
     use std::os::unix::fs::PermissionsExt;
     let (_folder, layout, _) = begun();
     let mode = fs::metadata(layout.ledger_path()).unwrap().permissions().mode();

@@ -1,4 +1,4 @@
-//! What to export, and where to.
+//! The options of `export`, some of which `follow` shares.
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -11,53 +11,53 @@ use crate::{
         Connection, Watch,
         help::{EXIT_CODES, EXPORT, TOKEN},
         open::Open,
-        values::{When, span, when},
+        values::{TimeArg, span, when},
     },
     error::Failure,
 };
 
 #[derive(Args, Debug)]
 #[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{EXPORT}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
-pub(crate) struct Export {
-    /// Where to: a file, a folder (with --slice, or a / at its end), or - for stdout
+pub(crate) struct ExportArgs {
+    /// Output: a file, a folder (with --slice, or a / at its end), or - for stdout
     #[arg(long, short, value_name = "PATH", default_value = "-")]
     pub(crate) output: PathBuf,
 
-    /// Only events since then: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    /// Events created at or after this time: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) from: Option<When>,
+    pub(crate) from: Option<TimeArg>,
 
-    /// Only events before then, in the same forms; the default is now
+    /// Events created before this time, in the same forms; the default is now
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) to: Option<When>,
+    pub(crate) to: Option<TimeArg>,
 
     #[command(flatten)]
     pub(crate) filters: Filters,
 
-    /// At most so many events
+    /// Maximum number of events
     #[arg(long, value_name = "N")]
     pub(crate) take: Option<usize>,
 
-    /// Read so many pages ahead while others are written
+    /// Number of pages to read ahead while others are written
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) prefetch: u8,
 
-    /// Into a folder: one file for each slice of this length, counted from 1970 in UTC; the default is 6h
+    /// Length of a slice, for a folder: one file per slice, aligned to 1970 in UTC; the default is 6h
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) slice: Option<Duration>,
 
-    /// Into a folder: read so many slices at once
+    /// Number of slices to read concurrently, for a folder
     #[arg(long, value_name = "N", default_value = "4")]
     pub(crate) concurrency: NonZeroUsize,
 
     #[command(flatten)]
     pub(crate) commits: Commits,
 
-    /// Write a JSON file at the end, complete or not, that says what was done
+    /// JSON file that describes the run; written at the end, complete or not
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
 
-    /// Export from a simulated service of so many events, with no account: 10000, unless it says
+    /// Export from a simulated service with this number of events, without an account; 10000 unless set
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000")]
     #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
     #[arg(conflicts_with_all = ["token_file", "oauth_store", "proxy"])]
@@ -70,50 +70,50 @@ pub(crate) struct Export {
     pub(crate) connection: Connection,
 }
 
-/// Which events.
+/// The filters of a list.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Filters {
-    /// Only events about this
+    /// Events about this kind of resource
     #[arg(long, value_name = "NAME", value_parser = Open(Resource::KNOWN))]
     pub(crate) resource: Option<Resource>,
 
-    /// Only events of this type
+    /// Events of this type
     #[arg(long = "type", value_name = "NAME", value_parser = Open(EventType::KNOWN))]
     pub(crate) event_type: Option<EventType>,
 
-    /// Let --resource and --type be names that this version doesn't know
+    /// Accept names for --resource and --type that this version doesn't know
     #[arg(long)]
     allow_unknown: bool,
 
-    /// Only what this person did
+    /// Events caused by this person
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) actor_id: Option<String>,
 
-    /// Ask for so many events at a time, 1 to 1000; the default is 1000
+    /// Events per page, 1 to 1000; the default is 1000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     page_size: Option<u16>,
 }
 
-/// How files are written.
+/// The options for writing files.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Commits {
-    /// Compress what is written
-    #[arg(long, value_name = "HOW", value_enum)]
+    /// Compression of the output
+    #[arg(long, value_name = "METHOD", value_enum)]
     pub(crate) compress: Option<Codec>,
 
-    /// Bring what came to disk so often; 0s is after each page
+    /// Interval between commits to disk; 0s commits after each page
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = span)]
     pub(crate) commit_every: Duration,
 }
 
 impl Filters {
-    /// What clap can't say.
+    /// Checks what clap can't check.
     pub(super) fn check(&self) -> Result<(), Failure> {
         known("resource", self.resource.as_ref(), Resource::KNOWN, self.allow_unknown)?;
         known("type", self.event_type.as_ref(), EventType::KNOWN, self.allow_unknown)
     }
 
-    /// The query of these, of all times.
+    /// A query with these filters and no time range.
     pub(crate) fn query(&self) -> ListEvents {
         let mut query = ListEvents::new();
         if let Some(resource) = &self.resource {
@@ -144,7 +144,7 @@ fn known<T: AsRef<str> + PartialEq>(
             let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
             let known = known.join(", ");
             Err(Failure::usage(format!(
-                "{given:?} is no {name} that this version knows ({known}); if the service does, add --allow-unknown"
+                "{given:?} is not a {name} that this version knows ({known}); if the service knows it, add --allow-unknown"
             )))
         }
         _ => Ok(()),

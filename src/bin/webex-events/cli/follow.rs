@@ -1,4 +1,4 @@
-//! What to follow, and where to.
+//! The options of `follow`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,29 +8,29 @@ use crate::cli::{
     Connection, Filters, Watch,
     export::Commits,
     help::{EXIT_CODES, FOLLOW, TOKEN},
-    values::{When, span, when},
+    values::{TimeArg, span, when},
 };
 
 #[derive(Args, Debug)]
 #[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{FOLLOW}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
-pub(crate) struct Follow {
-    /// Where to: a folder, which gets a file an hour, or - for stdout
+pub(crate) struct FollowArgs {
+    /// Output: a folder, with a file for each hour, or - for stdout
     #[arg(long, short, value_name = "FOLDER")]
     pub(crate) output: PathBuf,
 
-    /// Begin then, in the first run: 90m, 12h, 7d or 2w ago, a date, or RFC 3339; the default is now
+    /// Start of the first run: 90m, 12h, 7d or 2w ago, a date, or RFC 3339; the default is now
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) from: Option<When>,
+    pub(crate) from: Option<TimeArg>,
 
-    /// How late events may come: so much is read again each time
+    /// Longest delay of an event: this period is read again each time
     #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = span)]
     pub(crate) settle: Duration,
 
-    /// How often to ask for new ones
+    /// Interval between requests for new events
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = span)]
     pub(crate) every: Duration,
 
-    /// To stdout: keep the place in this file, and go on there
+    /// Checkpoint file for stdout: a later run resumes from it
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
 

@@ -1,98 +1,100 @@
-//! What stands below the help of a command.
+//! Explanations after the options of a command.
 
 pub(super) const TOKEN: &str = "\
-The access token is read from the environment variable WEBEX_ACCESS_TOKEN, or with --token-file from a \
-file, again for each request, so that it can be replaced while the program runs.
+The access token is read from the environment variable WEBEX_ACCESS_TOKEN, or from the file of \
+--token-file. That file is read before each request, so that it can be replaced while the program runs.
 
-With --oauth-store it is renewed by itself. The file holds the refresh token at first, alone on a line or \
-as {\"refresh_token\": \"…\"}, and is replaced with each renewal. The client's secret is read from \
-WEBEX_CLIENT_SECRET, or with --client-secret-file from a file.
+With --oauth-store, the program renews the token itself. At first the file contains the refresh token, \
+alone on a line or as {\"refresh_token\": \"…\"}; each renewal replaces it. The client secret is read from \
+WEBEX_CLIENT_SECRET, or from the file of --client-secret-file.
 
-No secret is ever an argument, since those can be seen by every user of the machine.";
+A secret is never an argument, because every user of the machine can see arguments.";
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
-    0  complete; also when the reader of a pipe closed it
+    0  complete; also when the reader of a pipe has closed it
     2  usage: wrong arguments
-   69  unavailable: the service can't be reached, fails, or answers what can't
-       be used; or the system has no threads left
-   74  output: it can't be written, is closed, or what is there is damaged; or
+   69  unavailable: the service can't be reached, fails, or sends an unusable
+       response; or the system has no threads left
+   74  output: it can't be written, is closed, or existing files are damaged; or
        the file of --oauth-store can't be written
-   75  stopped: the service failed for now, with a part of the events already
+   75  stopped: a temporary failure of the service after some events were
        written, another process is writing there, or what was verified isn't
        complete; run it again
-   77  refused: the service refuses the token, or what it asks for (401, 403)
-   78  settings: no token, one that can't be, or a setting that can't be
+   77  refused: the service refuses the token or the request (401, 403)
+   78  settings: no token, an invalid token, or an invalid setting
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)";
 
 pub(super) const EXPORT: &str = "\
 Each line is one event, byte for byte as the service sent it; only line breaks between the tokens of \
-its JSON become spaces. Nothing but events is written there.
+its JSON become spaces. The output contains nothing but events.
 
--o FILE is written as FILE.part, with its place in FILE.cursor, and replaces FILE once the list is \
-complete and on disk. Whatever goes wrong, FILE is either as it was or complete. Stopped in any way, \
-the same command goes on behind the last commit. Devices and pipes are written as they are.
+-o FILE writes FILE.part, and keeps the position in the list in FILE.cursor. FILE is replaced when the \
+list is complete and on disk, so it is always either the old file or the complete new one. After any \
+interruption, the same command resumes after the last commit. Devices and pipes are written directly.
 
--o FOLDER with --from gets a file for each slice of the time, named by its range, and ledger.json, \
-which says what is complete, with counts and SHA-256. Stopped in any way, the same command goes on: \
-with the range that it had, however relative the words. One that asks for anything else is refused, \
-as is a second process. `verify` checks the folder.
+-o FOLDER with --from writes one file for each time slice, named by its range, and ledger.json, which \
+lists the complete files with counts and SHA-256. After any interruption, the same command resumes with \
+the range that it had at first, even if --from is relative. A command with another request is refused, \
+and so is a second process. `verify` checks the folder.
 
-A slice that can't be read doesn't stop the others: stderr, ledger.json and --summary name it, the exit \
-code is that of the worst failure, and the same command tries only those slices again.
+A slice that can't be read doesn't stop the others. It is reported on stderr, in ledger.json and in \
+--summary, the exit code is that of the worst failure, and the same command tries only the failed \
+slices again.
 
 Slices start at multiples of their length, counted from 1970 in UTC; the first and the last may be \
-shorter. Each is listed with a margin of 60 s at both ends, at most a tenth of its length, so that an \
-event that was stored later than it was created is in the file that it belongs to. An event that lies \
-outside of the slice and its margin is in no file; the last line says how many there were.
+shorter. Each list request covers a margin of 60 s at both ends, at most a tenth of the slice, so that \
+an event that was stored later than it was created is in the right file. Events outside of the slice and \
+its margin are not written; the last line reports their number.
 
-An event is written once, even if the service gives it twice: of one file the last 200,000 ids are \
-remembered, of a slice all. If the service doesn't know a place any more, that slice, or the one \
-file, begins anew.
+Each event is written once, even if the service lists it twice: an export into one file remembers the \
+last 200,000 ids, an export into a folder all ids of a slice. If the service no longer knows a cursor, \
+that slice, or the one file, restarts from the beginning.
 
-Items of the list that aren't events don't end an export, and count as complete: they are written to \
-FILE.malformed, one JSON object a line with page, index, error and raw text; without a FILE to stderr, \
-and if that can't be written, the export fails (74). \
-The last line says how many there were.";
+Malformed items don't end an export, and don't make it incomplete. They are written to FILE.malformed, \
+one JSON object per line with page, index, error and raw text; without a FILE they are written to \
+stderr, and if that fails, the export fails (74). The last line reports their number.";
 
 pub(super) const SANDBOX: &str = "\
-It serves until it is interrupted, on this machine alone, and prints what a client needs. The same \
-options give the same events, byte for byte if --from and --to are dates or RFC 3339 times; faults \
-come at the same requests.";
+The sandbox serves on this machine only, until it is interrupted, and prints what a client needs. The \
+same options give the same events, byte for byte if --from and --to are dates or RFC 3339 times, and \
+faults on the same requests.";
 
 pub(super) const DOCTOR: &str = "\
-It tries, in this order: the settings, the way to the service, the token, what the token may do, this \
-machine's clock against the service's, how far back lists reach, and the rate limit; with -o also the \
-folder: whether it can be written, brings files to disk, renames and locks them, and has room. That takes \
-a few requests for one event each, and leaves nothing behind.
+The checks are, in this order: the settings, the connection to the service, the token, its permissions, \
+this machine's clock against the service's, the age of the oldest events that can be listed, and the rate \
+limit. With -o they include the folder: whether files in it can be written, synced to disk, renamed and \
+locked, and whether there is enough space. The checks send a few requests for one event each, and leave \
+no files.
 
-Each line of stdout is what one check found: ok, warn, fail, or skip where an earlier failure stands in \
-the way, and what to do. With --log-format json it is a JSON object with check, outcome, found and \
+Each line of stdout has the result of one check: ok, warn, fail, or skip if an earlier failure prevents \
+the check, and advice. With --log-format json it is a JSON object with check, outcome, found and \
 advice. The exit code is that of the first failure.";
 
 pub(super) const VERIFY: &str = "\
-Every file that the ledger names is read: its length, its SHA-256, that each line is an event from \
-the file's range, and that no id is there twice. What is wrong is named, each in a line.
+Every file in the ledger is read and checked: its length, its SHA-256, that each line is an event in \
+the file's range, and that no id occurs twice. Each problem is reported on a line of its own.
 
-With --against-service the events are listed again, by the filters that are in the ledger, and ids \
-are compared both ways. Files that follow each other are listed as one range; if that can't be \
-listed, each file by itself. A range that can't be listed is named, and the rest is compared. --from \
-and --to limit the comparison. Events that were stored late, after the export, are named as lacking; \
-those that the service has dropped since, as not given any more.
+With --against-service the events are listed again, with the filters from the ledger, and ids are \
+compared both ways. Adjacent files are listed as one range; if that fails, each file is listed \
+separately. A range that can't be listed is reported, and the rest is compared. --from and --to limit \
+the comparison. Events that the service stored after the export are reported as missing from the file; \
+events that the service has deleted since are reported as no longer listed.
 
-A running export is no problem: the ledger is read again before anything is reported. Only if a \
-problem remains while another process writes the folder, the exit code is 75.";
+A folder can be verified while an export writes to it: the ledger is read again before a problem is \
+reported. If a problem remains while another process writes to the folder, the exit code is 75.";
 
 pub(super) const FOLLOW: &str = "\
--o FOLDER gets a file for each hour in which events were created, named by its range. A file gets its \
-name once no more events can come for it: --settle behind the end of its hour. ledger.json has the \
-place, which moves on with the files in one step: stopped in any way, the same command goes on, and \
-each event is in the files once.
+-o FOLDER writes one file for each hour in which events were created, named by its range. A file gets \
+its final name --settle after the end of its hour, when no more events are expected. ledger.json has the \
+checkpoint, which is committed together with the files: after any interruption, the same command \
+resumes, and each event is in the files once.
 
--o - writes to stdout, and with --checkpoint FILE keeps its place there, behind what was written: \
-after a kill some events come again, and none is lost. A run that continues begins with an empty line, \
-unless the run before it completed its last line. It ends when the reader closes the pipe.
+-o - writes to stdout. With --checkpoint FILE, the checkpoint is stored in that file after the events \
+are written: after a kill some events are repeated, and none is lost. A run that resumes first writes an \
+empty line, unless the run before it completed its last line. It ends when the reader closes the pipe.
 
-Errors that can pass don't end it: it waits for 30 s, and twice as long each time up to 5 min. A \
-refusal does (77), such as a token that was revoked, or a place that lies further back than lists reach.";
+Temporary errors don't end it: it waits for 30 s, and twice as long each time, up to 5 min. A refusal \
+does (77), such as a revoked token, or a checkpoint that is older than the oldest events that can be \
+listed.";

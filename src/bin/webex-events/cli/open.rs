@@ -1,4 +1,4 @@
-//! Names of an open vocabulary: the known ones are offered, any other can still be meant.
+//! Values of an open set: the known ones are suggested, and others are accepted.
 
 use std::ffi::OsStr;
 

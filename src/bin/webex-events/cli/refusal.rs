@@ -1,4 +1,4 @@
-//! Why a command line is refused, in one line.
+//! The message for an invalid command line, in one line.
 
 use clap::error::ErrorKind;
 
@@ -13,7 +13,7 @@ pub(super) fn of(error: clap::Error, subcommand: &str) -> Unparsed {
     }
 }
 
-/// What clap says over many lines, without the usage, which the help has.
+/// Joins clap's message into one line, without the usage, which is in the help.
 fn one_line(rendered: &str, subcommand: &str) -> String {
     let parts = rendered
         .split("\n\n")
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_lines_become_one() {
+    fn a_message_of_several_lines_becomes_one() {
         for (rendered, subcommand, expected) in [
             (
                 "error: unexpected argument '--foo' found\n\n  tip: to pass '--foo' as a value, use '-- --foo'\n\n\

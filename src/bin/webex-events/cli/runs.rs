@@ -1,4 +1,4 @@
-//! What goes before an export, and what comes after it.
+//! The options of `plan` and `verify`.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -13,7 +13,7 @@ use crate::{
     cli::{
         Connection,
         help::{EXIT_CODES, TOKEN, VERIFY},
-        values::{Rate, When, rate, span, when},
+        values::{Rate, TimeArg, rate, span, when},
     },
 };
 
@@ -34,59 +34,59 @@ impl ValueEnum for Codec {
 
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
-pub(crate) struct Plan {
-    /// From when on: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+pub(crate) struct PlanArgs {
+    /// Start of the range: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) from: When,
+    pub(crate) from: TimeArg,
 
-    /// Up to when, in the same forms; the default is now
+    /// End of the range, in the same forms; the default is now
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) to: Option<When>,
+    pub(crate) to: Option<TimeArg>,
 
-    /// The length of a slice; slices start at its multiples, counted from 1970 in UTC
+    /// Length of a slice; slices start at multiples of it, counted from 1970 in UTC
     #[arg(long, value_name = "SPAN", default_value = "6h", value_parser = span)]
     pub(crate) slice: Duration,
 
-    /// How the files are compressed, which is in their names
-    #[arg(long, value_name = "HOW", value_enum)]
+    /// Compression of the files, which is part of their names
+    #[arg(long, value_name = "METHOD", value_enum)]
     pub(crate) compress: Option<Codec>,
 
-    /// How many events a page has, 1 to 1000
+    /// Events per page, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) page_size: u16,
 
-    /// How many events there are a day, if that is known
+    /// Expected number of events per day
     #[arg(long, value_name = "N")]
     pub(crate) events_per_day: Option<NonZeroU32>,
 
-    /// How many requests are sent: 300 (by the minute), 300/m or 10/s
+    /// Number of requests: 300 or 300/m (per minute), 10/s (per second)
     #[arg(long, value_name = "RATE", default_value = "300/m", value_parser = rate)]
     pub(crate) rate_limit: Rate,
 
-    /// Write it as JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{VERIFY}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
-pub(crate) struct Verify {
-    /// The folder of an export or a follower
+pub(crate) struct VerifyArgs {
+    /// Folder of an export or a follower
     pub(crate) folder: PathBuf,
 
-    /// List the events again, and compare them with those in the files
+    /// List the events again, and compare them with the files
     #[arg(long)]
     pub(crate) against_service: bool,
 
-    /// Compare events created since then: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    /// Compare events created at or after this time: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]
-    pub(crate) from: Option<When>,
+    pub(crate) from: Option<TimeArg>,
 
-    /// Compare events created before then, in the same forms
+    /// Compare events created before this time, in the same forms
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]
-    pub(crate) to: Option<When>,
+    pub(crate) to: Option<TimeArg>,
 
-    /// The number of ranges that are listed concurrently
+    /// Number of ranges that are listed concurrently
     #[arg(long, value_name = "N", default_value = "4")]
     pub(crate) concurrency: NonZeroUsize,
 

@@ -6,64 +6,64 @@ use clap::{Args, builder::NonEmptyStringValueParser};
 
 use crate::cli::{
     help::{EXIT_CODES, SANDBOX},
-    values::{Rate, When, rate, span, when},
+    values::{Rate, TimeArg, rate, span, when},
 };
 
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{SANDBOX}\n\n{EXIT_CODES}"))]
-pub(crate) struct Sandbox {
-    /// How many events it has
+pub(crate) struct SandboxArgs {
+    /// Number of events
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
     pub(crate) events: u32,
 
-    /// Spread the events from then on: 7d ago, a date, or RFC 3339; the default is 30 days before --to
+    /// Time of the first event: 7d ago, a date, or RFC 3339; the default is 30 days before --to
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) from: Option<When>,
+    pub(crate) from: Option<TimeArg>,
 
-    /// Spread them up to then; the default is now, and those of a later time come as it comes
+    /// Time of the last event; the default is now. Events in the future are listed once their time has come
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) to: Option<When>,
+    pub(crate) to: Option<TimeArg>,
 
-    /// Where it listens; port 0 is any that is free
+    /// Address to listen on; port 0 selects a free port
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
     pub(crate) addr: SocketAddr,
 
-    /// What the events follow from
+    /// Seed of the random events
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
-    /// List the events in no order
+    /// List the events in shuffled order
     #[arg(long)]
     pub(crate) shuffled: bool,
 
-    /// Refuse a list that begins so many days back, as the service does with 90
+    /// Number of days that lists can reach back; earlier lists are refused, as by the service with 90
     #[arg(long, value_name = "DAYS")]
     pub(crate) retention: Option<u32>,
 
-    /// Compress what it answers
+    /// Compress responses
     #[arg(long)]
     pub(crate) gzip: bool,
 
     #[command(flatten)]
-    pub(crate) access: Access,
+    pub(crate) access: TokenArgs,
 
     #[command(flatten)]
-    pub(crate) faults: Faults,
+    pub(crate) faults: FaultArgs,
 }
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Tokens")]
-pub(crate) struct Access {
-    /// The token that it accepts, which isn't a secret; without one it makes one up
+pub(crate) struct TokenArgs {
+    /// Access token to accept, which isn't a secret; the default is a generated one
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) token: Option<String>,
 
-    /// Let a token expire after so long: 30s, 90m, 12h
+    /// Lifetime of an access token: 30s, 90m, 12h
     #[arg(long, value_name = "SPAN", value_parser = span, default_value = "14d")]
     pub(crate) token_lifetime: Duration,
 
-    /// Print what a client needs to get new tokens
+    /// Print what a client needs to renew tokens
     #[arg(long)]
     pub(crate) oauth: bool,
 
@@ -74,32 +74,32 @@ pub(crate) struct Access {
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Faults")]
-pub(crate) struct Faults {
-    /// Wait so many milliseconds before each answer
+pub(crate) struct FaultArgs {
+    /// Delay of each response, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0, hide_default_value = true)]
     pub(crate) latency_ms: u64,
 
-    /// Send bodies at so many bytes a second
+    /// Speed of response bodies, in bytes per second
     #[arg(long, value_name = "BYTES_PER_SECOND")]
     pub(crate) slow: Option<NonZeroU64>,
 
-    /// Respond with 429 above this rate of requests: 300 (per minute), 300/m or 10/s
+    /// Respond with 429 to requests above this rate: 300 or 300/m (per minute), 10/s (per second)
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) rate_limit: Option<Rate>,
 
-    /// Respond with 503 to every N-th list request
+    /// Respond to every N-th list request with 503
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) fail_every: u64,
 
-    /// Respond with 401 to every N-th list request, although its token is valid
+    /// Respond to every N-th list request with 401, although its token is valid
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) unauthorized_every: u64,
 
-    /// Close the connection of every N-th list request without an answer
+    /// Close the connection of every N-th list request without a response
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) drop_every: u64,
 
-    /// Break off the body of every N-th list request
+    /// Cut off the response body of every N-th list request
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) cut_every: u64,
 
@@ -107,24 +107,24 @@ pub(crate) struct Faults {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) malformed_every: u64,
 
-    /// Put so many empty pages between pages with events
+    /// Number of empty pages between pages with events
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) empty_pages: u32,
 
-    /// Let a cursor expire once it was used so many times
+    /// Number of uses after which a cursor expires
     #[arg(long, value_name = "N")]
     pub(crate) cursor_uses: Option<u32>,
 
-    /// Let a cursor expire so long after it was given out
+    /// Lifetime of a cursor
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) cursor_lifetime: Option<Duration>,
 
-    /// Have so many more events, in the same span of time, that come late: no list has them at first
+    /// Number of additional late events in the same time range, which are not listed at first
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "late_every")]
     #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
     pub(crate) late: u32,
 
-    /// Let one of these come in behind every N-th list request
+    /// Add one late event after every N-th list request
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "late")]
     pub(crate) late_every: u64,
 }

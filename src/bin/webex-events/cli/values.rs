@@ -1,18 +1,18 @@
-//! Times, spans and rates as they stand on the command line.
+//! Times, spans and rates on the command line.
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 
-/// An instant: so long before the start of the program, or a fixed one.
+/// An instant, relative to the start of the program or fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
+pub(crate) enum TimeArg {
     Ago(Duration),
     At(DateTime<Utc>),
 }
 
-impl When {
-    /// The instant itself; none if it lies before all time.
+impl TimeArg {
+    /// The instant itself; `None` if it is before the earliest date that can be represented.
     pub(crate) fn instant(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::Ago(span) => now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?),
@@ -21,8 +21,8 @@ impl When {
     }
 }
 
-/// As it can be given on the command line: the same instant, not always the same words.
-impl fmt::Display for When {
+/// A form that is valid on the command line and means the same instant.
+impl fmt::Display for TimeArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ago(span) => f.write_str(&words(*span)),
@@ -31,12 +31,12 @@ impl fmt::Display for When {
     }
 }
 
-/// An instant as it can be given on the command line.
+/// An instant in a form that is valid on the command line.
 pub(crate) fn time(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// A span as it can be given on the command line.
+/// A span in a form that is valid on the command line.
 pub(crate) fn words(span: Duration) -> String {
     let seconds = span.as_secs();
     match [(24 * 3600, 'd'), (3600, 'h'), (60, 'm')]
@@ -49,14 +49,14 @@ pub(crate) fn words(span: Duration) -> String {
 }
 
 /// Reads `7d`, `2026-01-05` (its midnight in UTC) or an RFC 3339 time.
-pub(crate) fn when(text: &str) -> Result<When, String> {
+pub(crate) fn when(text: &str) -> Result<TimeArg, String> {
     if let Ok(span) = span(text) {
-        return Ok(When::Ago(span));
+        return Ok(TimeArg::Ago(span));
     }
     if let Ok(date) = text.parse::<NaiveDate>() {
-        return Ok(When::At(date.and_time(NaiveTime::MIN).and_utc()));
+        return Ok(TimeArg::At(date.and_time(NaiveTime::MIN).and_utc()));
     }
-    DateTime::parse_from_rfc3339(text).map(|time| When::At(time.to_utc())).map_err(|_| {
+    DateTime::parse_from_rfc3339(text).map(|time| TimeArg::At(time.to_utc())).map_err(|_| {
         "a time is a span before now (90m, 12h, 7d, 2w), a date (2026-01-05) or RFC 3339 (2026-01-05T09:00:00Z)"
             .to_owned()
     })
@@ -80,14 +80,14 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a span is a number with s, m, h, d or w, such as 90m or 7d".to_owned())
 }
 
-/// So many in each period.
+/// A number per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rate {
     PerSecond(NonZeroU32),
     PerMinute(NonZeroU32),
 }
 
-/// Reads `10/s`, `300/m`, or a bare number, which is by the minute.
+/// Reads `10/s`, `300/m`, or a bare number, which is per minute.
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     let (number, per): (&str, fn(NonZeroU32) -> Rate) = match text.split_once('/') {
         None => (text, Rate::PerMinute),
@@ -96,12 +96,12 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
         Some(_) => ("", Rate::PerMinute),
     };
     let number = digits(number).and_then(|number| u32::try_from(number).ok()).and_then(NonZeroU32::new);
-    number
-        .map(per)
-        .ok_or_else(|| "a rate is a number above 0, by the minute (300 or 300/m) or second (10/s)".to_owned())
+    number.map(per).ok_or_else(|| {
+        "a rate is a number above 0, per minute (300 or 300/m) or per second (10/s)".to_owned()
+    })
 }
 
-/// A number of digits alone: `FromStr` would take a sign too.
+/// A number that consists of digits only: `FromStr` would accept a sign too.
 fn digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_can_be_told_in_words_that_mean_the_same() {
+    fn a_displayed_time_means_the_same_instant() {
         for (text, expected) in [
             ("0s", "0s"),
             ("90m", "90m"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn an_invalid_time_is_refused() {
         for text in [
             "",
             "d",
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_before_all_time_is_none() {
+    fn a_time_before_the_earliest_date_is_none() {
         let now = "2026-01-15T12:00:00Z".parse().unwrap();
         for text in ["18446744073709551615s", "100000000w"] {
             assert_eq!(when(text).unwrap().instant(now), None, "{text}");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_by_the_minute_unless_it_says_otherwise() {
+    fn a_rate_without_a_unit_is_per_minute() {
         let n = |n| NonZeroU32::new(n).unwrap();
         for (text, expected) in [
             ("300", Rate::PerMinute(n(300))),

@@ -1,4 +1,4 @@
-//! How a run can be watched.
+//! The options for monitoring a run.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -12,23 +12,23 @@ use crate::cli::values::span;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct Watch {
-    /// Serve /metrics, for Prometheus, and /healthz there; a port alone is one of this machine
+    /// Address to serve /metrics (Prometheus) and /healthz on; a port alone listens on this machine only
     #[arg(long = "metrics", id = "metrics", value_name = "IP:PORT", value_parser = address)]
     pub(crate) addr: Option<SocketAddr>,
 
-    /// Let /healthz fail once reading lies so far behind, or no page has come for so long
+    /// Lag, or time since the last page, above which /healthz fails
     #[arg(long, value_name = "SPAN", value_parser = span, requires = "metrics")]
     pub(crate) max_lag: Option<Duration>,
 }
 
-/// Reads an address; `9090`, `:9090` and `localhost:9090` are of this machine alone.
+/// Reads an address; `9090`, `:9090` and `localhost:9090` are loopback addresses.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
     let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
         Ok(port) if is_number => Ok((Ipv4Addr::LOCALHOST, port).into()),
         _ => text.parse().map_err(|_| {
-            "an address is IP:PORT (192.0.2.1:9090, [::1]:9090), or a port alone for this machine (9090)"
+            "an address is IP:PORT (192.0.2.1:9090, [::1]:9090), or a port alone to listen on this machine only (9090)"
                 .to_owned()
         }),
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_alone_is_of_this_machine() {
+    fn a_port_alone_is_a_loopback_address() {
         for (text, expected) in [
             ("9090", "127.0.0.1:9090"),
             (":9090", "127.0.0.1:9090"),

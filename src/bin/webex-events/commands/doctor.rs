@@ -1,18 +1,18 @@
-//! `doctor`: tries what an export needs, one thing after another, and says what to do.
+//! `doctor`: checks in order what an export needs, and gives advice.
 
 use chrono::Utc;
 use std::{env, num::NonZeroU32};
 
 use crate::{
-    cli::Doctor,
+    cli::DoctorArgs,
     commands::{
         Context,
-        doctor::report::{Report, Verdict},
+        doctor::report::{CheckResult, Report},
         sandbox,
     },
     error::Failure,
     run::roles,
-    service::{self, Renewal},
+    service::{self, PendingRenewal},
     ui::{logging, messages},
 };
 
@@ -21,24 +21,28 @@ mod clock;
 mod folder;
 mod report;
 
-/// What the simulated service has: enough to answer with.
+/// The number of events of the simulated service.
 const EVENTS: u32 = 100;
 
-pub(crate) async fn run(doctor: Doctor, context: &mut Context) -> Result<(), Failure> {
+pub(crate) async fn run(doctor: DoctorArgs, context: &mut Context) -> Result<(), Failure> {
     roles::check_reader(None, &doctor.connection)?;
-    // What a check finds has its own line.
+    // Each check reports what it found: a log line would repeat it.
     if env::var_os("RUST_LOG").is_none() {
         logging::stop();
     }
     tokio::select! {
         biased;
-        code = context.shutdown.wait() => Err(Failure::new(code, "stopped before everything was tried")),
+        code = context.shutdown.wait() => Err(Failure::new(code, "stopped before all checks were made")),
         result = examine(doctor, Report::new(messages::format()), &mut context.renewal) => result,
     }
 }
 
-async fn examine(mut doctor: Doctor, mut report: Report, renewal: &mut Renewal) -> Result<(), Failure> {
-    // What takes a second attempt is worth a line of its own.
+async fn examine(
+    mut doctor: DoctorArgs,
+    mut report: Report,
+    renewal: &mut PendingRenewal,
+) -> Result<(), Failure> {
+    // Report an error instead of hiding it by a second attempt.
     doctor.connection.attempts = NonZeroU32::MIN;
     let sandbox = if doctor.sandbox { Some(sandbox::plain(EVENTS, Utc::now()).await?) } else { None };
     let connected = match &sandbox {
@@ -51,9 +55,9 @@ async fn examine(mut doctor: Doctor, mut report: Report, renewal: &mut Renewal) 
             access::examine(&connected, &mut report).await;
         }
         Err(failure) => {
-            report.add("settings", &Verdict::fail(failure.code, failure.message));
+            report.add("settings", &CheckResult::fail(failure.code, failure.message));
             for check in access::CHECKS {
-                report.add(check, &Verdict::skip("there is nothing to try it with"));
+                report.add(check, &CheckResult::skip("needs valid settings"));
             }
         }
     }
@@ -63,10 +67,10 @@ async fn examine(mut doctor: Doctor, mut report: Report, renewal: &mut Renewal) 
     report.end()
 }
 
-fn settings(connected: &service::Connected) -> Verdict {
-    let verdict = Verdict::ok(format!("the token comes from {}", connected.origin));
+fn settings(connected: &service::Connected) -> CheckResult {
+    let verdict = CheckResult::ok(format!("the token comes from {}", connected.origin));
     match connected.origin.exposed() {
-        Some(path) => verdict.warn(format!("others can read it: chmod 600 {}", path.display())),
+        Some(path) => verdict.warn(format!("other users can read it: chmod 600 {}", path.display())),
         None => verdict,
     }
 }

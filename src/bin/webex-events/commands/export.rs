@@ -11,14 +11,14 @@ use crate::{
         Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Destination, FileEntry, Layout,
         WriteOptions,
     },
-    cli::{Export, values::When},
+    cli::{ExportArgs, values::TimeArg},
     commands::{Context, sandbox},
     error::{Code, Failure},
     metrics::Metrics,
     run::{
         driver::{self, Driven, Driver},
         output::Output,
-        plan::Plan,
+        plan::SlicePlan,
         range::{self, Range, seconds},
         request::{self, must_fit},
         roles,
@@ -33,14 +33,14 @@ use crate::{
 };
 
 const SLICE: Duration = Duration::from_secs(6 * 3600);
-/// At least so many of the last ids of a file are remembered, so that no event is written twice.
+/// The number of the last ids of a file that are remembered at least, so that no event is written twice.
 const MEMORY: usize = 200_000;
 
-/// A run that has ended, and whether it failed.
+/// The summary of a run that has ended, and its failure.
 type Outcome = Result<(RunSummary, Result<(), Failure>), Failure>;
 
-pub(crate) async fn run(export: &Export, context: &mut Context) -> Result<(), Failure> {
-    // What can't be in any case is said before anything is done.
+pub(crate) async fn run(export: &ExportArgs, context: &mut Context) -> Result<(), Failure> {
+    // Refuse an impossible range before anything is created.
     Range::at(Utc::now(), export.from, export.to)?;
     let started = Utc::now();
     let output = Output::of(&export.output, export.slice.is_some(), export.from.is_some())?;
@@ -54,7 +54,7 @@ pub(crate) async fn run(export: &Export, context: &mut Context) -> Result<(), Fa
     result.and(written)
 }
 
-async fn to_stream(export: &Export, context: &mut Context, file: File, name: String) -> Outcome {
+async fn to_stream(export: &ExportArgs, context: &mut Context, file: File, name: String) -> Outcome {
     if export.commits.compress.is_some() {
         return Err(Failure::usage(format!("--compress needs a file or folder, and {name} is neither")));
     }
@@ -64,24 +64,24 @@ async fn to_stream(export: &Export, context: &mut Context, file: File, name: Str
     Ok(read_list(export, context, &service, range, sink, None).await)
 }
 
-async fn to_file(export: &Export, context: &mut Context, path: PathBuf) -> Outcome {
+async fn to_file(export: &ExportArgs, context: &mut Context, path: PathBuf) -> Outcome {
     let meta = request::of_export(export, ArchiveKind::File, None);
-    let found = Destination::claim(Layout::File(path), ArchiveKind::File)?;
-    if let Some(ledger) = found.ledger() {
-        must_fit(found.layout().root(), &ledger.meta, &meta)?;
+    let destination = Destination::claim(Layout::File(path), ArchiveKind::File)?;
+    if let Some(ledger) = destination.ledger() {
+        must_fit(destination.layout().root(), &ledger.meta, &meta)?;
     }
-    if found.warning() == Some(ArchiveWarning::OwnerNotKept) {
+    if destination.warning() == Some(ArchiveWarning::OwnerNotKept) {
         messages::warning(
             &format!(
-                "owner or group of {} can't be kept: the new file belongs to you, and fewer can read it",
-                found.layout().display()
+                "owner or group of {} can't be kept: the new file belongs to you, and fewer users can read it",
+                destination.layout().display()
             ),
             Map::new(),
         );
     }
-    let begun = found.ledger().map_or_else(Utc::now, |ledger| ledger.meta.begun);
+    let begun = destination.ledger().map_or_else(Utc::now, |ledger| ledger.meta.begun);
     let mut service = Service::start(export, context, begun).await?;
-    let range = if let Some(ledger) = found.ledger() {
+    let range = if let Some(ledger) = destination.ledger() {
         Range::of_meta(&ledger.meta)
     } else {
         let range = list_range(export, context, &mut service).await?;
@@ -92,9 +92,9 @@ async fn to_file(export: &Export, context: &mut Context, path: PathBuf) -> Outco
     };
     let codec = meta.compress;
     let meta = ArchiveMeta { from: range.from, to: range.to, begun, ..meta };
-    // The summary has it.
+    // The summary contains the SHA-256.
     let checksum = if export.summary.is_some() { Checksum::Sha256 } else { Checksum::Crc32 };
-    let archive = found.open(meta, WriteOptions { codec, checksum, memory: Some(MEMORY) })?;
+    let archive = destination.open(meta, WriteOptions { codec, checksum, memory: Some(MEMORY) })?;
     let earlier = archive.complete().first().or(archive.open_files().next()).cloned();
     let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, export.commits.commit_every)));
     context.shutdown.allow_slow();
@@ -102,20 +102,24 @@ async fn to_file(export: &Export, context: &mut Context, path: PathBuf) -> Outco
 }
 
 /// The range of one list. A relative end goes by the service's clock.
-async fn list_range(export: &Export, context: &mut Context, service: &mut Service) -> Result<Range, Failure> {
+async fn list_range(
+    export: &ExportArgs,
+    context: &mut Context,
+    service: &mut Service,
+) -> Result<Range, Failure> {
     if export.from.is_none() && !service.is_sandbox {
         messages::note("note: without --from the service chooses where the list begins", Map::new());
     }
     let now = match export.to {
-        Some(When::Ago(_)) => service.time(export, context).await?,
+        Some(TimeArg::Ago(_)) => service.time(export, context).await?,
         _ => Utc::now(),
     };
     Range::at(now, export.from, export.to)
 }
 
-/// Reads one list to its end, from where an earlier run has got to.
+/// Reads one list to its end, from the position of an earlier run.
 async fn read_list(
-    export: &Export,
+    export: &ExportArgs,
     context: &mut Context,
     service: &Service,
     range: Range,
@@ -130,7 +134,7 @@ async fn read_list(
         client: service.connected.client.clone(),
         filters: export.filters.query(),
         range,
-        is_relative: matches!(export.from, Some(When::Ago(_))) && earlier.is_none(),
+        is_relative: matches!(export.from, Some(TimeArg::Ago(_))) && earlier.is_none(),
         take: export.take,
         taken,
         prefetch: export.prefetch.into(),
@@ -151,49 +155,49 @@ async fn read_list(
     (summary, result)
 }
 
-async fn to_folder(export: &Export, context: &mut Context, path: PathBuf) -> Outcome {
+async fn to_folder(export: &ExportArgs, context: &mut Context, path: PathBuf) -> Outcome {
     if export.from.is_none() {
         return Err(Failure::usage("an export into a folder needs --from"));
     }
     if export.take.is_some() {
-        return Err(Failure::usage("--take is for one file: an export into a folder is of a whole range"));
+        return Err(Failure::usage("--take is for one file: an export into a folder covers a whole range"));
     }
     let slicing = slices::slicing(export.slice.unwrap_or(SLICE));
     let meta = request::of_export(export, ArchiveKind::Export, Some(slicing));
-    let mut found = Destination::claim(Layout::Folder(path), ArchiveKind::Export)?;
-    if let Some(ledger) = found.ledger()
-        && let Err(failure) = must_fit(found.layout().root(), &ledger.meta, &meta)
-        && !found.forget_empty()
+    let mut destination = Destination::claim(Layout::Folder(path), ArchiveKind::Export)?;
+    if let Some(ledger) = destination.ledger()
+        && let Err(failure) = must_fit(destination.layout().root(), &ledger.meta, &meta)
+        && !destination.forget_empty()
     {
         return Err(failure);
     }
-    let begun = found.ledger().map_or_else(|| seconds(Utc::now()), |ledger| ledger.meta.begun);
+    let begun = destination.ledger().map_or_else(|| seconds(Utc::now()), |ledger| ledger.meta.begun);
     let mut service = Service::start(export, context, begun).await?;
-    let range = if let Some(ledger) = found.ledger() {
+    let range = if let Some(ledger) = destination.ledger() {
         Range::of_meta(&ledger.meta)
     } else {
         let now = service.time(export, context).await?;
         let range = Range::at(now, export.from, export.to)?;
         Range { to: Some(range.to.unwrap_or(range::past(now))), ..range }.must_be_past(now)?
     };
-    let slicing = found.ledger().map_or(meta.slicing, |ledger| ledger.meta.slicing);
+    let slicing = destination.ledger().map_or(meta.slicing, |ledger| ledger.meta.slicing);
     let meta = ArchiveMeta { from: range.from, to: range.to, slicing, begun, ..meta };
     // A range that can't be sliced is refused before anything is written.
     let slices = slices::of(&meta, export.filters.query())?;
     let options = WriteOptions { codec: meta.compress, checksum: Checksum::Sha256, memory: None };
-    let archive = found.open(meta, options)?;
-    let plan = Plan::new(slices, &archive);
+    let archive = destination.open(meta, options)?;
+    let plan = SlicePlan::new(slices, &archive);
     context.shutdown.allow_slow();
     Ok(read_slices(export, context, &service, archive, plan).await)
 }
 
 /// Reads and writes all slices that are left.
 async fn read_slices(
-    export: &Export,
+    export: &ExportArgs,
     context: &mut Context,
     service: &Service,
     archive: Archive,
-    plan: Plan,
+    plan: SlicePlan,
 ) -> (RunSummary, Result<(), Failure>) {
     let (slices, done) = plan.count();
     let was_complete = slices == done && archive.open_files().next().is_none();
@@ -218,19 +222,23 @@ async fn read_slices(
     (summary, result)
 }
 
-/// The service that an export is from.
+/// The service that events are exported from.
 struct Service {
     connected: Connected,
     metrics: Metrics,
     is_sandbox: bool,
-    /// On requests for the service's time.
+    /// Statistics of the requests for the service's time.
     spent: Stats,
     _sandbox: Option<Sandbox>,
 }
 
 impl Service {
     /// A sandbox has its last event at the instant `until`.
-    async fn start(export: &Export, context: &mut Context, until: DateTime<Utc>) -> Result<Self, Failure> {
+    async fn start(
+        export: &ExportArgs,
+        context: &mut Context,
+        until: DateTime<Utc>,
+    ) -> Result<Self, Failure> {
         let sandbox = match export.sandbox {
             Some(events) => Some(sandbox::plain(events, until).await?),
             None => None,
@@ -249,13 +257,13 @@ impl Service {
         })
     }
 
-    async fn time(&mut self, export: &Export, context: &mut Context) -> Result<DateTime<Utc>, Failure> {
+    async fn time(&mut self, export: &ExportArgs, context: &mut Context) -> Result<DateTime<Utc>, Failure> {
         let (client, filters) = (&self.connected.client, export.filters.query());
         let time = range::service_time(client, &filters, &mut context.shutdown, &mut self.spent);
         time.await.map_err(StopReason::at_start)
     }
 
-    /// Adds the requests that were sent before the run to those of the run. They gave it no page.
+    /// Adds the requests that were sent before the run. They yielded no page of the run.
     fn count_into(&self, stats: &mut Stats) {
         stats.requests += self.spent.requests;
         stats.retries += self.spent.retries;

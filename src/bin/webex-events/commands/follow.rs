@@ -1,4 +1,4 @@
-//! `follow`: events as they come, by the hour into a folder, or to stdout.
+//! `follow`: writes new events as they come, to a folder with a file for each hour, or to stdout.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use crate::{
     archive::{
         ArchiveKind, ArchiveMeta, Checksum, Destination, FileLock, Layout, Ledger, Slicing, WriteOptions,
     },
-    cli::{self, values::When},
+    cli::{self, values::TimeArg},
     commands::Context,
     error::{Code, Failure},
     metrics::Metrics,
@@ -21,7 +21,7 @@ use crate::{
         output::Output,
         range::{self, Range},
         request::{self, must_fit},
-        restart::{self, Pauses, Position, Reaction},
+        restart::{self, PagePosition, Pauses, Reaction},
         roles,
         sink::{ArchiveSink, CheckpointFile, Sink, StreamSink},
         source::FollowSource,
@@ -33,8 +33,8 @@ use crate::{
 /// The slices of a folder: one for each hour.
 const HOURS: Slicing = Slicing { seconds: 3600, is_aligned: true, margin_ms: 0 };
 
-pub(crate) async fn run(follow: &cli::Follow, context: &mut Context) -> Result<(), Failure> {
-    // What can't be in any case is said before anything is done.
+pub(crate) async fn run(follow: &cli::FollowArgs, context: &mut Context) -> Result<(), Failure> {
+    // Refuse an impossible range before anything is created.
     Range::at(Utc::now(), follow.from, None)?;
     let output = Output::of(&follow.output, false, true)?;
     roles::check(&output, &follow.connection, None, follow.checkpoint.as_deref())?;
@@ -63,14 +63,14 @@ pub(crate) async fn run(follow: &cli::Follow, context: &mut Context) -> Result<(
     summary.conclude(ended)
 }
 
-/// The beginning of the first run: what `--from` means by the service's clock, or now. A fault that passes is
-/// waited out, as in every later round.
+/// The start of the first run: `--from` by the service's clock, or now. Waits after temporary errors, as every later
+/// round does.
 async fn beginning(
-    follow: &cli::Follow,
+    follow: &cli::FollowArgs,
     context: &mut Context,
     connected: &Connected,
 ) -> Result<DateTime<Utc>, Failure> {
-    if let Some(When::At(instant)) = follow.from {
+    if let Some(TimeArg::At(instant)) = follow.from {
         return Ok(instant);
     }
     let mut pauses = Pauses::default();
@@ -88,7 +88,7 @@ async fn beginning(
                 return Ok(Range::at(now, follow.from, None)?.from.unwrap_or(now));
             }
             Err(StopReason::Service(error))
-                if restart::of_follower(&error, Position::First) == Reaction::BackOff =>
+                if restart::of_follower(&error, PagePosition::First) == Reaction::BackOff =>
             {
                 error
             }
@@ -104,28 +104,28 @@ async fn beginning(
     }
 }
 
-/// Opens the folder, which is made if missing, at the checkpoint of an earlier run.
+/// Opens the folder, which is created if it is missing, at the checkpoint of an earlier run.
 async fn to_folder(
-    follow: &cli::Follow,
+    follow: &cli::FollowArgs,
     context: &mut Context,
     connected: &Connected,
     path: PathBuf,
 ) -> Result<(Sink, Checkpoint), Failure> {
     if follow.checkpoint.is_some() {
-        return Err(Failure::usage("--checkpoint is for stdout: a folder keeps its place in ledger.json"));
+        return Err(Failure::usage("--checkpoint is for stdout: a folder has its checkpoint in ledger.json"));
     }
-    let found = Destination::claim(Layout::Folder(path), ArchiveKind::Follow)?;
+    let destination = Destination::claim(Layout::Folder(path), ArchiveKind::Follow)?;
     let meta = request::of_follower(follow, Some(HOURS));
-    if let Some(ledger) = found.ledger() {
-        must_fit(found.layout().root(), &ledger.meta, &meta)?;
+    if let Some(ledger) = destination.ledger() {
+        must_fit(destination.layout().root(), &ledger.meta, &meta)?;
     }
-    let from = match found.ledger().and_then(|ledger| ledger.meta.from) {
+    let from = match destination.ledger().and_then(|ledger| ledger.meta.from) {
         Some(from) => from,
         None => beginning(follow, context, connected).await?,
     };
     let codec = meta.compress;
     let options = WriteOptions { codec, checksum: Checksum::Sha256, memory: None };
-    let store = found.open(ArchiveMeta { from: Some(from), ..meta }, options)?;
+    let store = destination.open(ArchiveMeta { from: Some(from), ..meta }, options)?;
     let checkpoint = stored(
         store.checkpoint(),
         from,
@@ -138,14 +138,14 @@ async fn to_folder(
 
 /// Writes to stdout from the checkpoint that an earlier run has stored.
 async fn to_stream(
-    follow: &cli::Follow,
+    follow: &cli::FollowArgs,
     context: &mut Context,
     connected: &Connected,
     file: File,
     name: String,
 ) -> Result<(Sink, Checkpoint), Failure> {
     if follow.commits.compress.is_some() {
-        return Err(Failure::usage("--compress needs a folder, and stdout is none"));
+        return Err(Failure::usage("--compress needs a folder, and stdout isn't one"));
     }
     let sink = StreamSink::new(file, name);
     let Some(path) = &follow.checkpoint else {

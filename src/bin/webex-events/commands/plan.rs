@@ -1,4 +1,4 @@
-//! `plan`: what an export into a folder would ask for. Nothing is sent.
+//! `plan`: the slices and requests of an export into a folder. Nothing is sent.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     archive::Codec,
     cli::{
         self,
-        values::{Rate, When, time, words},
+        values::{Rate, TimeArg, time, words},
     },
     error::Failure,
     run::{
@@ -20,30 +20,30 @@ use crate::{
     ui::{messages, progress::counted},
 };
 
-pub(crate) fn run(asked: &cli::Plan) -> Result<(), Failure> {
-    let plan = Plan::of(asked, Utc::now())?;
-    let text = if asked.json { plan.json() } else { plan.text() };
+pub(crate) fn run(args: &cli::PlanArgs) -> Result<(), Failure> {
+    let plan = RequestPlan::of(args, Utc::now())?;
+    let text = if args.json { plan.json() } else { plan.text() };
     messages::data(text.as_bytes())
 }
 
-struct Plan<'a> {
-    asked: &'a cli::Plan,
+struct RequestPlan<'a> {
+    args: &'a cli::PlanArgs,
     slices: Vec<Slice>,
     requests: u64,
 }
 
-impl<'a> Plan<'a> {
-    fn of(asked: &'a cli::Plan, now: DateTime<Utc>) -> Result<Self, Failure> {
-        let range = Range::at(now, Some(asked.from), asked.to.or(Some(When::At(seconds(now)))))?;
+impl<'a> RequestPlan<'a> {
+    fn of(args: &'a cli::PlanArgs, now: DateTime<Utc>) -> Result<Self, Failure> {
+        let range = Range::at(now, Some(args.from), args.to.or(Some(TimeArg::At(seconds(now)))))?;
         let query = range.of(ListEvents::new());
-        let slices: Vec<_> = query.slices(asked.slice)?.collect();
-        let requests = slices.iter().map(|slice| requests(slice, asked)).sum();
-        Ok(Self { asked, slices, requests })
+        let slices: Vec<_> = query.slices(args.slice)?.collect();
+        let requests = slices.iter().map(|slice| requests(slice, args)).sum();
+        Ok(Self { args, slices, requests })
     }
 
-    /// A request is sent at once, and each of the others when the limit lets it through.
+    /// The first request is sent immediately, and each of the others when the rate limit allows it.
     fn least_time(&self) -> Duration {
-        let (number, period) = match self.asked.rate_limit {
+        let (number, period) = match self.args.rate_limit {
             Rate::PerSecond(number) => (number, 1),
             Rate::PerMinute(number) => (number, 60),
         };
@@ -57,15 +57,15 @@ impl<'a> Plan<'a> {
             let (start, end) = (slice.start(), slice.end());
             text.extend([&*time(start), "  ", &time(end), "  ", &self.name(slice), "\n"]);
         }
-        let rate = match self.asked.rate_limit {
-            Rate::PerSecond(number) => format!("{number} a second"),
-            Rate::PerMinute(number) => format!("{number} a minute"),
+        let rate = match self.args.rate_limit {
+            Rate::PerSecond(number) => format!("{number} per second"),
+            Rate::PerMinute(number) => format!("{number} per minute"),
         };
         let seconds = self.least_time().as_secs_f64().ceil();
         text + &format!(
             "{} of up to {}: at least {}, which take at least {seconds} s at {rate}\n",
             counted(self.slices.len() as u64, "slice"),
-            words(self.asked.slice),
+            words(self.args.slice),
             counted(self.requests, "request"),
         )
     }
@@ -85,17 +85,17 @@ impl<'a> Plan<'a> {
     }
 
     fn name(&self, slice: &Slice) -> String {
-        let codec = self.asked.compress.unwrap_or(Codec::None);
+        let codec = self.args.compress.unwrap_or(Codec::None);
         names::entry(slice.start(), slice.end(), codec).name
     }
 }
 
-/// How many a slice needs at the least: one, even if it has no events.
-fn requests(slice: &Slice, asked: &cli::Plan) -> u64 {
-    let Some(events) = asked.events_per_day else { return 1 };
+/// The smallest number of requests for a slice: one, even if it has no events.
+fn requests(slice: &Slice, args: &cli::PlanArgs) -> u64 {
+    let Some(events) = args.events_per_day else { return 1 };
     let millis = (slice.end() - slice.start()).num_milliseconds().unsigned_abs();
     let events = u128::from(millis) * u128::from(events.get()) / 86_400_000;
-    let pages = events.div_ceil(u128::from(asked.page_size));
+    let pages = events.div_ceil(u128::from(args.page_size));
     u64::try_from(pages).unwrap_or(u64::MAX).max(1)
 }
 
@@ -103,10 +103,10 @@ fn requests(slice: &Slice, asked: &cli::Plan) -> u64 {
 mod tests {
     use super::*;
 
-    fn asked() -> cli::Plan {
+    fn args() -> cli::PlanArgs {
         let number = |n| std::num::NonZeroU32::new(n).unwrap();
-        cli::Plan {
-            from: When::Ago(Duration::from_secs(86_400)),
+        cli::PlanArgs {
+            from: TimeArg::Ago(Duration::from_secs(86_400)),
             to: None,
             slice: Duration::from_secs(6 * 3600),
             compress: Some(Codec::Zstd),
@@ -118,20 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_has_a_request_a_slice_and_a_page() {
+    fn a_plan_has_a_request_for_each_slice_and_page() {
         let now = "2026-01-15T12:00:00.789Z".parse().unwrap();
-        let mut asked = asked();
-        let plan = Plan::of(&asked, now).unwrap();
+        let mut args = args();
+        let plan = RequestPlan::of(&args, now).unwrap();
         assert_eq!((plan.slices.len(), plan.requests, plan.least_time()), (4, 4, Duration::from_secs(3)));
-        asked.events_per_day = std::num::NonZeroU32::new(10_000);
-        let plan = Plan::of(&asked, now).unwrap();
+        args.events_per_day = std::num::NonZeroU32::new(10_000);
+        let plan = RequestPlan::of(&args, now).unwrap();
         assert_eq!((plan.requests, plan.least_time()), (12, Duration::from_secs(11)));
         let text = plan.text();
         assert!(text.starts_with(
             "2026-01-14T12:00:00Z  2026-01-14T18:00:00Z  events_20260114T120000Z_20260114T180000Z.ndjson.zst\n"
         ));
         assert!(text.ends_with(
-            "4 slices of up to 6h: at least 12 requests, which take at least 11 s at 60 a minute\n"
+            "4 slices of up to 6h: at least 12 requests, which take at least 11 s at 60 per minute\n"
         ));
     }
 }

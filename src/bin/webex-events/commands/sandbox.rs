@@ -16,41 +16,41 @@ use crate::{
     ui::messages,
 };
 
-/// How far the events of a sandbox reach back, unless it says.
+/// The default age of the first event.
 const MONTH: Days = Days::new(30);
 
-pub(crate) async fn run(asked: cli::Sandbox, context: &mut Context) -> Result<(), Failure> {
-    if !asked.addr.ip().is_loopback() {
+pub(crate) async fn run(args: cli::SandboxArgs, context: &mut Context) -> Result<(), Failure> {
+    if !args.addr.ip().is_loopback() {
         return Err(Failure::usage(format!(
-            "--addr {} can be seen from outside: choose a loopback address such as 127.0.0.1:0",
-            asked.addr
+            "--addr {} would be reachable from other machines: choose a loopback address such as 127.0.0.1:0",
+            args.addr
         )));
     }
-    let sandbox = start(&asked).await?;
-    // Whoever started it may not want to read this.
-    let _ = messages::data(greeting(&sandbox, asked.access.oauth).as_bytes());
+    let sandbox = start(&args).await?;
+    // The sandbox serves even if nobody reads stdout.
+    let _ = messages::data(greeting(&sandbox, args.access.oauth).as_bytes());
     let code = context.shutdown.wait().await;
     Err(Failure::new(code, format!("the sandbox has served {} requests", sandbox.counts().requests)))
 }
 
-/// A sandbox with so many events up to this instant, and nothing else of note: always the same ones.
+/// A sandbox with this number of events up to this instant, and default settings. The events are always the same.
 pub(crate) async fn plain(events: u32, until: DateTime<Utc>) -> Result<Sandbox, Failure> {
     let builder = Sandbox::builder().events(size(events)).period(until - MONTH, until);
     Ok(builder.start().await?)
 }
 
-async fn start(asked: &cli::Sandbox) -> Result<Sandbox, Failure> {
-    let (access, faults) = (&asked.access, &asked.faults);
-    let (from, to) = period(asked, Utc::now())?;
+async fn start(args: &cli::SandboxArgs) -> Result<Sandbox, Failure> {
+    let (access, faults) = (&args.access, &args.faults);
+    let (from, to) = period(args, Utc::now())?;
     let mut builder = Sandbox::builder()
-        .events(size(asked.events))
+        .events(size(args.events))
         .late_events(size(faults.late))
         .late_every(faults.late_every)
         .period(from, to)
-        .addr(asked.addr)
-        .seed(asked.seed)
-        .shuffled(asked.shuffled)
-        .gzip(asked.gzip)
+        .addr(args.addr)
+        .seed(args.seed)
+        .shuffled(args.shuffled)
+        .gzip(args.gzip)
         .token_lifetime(access.token_lifetime)
         .rotate_refresh_tokens(access.rotate_refresh_tokens)
         .malformed_every(faults.malformed_every)
@@ -59,7 +59,7 @@ async fn start(asked: &cli::Sandbox) -> Result<Sandbox, Failure> {
         .fail(When::every(faults.unauthorized_every), Response::status(401))
         .drop_connections(When::every(faults.drop_every))
         .cut_bodies(When::every(faults.cut_every), 0.5);
-    if let Some(days) = asked.retention {
+    if let Some(days) = args.retention {
         builder = builder.retention(days);
     }
     if let Some(token) = &access.token {
@@ -95,12 +95,12 @@ fn size(events: u32) -> usize {
     usize::try_from(events).unwrap_or(usize::MAX)
 }
 
-/// When the events were created.
-fn period(asked: &cli::Sandbox, now: DateTime<Utc>) -> Result<(DateTime<Utc>, DateTime<Utc>), Failure> {
-    let too_early = |name| Failure::usage(format!("{name} lies before all time; choose a later one"));
-    let instant = |name, when: values::When| when.instant(now).ok_or_else(|| too_early(name));
-    let to = asked.to.map_or(Ok(now), |to| instant("--to", to))?;
-    let from = match asked.from {
+/// The period in which the events were created.
+fn period(args: &cli::SandboxArgs, now: DateTime<Utc>) -> Result<(DateTime<Utc>, DateTime<Utc>), Failure> {
+    let too_early = |name| Failure::usage(format!("{name} is too early; choose a later one"));
+    let instant = |name, when: values::TimeArg| when.instant(now).ok_or_else(|| too_early(name));
+    let to = args.to.map_or(Ok(now), |to| instant("--to", to))?;
+    let from = match args.from {
         Some(from) => instant("--from", from)?,
         None => to.checked_sub_days(MONTH).ok_or_else(|| too_early("--to"))?,
     };
@@ -111,7 +111,7 @@ fn period(asked: &cli::Sandbox, now: DateTime<Utc>) -> Result<(DateTime<Utc>, Da
     }
 }
 
-/// What is needed to use it, and command lines that do so.
+/// The credentials of the sandbox, and examples of commands that use it.
 fn greeting(sandbox: &Sandbox, with_oauth: bool) -> String {
     let program = env::args_os().next().unwrap_or_else(|| "webex-events".into());
     let program = quoted(&program.to_string_lossy());
@@ -127,7 +127,7 @@ fn greeting(sandbox: &Sandbox, with_oauth: bool) -> String {
         let _ = writeln!(text, "client id: {id}\nclient secret: {secret}\nrefresh token: {refresh}");
         let _ = writeln!(
             text,
-            "export from it, with tokens that renew themselves:\nprintf %s {store} > tokens.json\n\
+            "export from it, with renewed tokens:\nprintf %s {store} > tokens.json\n\
              WEBEX_CLIENT_SECRET={} {program} export --oauth-store tokens.json --client-id {} \
              --base-url {url} -o events.ndjson",
             quoted(&secret),
@@ -137,7 +137,7 @@ fn greeting(sandbox: &Sandbox, with_oauth: bool) -> String {
     text
 }
 
-/// A word for a POSIX shell.
+/// Quotes a word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+~".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) && !word.starts_with('~') {

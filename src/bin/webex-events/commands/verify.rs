@@ -25,40 +25,40 @@ mod service;
 
 /// The number of times that files are read again because the ledger changed, or is about to.
 const REREADS: u32 = 20;
-/// The pause before that, if the ledger is the same: a file gets its name a moment before the ledger says so.
+/// The pause before that, if the ledger is the same: files and ledger don't change in the same instant.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(options: cli::Verify, context: &mut Context) -> Result<(), Failure> {
+pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Result<(), Failure> {
     if options.folder.is_file() {
         return Err(Failure::usage(format!(
-            "{} is a file: name a folder that an export or a follower has written",
+            "{} is a file: give the folder of an export or a follower",
             options.folder.display()
         )));
     }
     roles::check_reader(Some(&options.folder), &options.connection)?;
-    let place = Layout::Folder(options.folder.clone());
-    let mut state = ledger(&place)?;
+    let layout = Layout::Folder(options.folder.clone());
+    let mut state = ledger(&layout)?;
     let mut check = FolderCheck::default();
-    check.update(&place, &state);
-    // An export that runs meanwhile moves files on, so what looks wrong may be right by the ledger of now.
+    check.update(&layout, &state);
+    // A concurrent export changes the files, so an apparent problem may be gone with the current ledger.
     for _ in 0..REREADS {
         if check.problems().next().is_none() {
             break;
         }
-        let newer = ledger(&place)?;
+        let newer = ledger(&layout)?;
         if newer == state {
-            if !place.is_locked() {
+            if !layout.is_locked() {
                 break;
             }
             tokio::time::sleep(PAUSE).await;
         }
         state = newer;
-        check.update(&place, &state);
+        check.update(&layout, &state);
     }
     let mut problems = 0;
-    for found in check.problems() {
+    for text in check.problems() {
         problems += 1;
-        problem(found);
+        problem(text);
     }
     let gaps = gaps(&state)?;
     for gap in &gaps {
@@ -71,18 +71,18 @@ pub(crate) async fn run(options: cli::Verify, context: &mut Context) -> Result<(
         messages::note(&text, Map::new());
     }
     let mut report = VerifyReport {
-        folder: place.display(),
+        folder: layout.display(),
         files: check.count(),
         events: check.events(),
         problems,
         gaps: (gaps.len() + state.failed.len()) as u64,
         are_gaps_lost: gaps.is_empty() && state.failed.iter().all(|slice| slice.is_beyond_retention),
-        is_locked: problems > 0 && place.is_locked(),
+        is_locked: problems > 0 && layout.is_locked(),
         range: range(&state),
         ..VerifyReport::default()
     };
     if options.against_service {
-        let compared = service::compare(&options, context, &place, &state, &mut check).await?;
+        let compared = service::compare(&options, context, &layout, &state, &mut check).await?;
         report.problems += compared.problems;
         report.not_listed = compared.not_listed;
         report.is_compared = true;
@@ -91,11 +91,11 @@ pub(crate) async fn run(options: cli::Verify, context: &mut Context) -> Result<(
     messages::data(line.as_bytes())
 }
 
-fn ledger(place: &Layout) -> Result<Ledger, Failure> {
-    place.read()?.ok_or_else(|| {
+fn ledger(layout: &Layout) -> Result<Ledger, Failure> {
+    layout.read()?.ok_or_else(|| {
         Failure::new(
             Code::Output,
-            format!("{} has no ledger.json: there is nothing to go by", place.display()),
+            format!("{} has no ledger.json: give the folder of an export or a follower", layout.display()),
         )
     })
 }
@@ -111,9 +111,9 @@ fn range(state: &Ledger) -> String {
 
 /// The parts of the range that have no complete file, except the slices that an export has tried and couldn't read.
 fn gaps(state: &Ledger) -> Result<Vec<TimeSpan>, Failure> {
-    let about = &state.meta;
-    let (ArchiveKind::Export, Some(_)) = (about.kind, about.slicing) else { return Ok(Vec::new()) };
-    let slices = slices::of(about, ListEvents::new())?;
+    let meta = &state.meta;
+    let (ArchiveKind::Export, Some(_)) = (meta.kind, meta.slicing) else { return Ok(Vec::new()) };
+    let slices = slices::of(meta, ListEvents::new())?;
     let spans = slices.map(|slice| TimeSpan { start: slice.start(), end: slice.end() });
     let closed: std::collections::HashSet<_> =
         state.files.iter().filter(|file| file.is_complete()).filter_map(files::span).collect();
@@ -122,12 +122,12 @@ fn gaps(state: &Ledger) -> Result<Vec<TimeSpan>, Failure> {
     Ok(ranges::gaps(spans, |span| closed.contains(span) || is_failed(span)))
 }
 
-/// Names something that is wrong.
-fn problem(what: &str) {
-    messages::warning(what, Map::new());
+/// Reports a problem.
+fn problem(text: &str) {
+    messages::warning(text, Map::new());
 }
 
-/// Names something that couldn't be found out.
-fn warning(what: &str) {
-    messages::warning(what, Map::new());
+/// Reports something that couldn't be checked.
+fn warning(text: &str) {
+    messages::warning(text, Map::new());
 }

@@ -37,3 +37,15 @@ fn each_kind_of_failed_connection_has_its_own_advice() {
         assert!(transport_advice(kind).contains(word), "{kind:?}: {}", transport_advice(kind));
     }
 }
+
+#[test]
+fn the_worst_code_wins() {
+    for (codes, expected) in [
+        (vec![Code::Stopped, Code::Unavailable], Some(Code::Unavailable)),
+        (vec![Code::Unavailable, Code::Refused, Code::Stopped], Some(Code::Refused)),
+        (vec![Code::Usage], Some(Code::Usage)),
+        (vec![], None),
+    ] {
+        assert_eq!(Code::worst(codes), expected);
+    }
+}

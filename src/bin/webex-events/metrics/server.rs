@@ -1,5 +1,4 @@
-//! The little HTTP server behind `--metrics`. Whatever its clients do costs a bounded number of
-//! connections for a bounded time.
+//! The HTTP server for `--metrics`. Its clients can use only a bounded number of connections for a bounded time.
 
 use std::{
     collections::VecDeque,
@@ -26,21 +25,21 @@ use tokio::{
 
 use crate::metrics::{Board, text::CONTENT_TYPE as METRICS};
 
-/// What clients may take.
+/// The limits for clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// The number of connections; for one more, the oldest is closed.
+    /// The maximum number of connections. One more closes the oldest.
     pub(super) connections: usize,
-    /// How long one has for its head.
+    /// The maximum time for receiving the head of a request.
     pub(super) head: Duration,
-    /// How long one has for everything.
+    /// The maximum time of a connection.
     pub(super) connection: Duration,
 }
 
 pub(super) const LIMITS: Limits =
     Limits { connections: 16, head: Duration::from_secs(5), connection: Duration::from_secs(10) };
 
-/// The least that hyper takes; heads of scrapes have a few hundred bytes.
+/// The minimum that hyper accepts; the head of a scrape has a few hundred bytes.
 const LONGEST_HEAD: usize = 8 << 10;
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -49,14 +48,14 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limi
     let mut connections = JoinSet::new();
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        // Accepting fails for a lack of file handles, say; that passes.
+        // Accepting fails temporarily, for example without free file handles.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         while connections.try_join_next().is_some() {}
         by_age.retain(|connection| !connection.is_finished());
-        // Each has one request, which is answered as soon as it is there: the oldest is idle.
+        // Every request gets its response immediately, so the oldest connection is idle.
         if by_age.len() >= limits.connections
             && let Some(oldest) = by_age.pop_front()
         {
@@ -64,23 +63,23 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limi
         }
         let board = Arc::clone(&board);
         by_age.push_back(connections.spawn(async move {
-            let answer = service_fn(move |request| {
-                let answer = answer(&request, &board);
-                async move { Ok::<_, Infallible>(answer) }
+            let handler = service_fn(move |request| {
+                let response = respond(&request, &board);
+                async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.head)
                 .max_buf_size(LONGEST_HEAD)
                 .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), answer);
-            // However it ends, nobody is left who could be told.
+                .serve_connection(TokioIo::new(stream), handler);
+            // Nobody can be told if the connection fails.
             let _ = tokio::time::timeout(limits.connection, connection).await;
         }));
     }
 }
 
-fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refusal = reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n".to_owned());
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

@@ -7,30 +7,30 @@ fn board(max_lag: u64) -> (Board, Instant) {
     (board, start)
 }
 
-fn lagging(seconds: u64) -> Reading {
-    Reading { lag: Some(Duration::from_secs(seconds)), ..Reading::default() }
+fn lagging(seconds: u64) -> RunSnapshot {
+    RunSnapshot { lag: Some(Duration::from_secs(seconds)), ..RunSnapshot::default() }
 }
 
 #[test]
-fn the_text_of_the_metrics_is_this() {
-    let mut reading = Reading {
-        answers: BTreeMap::from([(200, 7), (429, 2)]),
+fn the_text_of_the_metrics_is_stable() {
+    let mut snapshot = RunSnapshot {
+        responses: BTreeMap::from([(200, 7), (429, 2)]),
         duplicates: 3,
         lag: Some(Duration::from_millis(1500)),
         open_slices: 4,
         token_expiry: DateTime::from_timestamp(1_800_000_000, 0),
-        ..Reading::default()
+        ..RunSnapshot::default()
     };
-    (reading.stats.events, reading.stats.pages, reading.stats.malformed) = (1000, 7, 1);
-    (reading.stats.retries, reading.stats.bytes, reading.stats.outside) = (2, 1 << 40, 5);
-    reading.stats.waited = Duration::from_millis(2250);
+    (snapshot.stats.events, snapshot.stats.pages, snapshot.stats.malformed) = (1000, 7, 1);
+    (snapshot.stats.retries, snapshot.stats.bytes, snapshot.stats.outside) = (2, 1 << 40, 5);
+    snapshot.stats.waited = Duration::from_millis(2250);
     let expected = include_str!("golden.txt").replace("VERSION", env!("CARGO_PKG_VERSION"));
-    assert_eq!(text::of(&reading, reading.lag), expected);
+    assert_eq!(text::of(&snapshot, snapshot.lag), expected);
 }
 
 #[test]
-fn what_is_unknown_is_left_out() {
-    let text = text::of(&Reading::default(), None);
+fn unknown_values_are_left_out() {
+    let text = text::of(&RunSnapshot::default(), None);
     assert!(text.contains("webex_events_events_total 0\n"), "{text}");
     assert!(!text.contains("lag") && !text.contains("expiry"), "{text}");
 }
@@ -41,13 +41,13 @@ fn health_fails_above_the_limit_and_recovers() {
     board.put(lagging(300), start);
     assert_eq!(board.health(start), Ok(()));
     board.put(lagging(301), start);
-    assert_eq!(board.health(start), Err("reading lies behind by 301 s, more than 300 s".to_owned()));
+    assert_eq!(board.health(start), Err("reading lags by 301 s, more than 300 s".to_owned()));
     board.put(lagging(5), start);
     assert_eq!(board.health(start), Ok(()));
 }
 
 #[test]
-fn a_lag_grows_while_nothing_is_heard() {
+fn the_lag_grows_while_no_snapshot_comes() {
     let (board, start) = board(300);
     board.put(lagging(200), start);
     assert_eq!(board.health(start + Duration::from_secs(100)), Ok(()));
@@ -62,12 +62,12 @@ fn without_a_lag_pages_must_keep_coming() {
     let at = |seconds| start + Duration::from_secs(seconds);
     assert_eq!(board.health(at(60)), Ok(()));
     assert_eq!(board.health(at(61)), Err("no page has come for 61 s, more than 60 s".to_owned()));
-    let mut reading = Reading::default();
-    reading.stats.pages = 1;
-    board.put(reading.clone(), at(100));
+    let mut snapshot = RunSnapshot::default();
+    snapshot.stats.pages = 1;
+    board.put(snapshot.clone(), at(100));
     // News that isn't a page.
-    reading.stats.requests = 5;
-    board.put(reading, at(150));
+    snapshot.stats.requests = 5;
+    board.put(snapshot, at(150));
     assert_eq!(board.health(at(160)), Ok(()));
     assert!(board.health(at(161)).is_err());
 }
@@ -81,7 +81,7 @@ fn without_a_limit_all_is_well() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_a_setting_that_can_not_be() {
+async fn an_address_in_use_is_an_invalid_setting() {
     let watch = Watch { addr: Some(([127, 0, 0, 1], 0).into()), max_lag: None };
     let listener = std::net::TcpListener::bind(watch.addr.unwrap()).unwrap();
     let taken = Watch { addr: Some(listener.local_addr().unwrap()), ..watch.clone() };
@@ -91,7 +91,7 @@ async fn an_address_in_use_is_a_setting_that_can_not_be() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_served_nothing_is_read() {
+async fn without_a_server_no_snapshot_is_taken() {
     let metrics = Metrics::start(&Watch::default()).await.unwrap();
     metrics.update(|| panic!("nobody asked"));
 }

@@ -1,38 +1,39 @@
 //! The text of `/metrics`: the Prometheus text format, version 0.0.4.
 //!
-//! Written by hand: two rules of escaping are less than a registry for each scrape.
+//! It is written directly: two rules for escaping are simpler than a registry for each scrape.
 
 use std::{
     fmt::{Display, Write},
     time::Duration,
 };
 
-use crate::metrics::Reading;
+use crate::metrics::RunSnapshot;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) fn of(reading: &Reading, lag: Option<Duration>) -> String {
+pub(super) fn of(snapshot: &RunSnapshot, lag: Option<Duration>) -> String {
     let mut sheet = Sheet(String::new());
-    let stats = &reading.stats;
+    let stats = &snapshot.stats;
     sheet.counter("events_total", "Events read.", stats.events);
-    sheet.counter("malformed_total", "Items read that aren't events.", stats.malformed);
-    let duplicates = "Events that came again and were dropped.";
-    sheet.counter("duplicates_dropped_total", duplicates, reading.duplicates);
-    let outside = "Events that were created outside of the slice they were listed for, and were not written.";
+    sheet.counter("malformed_total", "Malformed items read.", stats.malformed);
+    let duplicates = "Events that were listed again and dropped.";
+    sheet.counter("duplicates_dropped_total", duplicates, snapshot.duplicates);
+    let outside =
+        "Events that were not written because they were created outside of the slice that listed them.";
     sheet.counter("events_outside_total", outside, stats.outside);
     sheet.counter("pages_total", "Pages read.", stats.pages);
-    sheet.counter("received_bytes_total", "Bytes of pages, unpacked.", stats.bytes);
+    sheet.counter("received_bytes_total", "Bytes of pages after decompression.", stats.bytes);
     sheet.counter("retries_total", "Requests that were sent again.", stats.retries);
-    let requests = reading.answers.iter().map(|(status, count)| (status.to_string(), count));
+    let requests = snapshot.responses.iter().map(|(status, count)| (status.to_string(), count));
     sheet.family("requests_total", "counter", "Responses received, by status.", "status", requests);
-    let waited = "Time spent waiting for the pace and in pauses.";
+    let waited = "Time spent waiting for the rate limit and in pauses.";
     sheet.counter("waited_seconds_total", waited, stats.waited.as_secs_f64());
-    sheet.gauge("open_slices", "Slices that are being read.", reading.open_slices);
+    sheet.gauge("open_slices", "Slices that are being read.", snapshot.open_slices);
     if let Some(lag) = lag {
         let help = "Time between now and the instant up to which everything was read.";
         sheet.gauge("lag_seconds", help, lag.as_secs_f64());
     }
-    if let Some(expiry) = reading.token_expiry {
+    if let Some(expiry) = snapshot.token_expiry {
         let help = "Unix time at which the access token expires.";
         sheet.gauge("token_expiry_timestamp_seconds", help, expiry.timestamp());
     }
@@ -57,7 +58,7 @@ impl Sheet {
         self.line(format_args!("webex_events_{name} {value}"));
     }
 
-    /// A metric with one label, and a value for each of the label's values. Without any, nothing.
+    /// A metric with one label, and a line for each value of the label. Without values it is left out.
     fn family<L: AsRef<str>, V: Display>(
         &mut self,
         name: &str,
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_a_line_or_a_value_is_escaped() {
+    fn line_breaks_and_quotes_are_escaped() {
         let mut sheet = Sheet(String::new());
         sheet.family("x", "gauge", "a\\b\n\"c\"", "l", [("d\"\\\n", 1.5)]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The loop that reads and writes: it ends by itself, by a signal, or by an error that nothing helps against.
+//! The one loop that reads and writes. It ends when the source ends, by a signal, or by an error that stops the run.
 
 use std::{future::poll_fn, io, task::Poll, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     archive::FailedSlice,
     cli::values::time,
     error::{Code, chain},
-    metrics::{Metrics, Reading},
+    metrics::{Metrics, RunSnapshot},
     run::{
         restart::{Pauses, Reaction},
         sink::Sink,
@@ -25,7 +25,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A source and a sink, and those who want to know how it goes.
+/// A source and a sink, with the progress line and the metrics.
 #[derive(Debug)]
 pub(crate) struct Driver<'a, S> {
     source: S,
@@ -38,13 +38,13 @@ pub(crate) struct Driver<'a, S> {
     failed: Vec<(FailedSlice, Code)>,
 }
 
-/// A run that has ended, with its source and sink.
+/// The result of a run, with its source and sink.
 #[derive(Debug)]
 pub(crate) struct Driven<S> {
     pub(crate) source: S,
     pub(crate) sink: Sink,
     pub(crate) ended: Result<(), StopReason>,
-    /// What every run can tell.
+    /// The parts of the summary that are the same for every command.
     pub(crate) summary: RunSummary,
 }
 
@@ -61,7 +61,7 @@ impl<'a, S: Source> Driver<'a, S> {
         Self { source, sink, shutdown, progress, metrics, connected, pauses, failed: Vec::new() }
     }
 
-    /// Reads and writes until the end, and commits what came.
+    /// Reads and writes until the end, and commits everything that was received.
     pub(crate) async fn run(mut self) -> Driven<S> {
         let ended = self.drive().await;
         logging::stop();
@@ -69,7 +69,7 @@ impl<'a, S: Source> Driver<'a, S> {
         let written = self.sink.end().await;
         let ended = match (ended, written) {
             (Ok(()) | Err(StopReason::WriterGone), Err(error)) => Err(StopReason::Output(error)),
-            // Whatever else went wrong, the files don't have what came.
+            // Report that events aren't in the files, even if another error came first.
             (Err(_), Err(error)) if matches!(self.sink, Sink::Archive(_)) => Err(StopReason::Output(error)),
             (ended, _) => ended,
         };
@@ -112,12 +112,12 @@ impl<'a, S: Source> Driver<'a, S> {
         }
     }
 
-    /// The next step, if there is no waiting for it.
+    /// The next step, if it is ready.
     async fn poll_once(&mut self) -> Poll<Option<ListResult<Step>>> {
         poll_fn(|cx| Poll::Ready(self.source.poll_next_unpin(cx))).await
     }
 
-    /// The next step, unless a signal comes before it, or nobody reads any more.
+    /// The next step, unless a signal comes first, or the reader closes the output.
     async fn wait(&mut self, seconds: &mut Interval) -> Result<Option<ListResult<Step>>, StopReason> {
         loop {
             tokio::select! {
@@ -176,16 +176,16 @@ impl<'a, S: Source> Driver<'a, S> {
         let duplicates = self.sink.totals().duplicates;
         self.source.show(&mut self.progress);
         let (source, connected) = (&self.source, self.connected);
-        self.metrics.update(|| Reading {
+        self.metrics.update(|| RunSnapshot {
             duplicates,
-            answers: connected.client.answers(),
+            responses: connected.client.answers(),
             token_expiry: connected.origin.expires_at(),
             ..source.reading()
         });
     }
 }
 
-/// Why a run is neither complete nor failed.
+/// The reason why a run is neither complete nor failed.
 fn why_not(reason: &StopReason) -> Option<&'static str> {
     match reason {
         StopReason::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -195,7 +195,7 @@ fn why_not(reason: &StopReason) -> Option<&'static str> {
     }
 }
 
-/// As a write would fail.
+/// The error of a write to a closed pipe.
 fn closed() -> StopReason {
     StopReason::Output(io::ErrorKind::BrokenPipe.into())
 }
@@ -207,7 +207,7 @@ pub(crate) fn warn_of_pause(error: &Error, pause: Duration) {
     );
 }
 
-/// Says that a slice isn't exported.
+/// Warns that a slice isn't exported.
 pub(crate) fn warn_of_slice(slice: &FailedSlice) {
     let (start, end) = (time(slice.start), time(slice.end));
     let fields = [("start", start.as_str()), ("end", &end), ("error", &slice.message)];

@@ -13,7 +13,7 @@ fn name(start: DateTime<Utc>, end: DateTime<Utc>, codec: Codec) -> String {
     format!("events_{}_{}.ndjson{}", instant(start), instant(end), codec.suffix())
 }
 
-/// ISO 8601 in its basic form, which is in order by name too; with milliseconds only if there are any.
+/// The basic form of ISO 8601, which sorts by time; with milliseconds only if they aren't 0.
 fn instant(instant: DateTime<Utc>) -> String {
     let form = if instant.timestamp_subsec_millis() == 0 { "%Y%m%dT%H%M%SZ" } else { "%Y%m%dT%H%M%S%.3fZ" };
     instant.format(form).to_string()
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_the_range() {
+    fn a_file_name_has_the_range() {
         let at = |text: &str| text.parse().unwrap();
         for (start, end, codec, expected) in [
             (

@@ -15,26 +15,26 @@ use crate::{
 /// An output.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Stdout, a device or a pipe, which is written as events come, and its name.
+    /// Stdout, a device or a pipe, which is written directly, and its name.
     Stream(File, String),
-    /// A file, whether it is there or not.
+    /// A file, which may not exist yet.
     File(PathBuf),
-    /// A folder, whether it is there or not.
+    /// A folder, which may not exist yet.
     Folder(PathBuf),
 }
 
 impl Output {
-    /// The output at `path`. With slices it can only be a folder. Makes nothing.
+    /// The output at `path`. With slices it can only be a folder. Creates nothing.
     pub(crate) fn of(path: &Path, has_slices: bool, has_range: bool) -> Result<Self, Failure> {
         let name = path.display().to_string();
         if is_stdout(path) {
             if has_slices {
-                return Err(Failure::usage("--slice needs a folder: name one with -o"));
+                return Err(Failure::usage("--slice needs a folder: give one with -o"));
             }
             let file = standard::output().map_err(|error| unwritable("stdout", &error))?;
             return Ok(Self::Stream(file, "stdout".to_owned()));
         }
-        // A link stays, and the file that it points to is replaced or created. Other paths are shown as they were given.
+        // A symbolic link is kept: the file that it points to is replaced or created. Messages show the given path.
         let real = if path.is_symlink() {
             path.canonicalize()
                 .or_else(|_| archive::fs::resolve(path))
@@ -45,13 +45,15 @@ impl Output {
         match fs::metadata(&real).ok() {
             Some(old) if old.is_dir() && !has_slices && !has_range => Err(Failure::new(
                 Code::Output,
-                format!("{name} is a folder: name a file in it with -o, or add --from for a file a slice"),
+                format!(
+                    "{name} is a folder: give a file in it with -o, or add --from for one file per slice"
+                ),
             )),
             Some(old) if old.is_dir() => Ok(Self::Folder(real)),
             None if has_slices || name.ends_with(['/', std::path::MAIN_SEPARATOR]) => Ok(Self::Folder(real)),
             Some(_) if has_slices => Err(Failure::new(
                 Code::Output,
-                format!("{name} is no folder, and --slice needs one: choose another place with -o"),
+                format!("{name} is not a folder, and --slice needs one: choose another path with -o"),
             )),
             Some(old) if !old.is_file() => {
                 let file =
@@ -60,7 +62,7 @@ impl Output {
             }
             Some(old) if old.permissions().readonly() => Err(Failure::new(
                 Code::Output,
-                format!("{name} is read-only: make it writable, or name another file with -o"),
+                format!("{name} is read-only: make it writable, or give another file with -o"),
             )),
             _ => Ok(Self::File(real)),
         }
@@ -68,10 +70,10 @@ impl Output {
 }
 
 fn unwritable(name: &str, error: &io::Error) -> Failure {
-    Failure::unwritable(name, error, "choose another place with -o")
+    Failure::unwritable(name, error, "choose another path with -o")
 }
 
-/// `-`, or a name that the system has for what is open already.
+/// Returns true for `-`, and for a name that the system has for stdout.
 fn is_stdout(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
 }

@@ -10,41 +10,41 @@ use webex_events::{Cursor, Page, Slice, Slices};
 
 use crate::{
     archive::{Archive, FileEntry},
-    run::{range::Span, restart::Position},
+    run::{range::Span, restart::PagePosition},
 };
 
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct SlicePlan {
     slices: Slices,
-    /// Those that are not read any more, by their start.
+    /// Slices that are complete or aren't tried again, by their start.
     done: HashSet<DateTime<Utc>>,
-    /// Those that an earlier run couldn't read: they come last, so that they don't keep the others from being read.
+    /// Slices that an earlier run couldn't read. They come last, so that they don't delay the others.
     failed: HashSet<DateTime<Utc>>,
-    /// Those that an earlier run has read to their end without finishing their files.
+    /// Slices that an earlier run has read to their end without finishing their files.
     read: Vec<Span>,
-    /// Those that are begun.
+    /// Slices that are partly read.
     begun: HashMap<DateTime<Utc>, Begun>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Begun {
     cursor: Option<Cursor>,
-    position: Position,
-    /// Whether what is written of it is to be replaced by what comes.
-    is_anew: bool,
+    position: PagePosition,
+    /// True if the next page replaces everything that was written of the slice.
+    is_restart: bool,
     restarts: u32,
 }
 
-impl Plan {
-    /// The plan for these slices, of which `store` has some.
-    pub(crate) fn new(slices: Slices, store: &Archive) -> Self {
-        let done = store.complete().iter().filter_map(|entry| entry.start).collect();
+impl SlicePlan {
+    /// The plan for these slices, some of which are in `archive`.
+    pub(crate) fn new(slices: Slices, archive: &Archive) -> Self {
+        let done = archive.complete().iter().filter_map(|entry| entry.start).collect();
         let mut plan = Self { slices, done, failed: HashSet::new(), read: Vec::new(), begun: HashMap::new() };
-        for slice in store.failed() {
+        for slice in archive.failed() {
             let slices = if slice.is_beyond_retention { &mut plan.done } else { &mut plan.failed };
             slices.insert(slice.start);
         }
-        for entry in store.open_files() {
+        for entry in archive.open_files() {
             let Some(span) = entry.start.zip(entry.end) else { continue };
             if let Some(cursor) = &entry.cursor {
                 let begun = Begun { cursor: Some(cursor.clone()), ..Begun::default() };
@@ -67,10 +67,10 @@ impl Plan {
         mem::take(&mut self.read)
     }
 
-    /// The slices that are left, oldest first, each from where it continues; at the end those that failed before.
+    /// The slices that are left, oldest first, each with the cursor to resume from. Those that failed before come last.
     pub(crate) fn rest(&mut self) -> impl Iterator<Item = Slice> + Send + use<> {
         for begun in self.begun.values_mut() {
-            begun.position = if begun.cursor.is_some() { Position::Stored } else { Position::First };
+            begun.position = if begun.cursor.is_some() { PagePosition::Stored } else { PagePosition::First };
         }
         let (done, begun) = (self.done.clone(), self.begun.clone());
         let failed = self.failed.clone();
@@ -86,33 +86,33 @@ impl Plan {
         })
     }
 
-    /// A page of this slice has come. Returns whether it is the first of a slice that starts over.
+    /// Records a page of this slice. Returns true if it is the first page after a restart.
     pub(crate) fn page(&mut self, slice: &Slice, page: &Page) -> bool {
         let begun = self.begun.entry(slice.start()).or_default();
         begun.cursor = page.cursor().cloned();
-        begun.position = Position::Later;
-        mem::take(&mut begun.is_anew)
+        begun.position = PagePosition::Later;
+        mem::take(&mut begun.is_restart)
     }
 
-    /// A slice was read to its end, or can't be read, and isn't tried again in this run.
+    /// Marks a slice that was read to its end, or that can't be read and isn't tried again in this run.
     pub(crate) fn close(&mut self, slice: &Slice) {
         self.begun.remove(&slice.start());
         self.done.insert(slice.start());
     }
 
-    /// Lets a slice start over.
-    pub(crate) fn begin_anew(&mut self, slice: &Slice) {
+    /// Lets a slice restart from the beginning.
+    pub(crate) fn restart(&mut self, slice: &Slice) {
         let begun = self.begun.entry(slice.start()).or_default();
-        *begun = Begun { is_anew: true, restarts: begun.restarts + 1, ..Begun::default() };
+        *begun = Begun { is_restart: true, restarts: begun.restarts + 1, ..Begun::default() };
     }
 
-    /// How far a slice has come since it was last begun, and how often it has started over.
-    pub(crate) fn position(&self, slice: &Slice) -> (Position, u32) {
+    /// The position in a slice, and the number of its restarts.
+    pub(crate) fn position(&self, slice: &Slice) -> (PagePosition, u32) {
         self.begun.get(&slice.start()).map_or_else(Default::default, |begun| (begun.position, begun.restarts))
     }
 }
 
-/// Whether the last page of a file is written, so that all that is left is to give it its name.
+/// Returns true if the last page of a file is written, so that only its final name is missing.
 pub(crate) fn is_read(entry: &FileEntry) -> bool {
     !entry.is_complete() && entry.pages > 0 && entry.cursor.is_none()
 }

@@ -7,17 +7,17 @@ use webex_events::{Client, ListEvents, Stats};
 
 use crate::{
     archive::ArchiveMeta,
-    cli::values::When,
+    cli::values::TimeArg,
     error::{Code, Failure},
     run::stop_reason::StopReason,
     ui::{messages, shutdown::Shutdown},
 };
 
-/// Clocks that differ by more than this are worth a warning.
+/// The difference between the clocks from which on a warning is given.
 const APART: TimeDelta = TimeDelta::minutes(1);
-/// The service's time is known to the second, and to the time that a response took.
+/// The uncertainty of the service's time: it has whole seconds, and a response takes time.
 const UNCERTAIN: TimeDelta = TimeDelta::seconds(2);
-/// A `Date` that this machine's clock doesn't support is believed after three responses.
+/// The number of responses after which a `Date` that contradicts this machine's clock is accepted.
 const RESPONSES: u32 = 3;
 
 /// The time range of a slice: its start, and its exclusive end.
@@ -32,12 +32,16 @@ pub(crate) struct Range {
 
 impl Range {
     /// The range that the arguments mean at this moment. Relative times count back from it, in whole seconds.
-    pub(crate) fn at(now: DateTime<Utc>, from: Option<When>, to: Option<When>) -> Result<Self, Failure> {
-        let instant = |name, when: Option<When>| {
+    pub(crate) fn at(
+        now: DateTime<Utc>,
+        from: Option<TimeArg>,
+        to: Option<TimeArg>,
+    ) -> Result<Self, Failure> {
+        let instant = |name, when: Option<TimeArg>| {
             let Some(when) = when else { return Ok::<_, Failure>(None) };
             let instant = when
                 .instant(seconds(now))
-                .ok_or_else(|| Failure::usage(format!("{name} lies before all time; choose a later one")))?;
+                .ok_or_else(|| Failure::usage(format!("{name} is too early; choose a later one")))?;
             Ok(Some(instant))
         };
         let (from, to) = (instant("--from", from)?, instant("--to", to)?);
@@ -56,13 +60,13 @@ impl Range {
         Self { from: meta.from, to: meta.to }
     }
 
-    /// Refuses a range of which some lies in the future: events would be missing from what looks complete.
+    /// Refuses a range that ends in the future: the output would look complete, but lack events.
     pub(crate) fn must_be_past(self, now: DateTime<Utc>) -> Result<Self, Failure> {
         if let Some(to) = self.to
             && to > now + UNCERTAIN
         {
             return Err(Failure::usage(format!(
-                "--to {to} lies in the future: for the service it is {}; leave --to out to export up to now",
+                "--to {to} lies in the future: the service's time is {}; omit --to to export up to now",
                 seconds(now)
             )));
         }
@@ -70,7 +74,7 @@ impl Range {
             && from >= to
         {
             return Err(Failure::usage(format!(
-                "--from {from} isn't in the past: for the service it is {}; choose an earlier --from",
+                "--from {from} isn't in the past: the service's time is {}; choose an earlier --from",
                 seconds(now)
             )));
         }
@@ -89,7 +93,7 @@ impl Range {
     }
 }
 
-/// The service's time, found out by listing one event, and again until the time is certain.
+/// The service's time, from the response to a list of one event, which is repeated until the time is certain.
 pub(crate) async fn service_time(
     client: &Client,
     filters: &ListEvents,
@@ -114,13 +118,12 @@ pub(crate) async fn service_time(
     }
     Err(StopReason::Failed(Failure::new(
         Code::Unavailable,
-        "the service doesn't tell its time, or its responses disagree, so the range can't be fixed; \
+        "the service's responses have no time or contradict each other, so the range is unknown; \
          give --from and --to as dates, or run it again later",
     )))
 }
 
-/// The last instant that is past for the service and for this machine: if one of the clocks is ahead, events
-/// up to its time would be taken for complete.
+/// The last instant that is past by both clocks. If one of them is ahead, the events up to its time aren't complete.
 pub(crate) fn past(service: DateTime<Utc>) -> DateTime<Utc> {
     seconds(service.min(Utc::now()))
 }
@@ -130,11 +133,11 @@ fn warn_of_clocks(now: DateTime<Utc>) {
     if ahead.abs() > APART {
         let (seconds, side) =
             (ahead.abs().num_seconds(), if ahead > TimeDelta::zero() { "ahead of" } else { "behind" });
-        // One of them is wrong. If it is the service's, an empty list of the wrong days would look complete.
+        // One of the clocks is wrong. If it is the service's, an empty list of the wrong days would look complete.
         messages::warning(
             &format!(
                 "this machine's clock is {seconds} s {side} the service's, by which it is {}: \
-                 relative times go by the service's",
+                 relative times use the service's clock",
                 now.to_rfc3339_opts(SecondsFormat::Secs, true)
             ),
             Map::new(),
@@ -142,14 +145,14 @@ fn warn_of_clocks(now: DateTime<Utc>) {
     }
 }
 
-/// The time by which this machine's clock is ahead of the service's, if that is more than is uncertain.
+/// The time by which this machine's clock is ahead of the service's, if it exceeds the uncertainty.
 pub(crate) fn ahead_of(client: &Client) -> Option<TimeDelta> {
     // A time that is claimed and not believed yet counts too: an earlier beginning loses nothing.
     let ahead = Utc::now() - client.service_time().or_else(|| client.claimed_time())?;
     (ahead > UNCERTAIN).then_some(ahead)
 }
 
-/// Rounded down to the second, so that names of files are short and nothing is left out.
+/// Rounds down to the second, so that file names are short and no event is left out.
 pub(crate) fn seconds(instant: DateTime<Utc>) -> DateTime<Utc> {
     instant.duration_trunc(TimeDelta::seconds(1)).unwrap_or(instant)
 }
@@ -183,10 +186,10 @@ mod tests {
     fn relative_times_are_whole_seconds_and_fixed_ones_are_kept() {
         let now = "2026-01-15T12:00:00.789Z".parse().unwrap();
         let fixed = "2026-01-15T11:00:00.123Z".parse().unwrap();
-        let range =
-            Range::at(now, Some(When::Ago(Duration::from_secs(86_400))), Some(When::At(fixed))).unwrap();
+        let range = Range::at(now, Some(TimeArg::Ago(Duration::from_secs(86_400))), Some(TimeArg::At(fixed)))
+            .unwrap();
         assert_eq!(range, Range { from: "2026-01-14T12:00:00Z".parse().ok(), to: Some(fixed) });
-        assert!(Range::at(now, Some(When::At(fixed)), Some(When::At(fixed))).is_err());
+        assert!(Range::at(now, Some(TimeArg::At(fixed)), Some(TimeArg::At(fixed))).is_err());
     }
 
     #[test]
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_is_past_by_both_clocks() {
+    fn an_instant_is_past_only_by_both_clocks() {
         let now = Utc::now();
         assert!(past(now + TimeDelta::hours(1)) <= Utc::now());
         assert_eq!(past(now - TimeDelta::hours(1)), seconds(now - TimeDelta::hours(1)));

@@ -1,4 +1,4 @@
-//! The request of a run, which a later run of the same output must repeat.
+//! The request of a run. A later run of the same output must have the same request.
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, time::Duration};
 
@@ -7,15 +7,15 @@ use url::{Host, Url};
 
 use crate::{
     archive::{ArchiveKind, ArchiveMeta, Codec, Difference, RequestField, Slicing, StoredRequest},
-    cli::{Connection, Export, Follow, values::words},
+    cli::{Connection, ExportArgs, FollowArgs, values::words},
     error::Failure,
 };
 
-/// A request in the words of the command line, by the names of options.
+/// A request as command line options: values by the names of the options.
 pub(crate) type Options = BTreeMap<String, String>;
 
-/// The request of an export, without the instants that it means. `slicing` is that of a folder.
-pub(crate) fn of_export(export: &Export, kind: ArchiveKind, slicing: Option<Slicing>) -> ArchiveMeta {
+/// The request of an export, without its instants. `slicing` is `Some` for a folder.
+pub(crate) fn of_export(export: &ExportArgs, kind: ArchiveKind, slicing: Option<Slicing>) -> ArchiveMeta {
     let request = StoredRequest {
         from: export.from.map(|from| from.to_string()),
         to: export.to.map(|to| to.to_string()),
@@ -27,8 +27,8 @@ pub(crate) fn of_export(export: &Export, kind: ArchiveKind, slicing: Option<Slic
     meta(kind, request, slicing, export.commits.compress.unwrap_or_default())
 }
 
-/// The request of a follower. `slicing` is that of a folder.
-pub(crate) fn of_follower(follow: &Follow, slicing: Option<Slicing>) -> ArchiveMeta {
+/// The request of a follower. `slicing` is `Some` for a folder.
+pub(crate) fn of_follower(follow: &FollowArgs, slicing: Option<Slicing>) -> ArchiveMeta {
     let service = service(&follow.connection);
     let request = StoredRequest { service, ..StoredRequest::of(&follow.filters.query()) };
     meta(ArchiveKind::Follow, request, slicing, follow.commits.compress.unwrap_or_default())
@@ -38,8 +38,8 @@ fn meta(kind: ArchiveKind, request: StoredRequest, slicing: Option<Slicing>, com
     ArchiveMeta { kind, request, from: None, to: None, slicing, compress, begun: Utc::now() }
 }
 
-/// The service that is asked, if it isn't the default. One on this machine, such as a tunnel, may be at another
-/// port each time.
+/// The service, if it isn't the default. The port of one on this machine, such as a tunnel, can differ from run to run
+/// and is ignored.
 pub(crate) fn service(connection: &Connection) -> Option<String> {
     connection.base_url.as_deref().map(service_name)
 }
@@ -54,14 +54,14 @@ fn service_name(url: &str) -> String {
     if is_loopback { "of this machine".to_owned() } else { url.trim_end_matches('/').to_owned() }
 }
 
-/// Refuses to continue an output with another request than it was begun with.
+/// Refuses to resume an output with a request that differs from its first one.
 pub(crate) fn must_fit(path: &Path, was: &ArchiveMeta, is: &ArchiveMeta) -> Result<(), Failure> {
     let differences: Vec<_> = was.differences(is).iter().map(difference).collect();
     if differences.is_empty() {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "{} was begun by another command: {}; give the same one again, or choose another output with -o",
+        "{} was started by another command: {}; give the same command again, or choose another output with -o",
         path.display(),
         differences.join(", ")
     )))
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_of_this_machine_may_move() {
+    fn the_port_of_a_service_on_this_machine_can_change() {
         for (url, name) in [
             ("http://127.0.0.1:41234/v1", "of this machine"),
             ("http://localhost/v1", "of this machine"),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_told_in_options() {
+    fn a_request_is_shown_as_options() {
         let options = options(&export(&ListEvents::new().actor_id("me"), "7d", 3600));
         let expected = [("--actor-id", "me"), ("--from", "7d"), ("--slice", "1h")];
         assert_eq!(options, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());

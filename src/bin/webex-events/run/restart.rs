@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use webex_events::{Error, LinkErrorKind, TransportErrorKind};
 
-/// A list or a slice is read from its beginning at most so many times in a run because its cursor is gone.
+/// The maximum number of times that a list or a slice restarts in a run because its cursor is no longer valid.
 const RESTARTS: u32 = 3;
-/// After this number of slices in a row that failed for now, the service itself is taken for failed: reading on
-/// would spend all attempts on each slice.
+/// The number of slices in a row with a temporary failure after which the run stops: the service itself has failed, and
+/// every other slice would spend all its attempts.
 const FAILURES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// What is done about an error.
+/// The action after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reaction {
     /// The run ends.
     Stop,
-    /// The list, or the slice that failed, is read from its beginning, over what was written of it.
+    /// The list, or the slice that failed, restarts from the beginning, and its output is replaced.
     StartOver,
-    /// The slice that failed is left out, and the others are read.
+    /// The slice that failed is skipped, and the others are read.
     SetAside,
     /// The same page is requested again after a pause.
     BackOff,
@@ -27,18 +27,18 @@ pub(crate) enum Reaction {
 
 /// The page that a request was for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Position {
+pub(crate) enum PagePosition {
     /// The first page of a list.
     #[default]
     First,
     /// The page at a cursor that an earlier run has stored.
     Stored,
-    /// A page after one of this run.
+    /// A page after another page of this run.
     Later,
 }
 
-/// An export of one list, which can start over if what was written can be taken back.
-pub(crate) fn of_list(error: &Error, position: Position, restarts: u32, is_file: bool) -> Reaction {
+/// The reaction of an export of one list, which can restart only if its output is a file.
+pub(crate) fn of_list(error: &Error, position: PagePosition, restarts: u32, is_file: bool) -> Reaction {
     if is_file && restarts < RESTARTS && is_stale(error, position) {
         Reaction::StartOver
     } else {
@@ -46,11 +46,11 @@ pub(crate) fn of_list(error: &Error, position: Position, restarts: u32, is_file:
     }
 }
 
-/// An export by slices. `is_first` until a page of any slice has come in this run; `failures` is the number of
-/// slices that were set aside since the last page.
+/// The reaction of an export by slices. `is_first` is true until this run has received a page of any slice; `failures`
+/// is the number of slices that were set aside since the last page.
 pub(crate) fn of_slice(
     error: &Error,
-    position: Position,
+    position: PagePosition,
     restarts: u32,
     is_first: bool,
     failures: u32,
@@ -64,31 +64,33 @@ pub(crate) fn of_slice(
     }
 }
 
-/// A follower, which waits out everything except a refusal and a wrong request.
-pub(crate) fn of_follower(error: &Error, position: Position) -> Reaction {
-    let passes =
+/// The reaction of a follower, which waits and tries again after every error except a refusal and a wrong request.
+pub(crate) fn of_follower(error: &Error, position: PagePosition) -> Reaction {
+    let is_temporary =
         error.is_transient() || matches!(error, Error::Decode(_) | Error::Link { .. } | Error::Cursor { .. });
-    if passes || is_stale(error, position) { Reaction::BackOff } else { Reaction::Stop }
+    if is_temporary || is_stale(error, position) { Reaction::BackOff } else { Reaction::Stop }
 }
 
-/// Whether the service doesn't know the cursor any more, so that it helps to read from the beginning.
-fn is_stale(error: &Error, position: Position) -> bool {
+/// Returns true if the service no longer knows the cursor, so that reading from the beginning helps.
+fn is_stale(error: &Error, position: PagePosition) -> bool {
     match error {
         Error::Cursor { .. } => true,
-        // The cursor is of the same service at another port, or of a sandbox that is gone.
-        Error::Link { kind: LinkErrorKind::CrossOrigin, .. } => position == Position::Stored,
-        Error::Api(response) => position == Position::Later && matches!(response.status(), 400 | 404 | 410),
+        // The cursor comes from the same service at another port, or from an earlier sandbox.
+        Error::Link { kind: LinkErrorKind::CrossOrigin, .. } => position == PagePosition::Stored,
+        Error::Api(response) => {
+            position == PagePosition::Later && matches!(response.status(), 400 | 404 | 410)
+        }
         _ => false,
     }
 }
 
-/// Whether every other slice would fail in the same way.
+/// Returns true if every other slice would fail in the same way.
 fn concerns_all(error: &Error, is_first: bool) -> bool {
     match error {
         Error::Config(_) | Error::Query(_) | Error::Store { .. } => true,
-        // A pause that the service asked for holds for all requests, and is longer than this run may wait.
+        // The service requested a pause of all requests that is longer than this run may wait.
         _ if error.is_auth() || error.is_rate_limited() => true,
-        // So does the way to the service.
+        // The connection to the service is the same for all slices.
         Error::Transport(error)
             if matches!(
                 error.kind(),
@@ -100,19 +102,19 @@ fn concerns_all(error: &Error, is_first: bool) -> bool {
         {
             true
         }
-        // A role or scope that is missing shows in the first response.
+        // A missing role or scope shows in the first response.
         _ => is_first && error.is_forbidden() && !error.is_beyond_retention(),
     }
 }
 
-/// The pauses of a follower: thirty seconds, doubled up to five minutes while no page comes in between.
+/// The pauses of a follower: 30 seconds, doubled up to five minutes until a page arrives.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     last: Option<(Duration, u64)>,
 }
 
 impl Pauses {
-    /// The next pause, when `pages` have come in all. It is no shorter than the service asked for.
+    /// The next pause, after `pages` pages in all. It isn't shorter than the service requested.
     pub(crate) fn next(&mut self, pages: u64, requested: Option<Duration>) -> Duration {
         let pause = match self.last {
             Some((pause, before)) if before == pages => (pause * 2).min(LONGEST_PAUSE),

@@ -1,4 +1,4 @@
-//! Refuses arguments by which one file would have two roles, and paths that can't be written.
+//! Checks of the paths among the arguments: one file can't have two roles, and outputs must be writable.
 
 use std::path::Path;
 

@@ -1,19 +1,18 @@
-//! When the writer commits: a pure decision.
+//! The schedule of commits: a pure decision.
 //!
-//! A commit writes the whole state file, which has a line for each file. So finished files share a commit, and
-//! wait in proportion to the duration of the last one: commits take at most a fixed share of the time, however
-//! many files there are.
+//! A commit writes the whole ledger, which has a line for each file. Therefore finished files share a commit, and wait in
+//! proportion to the duration of the last one: commits take at most a fixed share of the time for any number of files.
 
 use std::time::{Duration, Instant};
 
-/// Finished files wait this many times as long as the last commit took.
+/// The pause before a commit of finished files, as a multiple of the duration of the last commit.
 const PAUSE: u32 = 4;
 
-/// What to commit.
+/// The scope of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Commit {
+pub(crate) enum CommitScope {
     Nothing,
-    /// The files that are finished, and nothing of the others.
+    /// Only the files that are finished.
     Finished,
     /// Everything.
     All,
@@ -23,7 +22,7 @@ pub(crate) enum Commit {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     every: Duration,
-    /// When everything was committed last, or the run began.
+    /// The time of the last commit of everything, or the start of the run.
     all_at: Instant,
     ended: Instant,
     took: Duration,
@@ -36,19 +35,19 @@ impl Schedule {
     }
 
     /// The commit that is due. `has_finished`: files are finished and not committed as such.
-    pub(crate) fn due(&self, now: Instant, has_finished: bool) -> Commit {
+    pub(crate) fn due(&self, now: Instant, has_finished: bool) -> CommitScope {
         if now.saturating_duration_since(self.all_at) >= self.every {
-            Commit::All
+            CommitScope::All
         } else if has_finished && now.saturating_duration_since(self.ended) >= self.took * PAUSE {
-            Commit::Finished
+            CommitScope::Finished
         } else {
-            Commit::Nothing
+            CommitScope::Nothing
         }
     }
 
     /// A commit has been made.
-    pub(crate) fn made(&mut self, commit: Commit, begun: Instant, ended: Instant) {
-        if commit == Commit::All {
+    pub(crate) fn made(&mut self, commit: CommitScope, begun: Instant, ended: Instant) {
+        if commit == CommitScope::All {
             self.all_at = ended;
         }
         (self.ended, self.took) = (ended, ended.saturating_duration_since(begun));
@@ -65,34 +64,34 @@ mod tests {
         let at = |millis| start + Duration::from_millis(millis);
         let mut schedule = Schedule::new(Duration::from_secs(2), start);
         // The last commit took 100 ms and ended at 1100.
-        schedule.made(Commit::Finished, at(1000), at(1100));
+        schedule.made(CommitScope::Finished, at(1000), at(1100));
         for (millis, has_finished, expected) in [
-            (1100, false, Commit::Nothing),
-            (1499, true, Commit::Nothing),
-            (1500, true, Commit::Finished),
-            (1999, false, Commit::Nothing),
-            (2000, false, Commit::All),
-            (2000, true, Commit::All),
+            (1100, false, CommitScope::Nothing),
+            (1499, true, CommitScope::Nothing),
+            (1500, true, CommitScope::Finished),
+            (1999, false, CommitScope::Nothing),
+            (2000, false, CommitScope::All),
+            (2000, true, CommitScope::All),
         ] {
             assert_eq!(schedule.due(at(millis), has_finished), expected, "{millis} {has_finished}");
         }
-        schedule.made(Commit::All, at(2000), at(2010));
-        assert_eq!(schedule.due(at(4009), false), Commit::Nothing, "the interval restarts");
-        assert_eq!(schedule.due(at(4010), false), Commit::All);
+        schedule.made(CommitScope::All, at(2000), at(2010));
+        assert_eq!(schedule.due(at(4009), false), CommitScope::Nothing, "the interval restarts");
+        assert_eq!(schedule.due(at(4010), false), CommitScope::All);
     }
 
     #[test]
     fn an_interval_of_zero_commits_after_each_command() {
         let now = Instant::now();
         let mut schedule = Schedule::new(Duration::ZERO, now);
-        assert_eq!(schedule.due(now, false), Commit::All);
-        schedule.made(Commit::All, now, now + Duration::from_secs(1));
-        assert_eq!(schedule.due(now + Duration::from_secs(1), false), Commit::All);
+        assert_eq!(schedule.due(now, false), CommitScope::All);
+        schedule.made(CommitScope::All, now, now + Duration::from_secs(1));
+        assert_eq!(schedule.due(now + Duration::from_secs(1), false), CommitScope::All);
     }
 
     #[test]
-    fn the_first_finished_file_is_committed_at_once() {
+    fn the_first_finished_file_is_committed_immediately() {
         let now = Instant::now();
-        assert_eq!(Schedule::new(Duration::from_secs(2), now).due(now, true), Commit::Finished);
+        assert_eq!(Schedule::new(Duration::from_secs(2), now).due(now, true), CommitScope::Finished);
     }
 }

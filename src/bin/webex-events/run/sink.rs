@@ -1,4 +1,4 @@
-//! Writing: a stream, or the archive.
+//! Sinks of a run: a stream, or the archive. A new output format is a new variant of [`Sink`].
 
 use std::{future::pending, io};
 
@@ -18,9 +18,9 @@ pub(crate) use self::{archive::ArchiveSink, checkpoint::CheckpointFile, stream::
 
 #[derive(Debug)]
 pub(crate) enum Sink {
-    /// Written as steps come.
+    /// Written directly.
     Stream(Box<StreamSink>),
-    /// Files that get their names when they are complete.
+    /// Files that get their final names when they are complete.
     Archive(Box<ArchiveSink>),
 }
 
@@ -32,7 +32,7 @@ impl Sink {
         }
     }
 
-    /// Notes a slice that was left out.
+    /// Records a slice that was skipped.
     pub(crate) async fn set_aside(&mut self, slice: &FailedSlice) -> Result<(), StopReason> {
         match self {
             Self::Stream(_) => Ok(()),
@@ -40,16 +40,15 @@ impl Sink {
         }
     }
 
-    /// There is nothing to write for now.
+    /// Flushes, since nothing can be written for now.
     pub(crate) fn idle(&mut self) -> Result<(), StopReason> {
         match self {
-            // For those who read along.
             Self::Stream(stream) => stream.flush().map_err(StopReason::Output),
             Self::Archive(_) => Ok(()),
         }
     }
 
-    /// A second has passed.
+    /// Lets the archive commit; called every second.
     pub(crate) fn tick(&self) -> Result<(), StopReason> {
         match self {
             Self::Stream(_) => Ok(()),
@@ -57,7 +56,7 @@ impl Sink {
         }
     }
 
-    /// Returns when nobody can read any more what is written.
+    /// Returns when the reader has closed the output.
     pub(crate) async fn closed(&self) {
         match self {
             Self::Stream(stream) => stream.closed().await,
@@ -65,7 +64,7 @@ impl Sink {
         }
     }
 
-    /// Brings to disk what came.
+    /// Commits everything that was written, and closes the output.
     pub(crate) async fn end(&mut self) -> io::Result<()> {
         match self {
             Self::Stream(stream) => stream.end(),
@@ -73,7 +72,7 @@ impl Sink {
         }
     }
 
-    /// What is there by now.
+    /// The totals of the output.
     pub(crate) fn totals(&self) -> Totals {
         match self {
             Self::Stream(stream) => stream.totals(),
@@ -85,7 +84,7 @@ impl Sink {
         matches!(self, Self::Stream(stream) if stream.name() == "stdout")
     }
 
-    /// Whether a later run continues where this one ends.
+    /// Returns true if a later run resumes where this one ends.
     pub(crate) fn is_resumable(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.keeps_checkpoint(),
@@ -111,7 +110,7 @@ impl Sink {
         }
     }
 
-    /// Where malformed items are.
+    /// The name of the output for malformed items.
     pub(crate) fn malformed_name(&self) -> String {
         match self {
             Self::Stream(_) => "stderr".to_owned(),

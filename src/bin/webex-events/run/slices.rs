@@ -18,8 +18,8 @@ pub(crate) fn slicing(length: Duration) -> Slicing {
     Slicing { seconds: length.as_secs(), is_aligned: true, margin_ms: MARGIN_MS }
 }
 
-/// The slices of the export that `meta` describes. They stay as they were when it was begun, so that each file keeps
-/// its range until the export is complete.
+/// The slices of the export that `meta` describes. They are the same in all runs, so that each file keeps its range until
+/// the export is complete.
 pub(crate) fn of(meta: &ArchiveMeta, filters: ListEvents) -> Result<Slices, Failure> {
     let range = Range::of_meta(meta);
     let slicing = meta.slicing.unwrap_or_else(|| slicing(Duration::ZERO));

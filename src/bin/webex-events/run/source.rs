@@ -1,4 +1,4 @@
-//! Reading: a list, slices or a follower, as one stream of steps.
+//! Sources of a run: a list, slices or a follower, each as a stream of steps.
 
 use chrono::{DateTime, Utc};
 use futures_core::Stream;
@@ -7,7 +7,7 @@ use webex_events::{Checkpoint, Error, Event, Page, Result as ListResult, Stats};
 use crate::{
     archive::FailedSlice,
     error::Code,
-    metrics::Reading,
+    metrics::RunSnapshot,
     run::{range::Span, restart::Reaction},
     ui::progress::Progress,
 };
@@ -22,27 +22,26 @@ pub(crate) use self::{
     slices::SliceSource,
 };
 
-/// Something to be written. `span` names the slice that it is of; there is none in a list without slices.
+/// One unit of output. `span` is the range of its slice; it is `None` in a list without slices.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "steps come one at a time, and almost every one is a page")]
 pub(crate) enum Step {
-    /// A page. If `is_anew`, it replaces what was written before.
-    Page { span: Option<Span>, page: Page, is_anew: bool },
-    /// Everything of the list or the slice was read.
+    /// A page. If `is_restart`, it replaces everything that was written before.
+    Page { span: Option<Span>, page: Page, is_restart: bool },
+    /// The end of the list or the slice.
     Finished { span: Option<Span> },
-    /// The range begins at another instant than it was thought to. It comes before the first page.
+    /// A correction of the start of the range. It comes before the first page.
     From(Option<DateTime<Utc>>),
     /// Everything that a follower yields without waiting, and the checkpoint after it.
     Round { items: Vec<ListResult<Event>>, checkpoint: Checkpoint },
 }
 
-/// A stream of steps that ends with an error, and may be continued after one in the way that
-/// [`react`](Self::react) names.
+/// A stream of steps that ends at an error, and can then be continued in the way that [`react`](Self::react) returns.
 pub(crate) trait Source: Stream<Item = ListResult<Step>> + Unpin {
-    /// What is to be done about an error of this stream.
+    /// Decides the reaction to an error of this stream.
     fn react(&self, error: &Error) -> Reaction;
 
-    /// Continues, after [`Reaction::StartOver`]. Returns what is told about it.
+    /// Continues after [`Reaction::StartOver`]. Returns a note for the user.
     fn start_over(&mut self, error: &Error) -> String;
 
     /// Continues without the slice that failed, after [`Reaction::SetAside`]. Returns it with its exit code.
@@ -53,14 +52,14 @@ pub(crate) trait Source: Stream<Item = ListResult<Step>> + Unpin {
     /// Continues after the pause of [`Reaction::BackOff`].
     fn resume(&mut self) {}
 
-    /// What was read in this run.
+    /// The statistics of this run.
     fn stats(&self) -> Stats;
 
     /// Shows how far reading has come.
     fn show(&mut self, progress: &mut Progress);
 
-    /// The same, for metrics.
-    fn reading(&self) -> Reading {
-        Reading { stats: self.stats(), ..Reading::default() }
+    /// A snapshot for metrics.
+    fn reading(&self) -> RunSnapshot {
+        RunSnapshot { stats: self.stats(), ..RunSnapshot::default() }
     }
 }

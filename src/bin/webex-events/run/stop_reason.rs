@@ -8,11 +8,11 @@ use crate::error::{Code, Failure, reason};
 
 #[derive(Debug)]
 pub(crate) enum StopReason {
-    /// An error of the service that the run doesn't survive.
+    /// An error of the service that stops the run.
     Service(Error),
     /// The output can't be written.
     Output(io::Error),
-    /// The writer has ended, and tells the reason when it is asked for its result.
+    /// The writer has ended. Its result has the reason.
     WriterGone,
     Signal(Code),
     /// Anything else.
@@ -26,7 +26,7 @@ impl StopReason {
             Self::Service(error) => Failure::from(error),
             Self::Output(error) => Failure::new(Code::Output, reason(&error)),
             Self::WriterGone => Failure::new(Code::Output, "the output can't be written"),
-            Self::Signal(code) => Failure::new(code, "stopped before anything came"),
+            Self::Signal(code) => Failure::new(code, "stopped before the first response"),
             Self::Failed(failure) => failure,
         }
     }

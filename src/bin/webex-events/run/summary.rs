@@ -1,4 +1,4 @@
-//! What a run came to: its last line, its exit code, and the file of `--summary`.
+//! The result of a run: its last line, its exit code, and the file of `--summary`.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -18,39 +18,39 @@ use crate::{
 
 mod report;
 
-/// A run that has ended, in whatever way. Events, bytes and files are those of all runs of an export; pages,
-/// requests, retries and waits those of this one.
+/// The result of a run. Events, bytes and files are those of all runs of an export; pages, requests, retries and waits
+/// are those of this run.
 #[derive(Debug, Default)]
 pub(crate) struct RunSummary {
-    /// The arguments that decided what came out.
+    /// The arguments that determine the content of the output.
     pub(crate) options: Options,
     pub(crate) range: Range,
     pub(crate) totals: Totals,
     pub(crate) stats: Stats,
     pub(crate) took: Duration,
-    /// Whether everything was read.
+    /// True if everything was read.
     pub(crate) is_complete: bool,
-    /// Why a run that didn't fail isn't complete; none if it was to read only so many events.
+    /// The reason why a run that didn't fail isn't complete; `None` if it reached the maximum number of events.
     pub(crate) why_not: Option<&'static str>,
-    /// Whether there was nothing to do.
+    /// True if an earlier run had completed everything.
     pub(crate) was_complete: bool,
     pub(crate) files: Vec<FileEntry>,
-    /// In a folder: the number of complete slices, and of all.
+    /// The number of complete slices and of all slices of a folder.
     pub(crate) slices: Option<(usize, usize)>,
-    /// Slices that were set aside, in this run or for good in an earlier one.
+    /// Slices that were set aside in this run, or permanently in an earlier run.
     pub(crate) failed: Vec<(FailedSlice, Code)>,
-    /// Of a follower: the instant up to which events are final, and the lag.
+    /// The instant up to which a follower's events are final, and its lag.
     pub(crate) followed: Option<(DateTime<Utc>, Duration)>,
-    /// Whether a later run continues where this one has ended.
+    /// True if a later run resumes where this one has ended.
     pub(crate) is_resumable: bool,
-    /// The name of the output, and the name under which it is as long as it isn't complete.
+    /// The final name of the output, and its name until it is complete.
     pub(crate) name: String,
     pub(crate) part_name: String,
     pub(crate) malformed_name: String,
 }
 
 impl RunSummary {
-    /// Prints the last line of a run that succeeded, or says why it failed.
+    /// Prints the last line of a run that succeeded, or returns its failure with the exit code.
     pub(crate) fn conclude(&self, ended: Result<(), StopReason>) -> Result<(), Failure> {
         let Err(reason) = ended else {
             return match Code::worst(self.failed.iter().map(|(_, code)| *code)) {
@@ -64,15 +64,15 @@ impl RunSummary {
         let progress = self.progress();
         let has_events = self.totals.events > 0;
         let advice = if self.is_resumable {
-            "make room and give the same command again, or choose another place with -o"
+            "make room and give the same command again, or choose another path with -o"
         } else {
-            "make room, or choose another place with -o"
+            "make room, or choose another path with -o"
         };
         match reason {
             StopReason::Service(error) => {
                 Err(Failure::after(&error, &progress, has_events || self.followed.is_some()))
             }
-            // The reader has had enough.
+            // A reader that closes the output doesn't want more, which is no failure.
             StopReason::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             StopReason::Output(error) => {
                 Err(Failure::unwritable(&self.name, &error, &format!("{progress}; {advice}")))
@@ -88,11 +88,11 @@ impl RunSummary {
         }
     }
 
-    /// How far a run came that isn't complete.
+    /// The progress of a run that isn't complete.
     fn progress(&self) -> String {
         if let Some((settled, lag)) = self.followed {
             return format!(
-                "{} in this run, {} {}; settled up to {}, {} s behind",
+                "{} in this run, {} {}; settled up to {}, lag {} s",
                 counted(self.stats.events, "event"),
                 if self.name == "stdout" { "to" } else { "into" },
                 self.name,
@@ -100,7 +100,7 @@ impl RunSummary {
                 lag.as_secs()
             );
         }
-        let place = match self.totals.events {
+        let written = match self.totals.events {
             0 => "no event was written".to_owned(),
             1 => format!("1 event is in {}, which isn't the whole list", self.part_name),
             n => format!("{n} events are in {}, which isn't the whole list", self.part_name),
@@ -112,17 +112,17 @@ impl RunSummary {
         let slices = self.slices.map_or(String::new(), |(complete, all)| {
             format!(", {complete} of {} closed", counted(all as u64, "slice"))
         });
-        format!("{place} ({}{malformed}{slices}{})", self.work(), self.outside())
+        format!("{written} ({}{malformed}{slices}{})", self.work(), self.outside())
     }
 
-    /// Events that no file has, because of their `created`.
+    /// The number of events that no file has, because of their `created`.
     fn outside(&self) -> String {
         match self.stats.outside {
             0 => String::new(),
-            1 => ", 1 EVENT NOT WRITTEN: it was created outside of the slice that the service listed it for"
+            1 => ", 1 EVENT NOT WRITTEN: it was created outside of the slice in which the service listed it"
                 .to_owned(),
             n => format!(
-                ", {n} EVENTS NOT WRITTEN: they were created outside of the slices that the service listed them for"
+                ", {n} EVENTS NOT WRITTEN: they were created outside of the slices in which the service listed them"
             ),
         }
     }
@@ -130,14 +130,14 @@ impl RunSummary {
     fn failed_text(&self) -> String {
         let (failed, (_, all)) = (self.failed.len() as u64, self.slices.unwrap_or_default());
         let advice = if self.failed.iter().all(|(slice, _)| slice.is_beyond_retention) {
-            "the service doesn't have them any more".to_owned()
+            "the service no longer has them".to_owned()
         } else {
             "the same command tries them again".to_owned()
         };
         format!("{failed} of {} can't be read; {}; {advice}", counted(all as u64, "slice"), self.progress())
     }
 
-    /// What it took.
+    /// The numbers of pages, requests and retries.
     fn work(&self) -> String {
         let (pages, requests) = (counted(self.stats.pages, "page"), counted(self.stats.requests, "request"));
         format!("{pages}, {requests}, {}", retries(&self.stats))
@@ -152,16 +152,16 @@ impl RunSummary {
     }
 
     fn text(&self) -> String {
-        let how = match (self.is_complete, self.was_complete) {
+        let status = match (self.is_complete, self.was_complete) {
             (true, true) => "complete already",
             (true, false) => "complete",
-            _ => "as many as asked for",
+            _ => "as many as requested",
         };
         let files = self
             .slices
             .map_or(String::new(), |(complete, _)| format!(" ({})", counted(complete as u64, "file")));
         let mut text = format!(
-            "{how}: {} in {}{files}: {}, {}, waited {:.1} s, took {:.1} s",
+            "{status}: {} in {}{files}: {}, {}, waited {:.1} s, took {:.1} s",
             counted(self.totals.events, "event"),
             self.name,
             counted(self.totals.bytes, "byte"),
@@ -174,7 +174,7 @@ impl RunSummary {
         }
         if self.totals.partial > 0 {
             let partial = counted(self.totals.partial, "event");
-            text = format!("{text}, {partial} with fields that the service couldn't give");
+            text = format!("{text}, {partial} with fields that the service couldn't provide");
         }
         text.push_str(&self.outside());
         match self.totals.malformed {
@@ -185,6 +185,7 @@ impl RunSummary {
             }
         }
     }
+
     fn fields(&self) -> Map<String, Value> {
         let millis = |time: Duration| Value::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let fields = [
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn malformed_items_can_not_be_overlooked() {
+    fn malformed_items_are_reported_in_capitals() {
         let mut summary = RunSummary {
             totals: Totals { events: 7, bytes: 70, ..Totals::default() },
             took: Duration::from_millis(1250),
@@ -229,14 +230,14 @@ mod tests {
         (summary.totals.malformed, summary.totals.duplicates, summary.is_complete) = (3, 1, false);
         let text = summary.text();
         assert!(
-            text.starts_with("as many as asked for: 7") && text.contains("1 duplicate dropped"),
+            text.starts_with("as many as requested: 7") && text.contains("1 duplicate dropped"),
             "{text}"
         );
         assert!(text.contains("3 MALFORMED ITEMS") && text.ends_with("see f.malformed"), "{text}");
     }
 
     #[test]
-    fn events_outside_of_their_slices_can_not_be_overlooked() {
+    fn events_outside_of_their_slices_are_reported_in_capitals() {
         let mut summary = RunSummary { is_complete: true, name: "f".to_owned(), ..RunSummary::default() };
         assert!(!summary.text().contains("outside") && !summary.progress().contains("outside"));
         summary.stats.outside = 2;

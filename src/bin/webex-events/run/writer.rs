@@ -1,5 +1,6 @@
-//! The thread that writes: what came goes into the store there, so that reading from the service goes on
-//! while the disk is busy.
+//! The thread that writes to the archive, so that reading from the service continues while the disk is busy.
+//!
+//! All commits of an archive are made here, in `write`, when [`Schedule`] says so.
 
 use std::{
     io,
@@ -17,23 +18,23 @@ use webex_events::{Cursor, Event, Result as ListResult};
 use crate::{
     archive::{Archive, FailedSlice, FileEntry, Totals},
     run::{
-        schedule::{Commit, Schedule},
+        schedule::{CommitScope, Schedule},
         stop_reason::StopReason,
     },
 };
 
-/// So many pages may wait to be written.
+/// The number of commands that can wait to be written.
 const QUEUE: usize = 16;
-/// At most so many commands share a commit that is due.
+/// The maximum number of commands that share a commit that is due.
 const GROUP: usize = 64;
 
-/// Something to be written. Commits fall between commands.
+/// One unit of writing. Commits are made between commands.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum WriterCommand {
     Page(Box<Piece>),
-    /// A file has all that belongs into it.
+    /// A file has its whole content.
     Finish(Box<FileEntry>),
-    /// What a follower has got: items by file, files that get no more, and how far it has come.
+    /// A round of a follower: items by file, files that are finished, and the checkpoint after the round.
     Round {
         files: Vec<(FileEntry, Vec<ListResult<Event>>)>,
         finished: Vec<FileEntry>,
@@ -41,31 +42,31 @@ pub(crate) enum Command {
     },
     /// A slice can't be read.
     Failed(FailedSlice),
-    /// The range begins at another instant than it was thought to. Before the first page.
+    /// A correction of the start of the range, before the first page.
     From(Option<DateTime<Utc>>),
-    /// Time has passed.
+    /// Some time has passed: a commit may be due.
     Tick,
 }
 
-/// A page of a file, and the place behind it.
+/// A page of a file, and the cursor after it.
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) file: FileEntry,
     pub(crate) items: Vec<ListResult<Event>>,
     pub(crate) cursor: Option<Cursor>,
-    /// Whether the file begins anew with it.
-    pub(crate) anew: bool,
+    /// True if the file restarts with this page.
+    pub(crate) is_restart: bool,
 }
 
-/// The way to the thread that writes.
+/// A handle of the thread that writes.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<WriterCommand>,
     totals: watch::Receiver<Totals>,
     thread: JoinHandle<(Archive, io::Result<()>)>,
 }
 
-/// The thread has ended, since it couldn't write.
+/// The thread has ended because it couldn't write.
 #[derive(Debug)]
 pub(crate) struct WriterGone;
 
@@ -76,44 +77,44 @@ impl From<WriterGone> for StopReason {
 }
 
 impl Writer {
-    /// Begins to write into `store`, with a commit at least so often while there is something to commit.
-    pub(crate) fn start(store: Archive, every: Duration) -> Self {
+    /// Starts the thread, which commits at this interval while there is something to commit.
+    pub(crate) fn start(archive: Archive, every: Duration) -> Self {
         let (sender, commands) = mpsc::channel(QUEUE);
-        let (published, totals) = watch::channel(store.totals());
-        let thread = tokio::task::spawn_blocking(move || write(store, commands, every, &published));
+        let (published, totals) = watch::channel(archive.totals());
+        let thread = tokio::task::spawn_blocking(move || write(archive, commands, every, &published));
         Self { commands: sender, totals, thread }
     }
 
-    pub(crate) async fn send(&self, command: Command) -> Result<(), WriterGone> {
+    pub(crate) async fn send(&self, command: WriterCommand) -> Result<(), WriterGone> {
         self.commands.send(command).await.map_err(|_| WriterGone)
     }
 
-    /// Lets it commit what has waited long enough. It has enough to do if its queue is full.
+    /// Lets the thread commit if a commit is due. If the queue is full, it checks that anyway.
     pub(crate) fn tick(&self) -> Result<(), WriterGone> {
-        match self.commands.try_send(Command::Tick) {
+        match self.commands.try_send(WriterCommand::Tick) {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(WriterGone),
             _ => Ok(()),
         }
     }
 
-    /// What all files have together by now.
+    /// The totals of all files.
     pub(crate) fn totals(&self) -> Totals {
         *self.totals.borrow()
     }
 
-    /// Writes and commits what it was sent. Returns the store, unless the thread has broken down.
+    /// Waits until everything that was sent is written and committed. Returns the archive, unless the thread has panicked.
     pub(crate) async fn end(self) -> (Option<Archive>, io::Result<()>) {
         drop(self.commands);
         match self.thread.await {
-            Ok((store, result)) => (Some(store), result),
+            Ok((archive, result)) => (Some(archive), result),
             Err(error) => (None, Err(io::Error::other(error))),
         }
     }
 }
 
 fn write(
-    mut store: Archive,
-    mut commands: mpsc::Receiver<Command>,
+    mut archive: Archive,
+    mut commands: mpsc::Receiver<WriterCommand>,
     every: Duration,
     totals: &watch::Sender<Totals>,
 ) -> (Archive, io::Result<()>) {
@@ -121,67 +122,67 @@ fn write(
         let mut schedule = Schedule::new(every, Instant::now());
         let mut has_finished = false;
         while let Some(command) = commands.blocking_recv() {
-            has_finished |= apply(&mut store, command)?;
+            has_finished |= apply(&mut archive, command)?;
             // Files that are finished at about the same time share a commit.
             for _ in 0..GROUP {
                 let Some(command) = has_finished.then(|| commands.try_recv().ok()).flatten() else { break };
-                has_finished |= apply(&mut store, command)?;
+                has_finished |= apply(&mut archive, command)?;
             }
-            totals.send_replace(store.totals());
+            totals.send_replace(archive.totals());
             let begun = Instant::now();
-            let commit = schedule.due(begun, has_finished || store.has_synced());
+            let commit = schedule.due(begun, has_finished || archive.has_synced());
             match commit {
-                Commit::Nothing => continue,
-                Commit::Finished => store.commit_complete()?,
-                Commit::All => store.commit()?,
+                CommitScope::Nothing => continue,
+                CommitScope::Finished => archive.commit_complete()?,
+                CommitScope::All => archive.commit()?,
             }
             schedule.made(commit, begun, Instant::now());
             has_finished = false;
         }
-        store.end()
+        archive.end()
     };
     let result = work();
-    // Nothing more is taken, so that whoever sends learns of it before the disk is done.
+    // Close the queue first, so that the sender notices a failure while the disk is still busy.
     drop(commands);
     if result.is_err() {
-        // There is an error to report already.
-        let _ = store.salvage();
+        // The first error is the one to report.
+        let _ = archive.salvage();
     }
-    totals.send_replace(store.totals());
-    (store, result)
+    totals.send_replace(archive.totals());
+    (archive, result)
 }
 
-/// Returns whether a file was finished.
-fn apply(store: &mut Archive, command: Command) -> io::Result<bool> {
+/// Returns true if a file was finished.
+fn apply(archive: &mut Archive, command: WriterCommand) -> io::Result<bool> {
     match command {
-        Command::Page(piece) => {
-            let Piece { file, items, cursor, anew } = *piece;
-            if anew {
-                store.start_over(&file)?;
+        WriterCommand::Page(piece) => {
+            let Piece { file, items, cursor, is_restart } = *piece;
+            if is_restart {
+                archive.start_over(&file)?;
             }
-            store.add(&file, items, cursor)?;
+            archive.add(&file, items, cursor)?;
             Ok(false)
         }
-        Command::Finish(file) => store.finish(&file).map(|()| true),
-        Command::Round { files, finished, checkpoint } => {
+        WriterCommand::Finish(file) => archive.finish(&file).map(|()| true),
+        WriterCommand::Round { files, finished, checkpoint } => {
             for (file, items) in files {
-                store.add(&file, items, None)?;
+                archive.add(&file, items, None)?;
             }
             for file in &finished {
-                store.finish(file)?;
+                archive.finish(file)?;
             }
-            store.set_checkpoint(checkpoint);
+            archive.set_checkpoint(checkpoint);
             Ok(!finished.is_empty())
         }
-        Command::Failed(failed) => {
-            store.set_failed(failed);
+        WriterCommand::Failed(failed) => {
+            archive.set_failed(failed);
             Ok(false)
         }
-        Command::From(from) => {
-            store.set_from(from);
+        WriterCommand::From(from) => {
+            archive.set_from(from);
             Ok(false)
         }
-        Command::Tick => Ok(false),
+        WriterCommand::Tick => Ok(false),
     }
 }
 
@@ -197,7 +198,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn one_that_has_broken_down_says_so_when_time_passes() {
+    async fn a_failed_writer_is_detected_by_a_tick() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("d");
         let meta = ArchiveMeta {
@@ -211,14 +212,14 @@ mod tests {
         };
         let options = WriteOptions { codec: Codec::None, checksum: Checksum::Sha256, memory: None };
         let found = Destination::claim(Layout::Folder(folder.clone()), ArchiveKind::Follow).unwrap();
-        let store = found.open(meta, options).unwrap();
-        let writer = Writer::start(store, Duration::ZERO);
+        let archive = found.open(meta, options).unwrap();
+        let writer = Writer::start(archive, Duration::ZERO);
         writer.tick().unwrap();
         fs::remove_dir_all(&folder).unwrap();
         let event = r#"{"id":"1","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z"}"#;
         let (file, items) = (FileEntry::new("events.ndjson", None), vec![Event::from_json(event)]);
-        let piece = Piece { file, items, cursor: None, anew: false };
-        writer.send(Command::Page(Box::new(piece))).await.unwrap();
+        let piece = Piece { file, items, cursor: None, is_restart: false };
+        writer.send(WriterCommand::Page(Box::new(piece))).await.unwrap();
         // Its queue closes when its thread ends.
         writer.commands.closed().await;
         writer.tick().unwrap_err();

@@ -1,10 +1,10 @@
-//! Secrets in files.
+//! Secrets that are read from files.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -15,16 +15,17 @@ use webex_events::{Error, Result, Token, TokenSource};
 
 use crate::{
     error::{Failure, reason},
+    process::lock,
     service::read,
     ui::messages,
 };
 
-/// The token in a file that something else may replace. It is read again for every request, which costs
-/// little beside one and sees every change.
+/// A token in a file that another program may replace. It is read before every request, which is cheap compared with
+/// the request.
 #[derive(Debug)]
 pub(super) struct TokenFile {
     path: PathBuf,
-    /// What can be read but once, such as a pipe, isn't read again.
+    /// False for a pipe, which can be read only once.
     is_lasting: bool,
     latest: Mutex<Token>,
     warned: AtomicBool,
@@ -42,12 +43,12 @@ impl TokenFile {
     }
 
     fn latest(&self) -> MutexGuard<'_, Token> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.latest)
     }
 
-    /// Where the file can't be read, which it may not be for the moment that it takes to replace it, the
-    /// token that was in it last has to do, unless that was rejected.
-    fn settle(&self, read: Result<String, Failure>, rejected: Option<&Token>) -> Result<Token> {
+    /// Takes the token that was read. If the file can't be read, perhaps because it is being replaced, uses the previous
+    /// token, unless the service has rejected that.
+    fn accept(&self, read: Result<String, Failure>, rejected: Option<&Token>) -> Result<Token> {
         let mut latest = self.latest();
         match read {
             Ok(token) => {
@@ -57,7 +58,7 @@ impl TokenFile {
             Err(failure) if rejected == Some(&*latest) => return Err(Error::Config(failure.message.into())),
             Err(failure) => {
                 if !self.warned.swap(true, Relaxed) {
-                    let message = format!("{}; going on with the token that was there", failure.message);
+                    let message = format!("{}; continuing with the previous token", failure.message);
                     messages::warning(&message, Map::new());
                 }
             }
@@ -75,7 +76,7 @@ impl TokenSource for TokenFile {
             let path = self.path.clone();
             let read = move || secret(&path, "token file", "--token-file", "the access token");
             match tokio::task::spawn_blocking(read).await {
-                Ok(read) => self.settle(read, rejected),
+                Ok(read) => self.accept(read, rejected),
                 // The program is ending.
                 Err(_) => Ok(self.latest().clone()),
             }
@@ -83,34 +84,34 @@ impl TokenSource for TokenFile {
     }
 }
 
-/// The secret in a file; no message repeats any of it.
+/// The secret in a file. No message contains any part of it.
 pub(super) fn secret(path: &Path, what: &str, option: &str, content: &str) -> Result<String, Failure> {
     let file = format!("the {what} {}", path.display());
     let bytes = read(path).map_err(|error| {
         Failure::settings(format!("{file} can't be read: {}; check {option}", reason(&error)))
     })?;
-    // Editors on Windows begin a file with a byte order mark.
+    // Editors on Windows start a file with a byte order mark.
     let text = String::from_utf8(bytes).map(|text| text.trim_start_matches('\u{feff}').trim().to_owned());
     match text {
         Ok(text) if text.is_empty() => {
-            Err(Failure::settings(format!("{file} is empty; put {content} there")))
+            Err(Failure::settings(format!("{file} is empty; write {content} to it")))
         }
         Ok(text) if text.contains(char::is_whitespace) => Err(Failure::settings(format!(
-            "{file} holds more than one word; put {content} alone there, without `Bearer`"
+            "{file} contains more than one word; write only {content} to it, without `Bearer`"
         ))),
         Ok(text) => Ok(text),
-        Err(_) => Err(Failure::settings(format!("{file} isn't text; put {content} there"))),
+        Err(_) => Err(Failure::settings(format!("{file} isn't text; write {content} to it"))),
     }
 }
 
-/// Whether others than its owner can read it.
+/// Returns true if other users can read the file.
 #[cfg(unix)]
 pub(super) fn is_exposed(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0)
 }
 
-/// Whether others than its owner can read it, as far as can be told.
+/// Always returns false: this system has no file modes.
 #[cfg(not(unix))]
 pub(super) fn is_exposed(_: &Path) -> bool {
     false

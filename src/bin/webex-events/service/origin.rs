@@ -1,4 +1,4 @@
-//! Where the token comes from.
+//! The origin of the token.
 
 use std::{
     env,
@@ -33,7 +33,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// What the command line and the environment say; an option goes before a variable.
+    /// The origin that the command line and the environment name. An option has priority over a variable.
     pub(super) fn of(connection: &Connection) -> Result<Self, Failure> {
         let credentials = &connection.credentials;
         if let Some(path) = &credentials.token_file {
@@ -50,7 +50,7 @@ impl Origin {
         }
     }
 
-    /// When the access token expires, if that is known.
+    /// The time at which the access token expires, if it is known.
     pub(crate) fn expires_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::Store { oauth, .. } => oauth.expires_at(),
@@ -58,23 +58,23 @@ impl Origin {
         }
     }
 
-    /// What to do about a token that is refused.
-    pub(crate) fn cure(&self) -> String {
-        let put = match self {
+    /// The advice for a refused token.
+    pub(crate) fn advice(&self) -> String {
+        let store = match self {
             Self::Variable(_) => format!("set {TOKEN} to it"),
-            Self::File(path) => format!("put it into {}", path.display()),
+            Self::File(path) => format!("write it to {}", path.display()),
             Self::Store { path, .. } => {
                 return format!(
                     "check the client id and secret, or authorize again and put the new refresh token into {}",
                     path.display()
                 );
             }
-            Self::Sandbox => return "start the sandbox anew".to_owned(),
+            Self::Sandbox => return "start the sandbox again".to_owned(),
         };
-        format!("it is wrong, expired or revoked: get a new one, and {put}")
+        format!("it is wrong, expired or revoked: get a new one, and {store}")
     }
 
-    /// A file with a secret that others than its owner can read.
+    /// A file with a secret that other users can read.
     pub(crate) fn exposed(&self) -> Option<&Path> {
         let files = match self {
             Self::File(path) => [Some(path), None],
@@ -96,7 +96,7 @@ impl Display for Origin {
     }
 }
 
-/// Tokens that renew themselves.
+/// Reads the credentials for renewing tokens.
 fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Result<Origin, Failure> {
     let client_id = match &credentials.client_id {
         Some(id) => Some(id.clone()),
@@ -113,7 +113,7 @@ fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Res
     };
     let secret = secret.ok_or_else(|| {
         Failure::settings(format!(
-            "--oauth-store needs the client's secret: set {CLIENT_SECRET}, or give --client-secret-file FILE"
+            "--oauth-store needs the client secret: set {CLIENT_SECRET}, or give --client-secret-file FILE"
         ))
     })?;
     let mut oauth = OAuth::new(client_id, secret, path)?;
@@ -130,14 +130,14 @@ fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Res
     Ok(Origin::Store { oauth, path: path.to_owned(), secret })
 }
 
-/// A variable of the environment that holds something, if it is set; no message repeats any of it.
+/// The value of an environment variable, if it is set. No message contains any part of it.
 fn variable(name: &str, content: &str) -> Result<Option<String>, Failure> {
     let Some(value) = env::var_os(name) else { return Ok(None) };
     match value.into_string() {
         Ok(text) if text.trim().is_empty() => {
-            Err(Failure::settings(format!("{name} is empty; put {content} there")))
+            Err(Failure::settings(format!("{name} is empty; set it to {content}")))
         }
         Ok(text) => Ok(Some(text)),
-        Err(_) => Err(Failure::settings(format!("{name} isn't text; put {content} there"))),
+        Err(_) => Err(Failure::settings(format!("{name} isn't text; set it to {content}"))),
     }
 }

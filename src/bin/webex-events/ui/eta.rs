@@ -1,7 +1,7 @@
 //! The share of a time range that is read, and an estimate of how long the rest will take.
 //!
-//! indicatif's own estimate weighs the last 15 s. Slices take longer than that and end in bursts, so that it jumps;
-//! and it has no way to say that there is no ground for an estimate yet.
+//! indicatif's own estimate uses the last 15 s. Slices take longer than that and end in bursts, so that its estimate
+//! jumps, and it can't express that there isn't enough data for an estimate yet.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,9 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 type Span = (DateTime<Utc>, DateTime<Utc>);
 
-/// The rate is that of so much of the latest time.
+/// The rate is measured over this period.
 const WINDOW: Duration = Duration::from_secs(120);
-/// Before so much time, and so much of the range, there is no ground for an estimate.
+/// An estimate needs at least this time, and this share of the range.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 const LEAST_SHARE: f64 = 0.01;
 
@@ -22,15 +22,15 @@ const LEAST_SHARE: f64 = 0.01;
 pub(crate) struct Covered {
     slices: usize,
     closed: usize,
-    /// In seconds.
+    /// Length of the range, in seconds.
     total: f64,
     of_closed: f64,
     open: HashMap<DateTime<Utc>, Part>,
-    /// What was covered when, in this run.
+    /// Covered seconds by instant, in this run.
     samples: VecDeque<(Instant, f64)>,
 }
 
-/// What the pages of an open slice have covered, as long as each goes on where the last one ended.
+/// The span that the pages of an open slice have covered, if each page continues where the last one ended.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     span: Span,
@@ -38,7 +38,7 @@ struct Part {
 }
 
 impl Covered {
-    /// A range in so many slices, of which an earlier run has closed some.
+    /// A range with this number of slices, of which an earlier run has closed some.
     pub(crate) fn new(slices: usize, closed: usize, range: Option<Span>) -> Self {
         let total = range.map_or(0.0, length);
         #[expect(clippy::cast_precision_loss, reason = "a share for people")]
@@ -46,11 +46,11 @@ impl Covered {
         Self { slices, closed, total, of_closed, open: HashMap::new(), samples: VecDeque::new() }
     }
 
-    /// A page of a slice has events from this span.
+    /// Adds a page of a slice with events from this span.
     pub(crate) fn page(&mut self, slice: Span, (first, last): Span) {
         let part = self.open.entry(slice.0).or_insert(Part { span: (first, last), is_ordered: true });
         if part.span != (first, last) {
-            // The service documents no order. Without one, a page tells nothing of what is still to come.
+            // The service documents no order. Without one, a page doesn't show how much is left.
             part.is_ordered &= last <= part.span.0 || first >= part.span.1;
             part.span = (part.span.0.min(first), part.span.1.max(last));
         }
@@ -62,22 +62,22 @@ impl Covered {
         self.closed += 1;
     }
 
-    /// A slice begins anew.
+    /// Forgets a slice that restarts from the beginning.
     pub(crate) fn forget(&mut self, slice: Span) {
         self.open.remove(&slice.0);
     }
 
-    /// How many slices are closed, of how many.
+    /// The number of closed slices, and of all slices.
     pub(super) fn slices(&self) -> (usize, usize) {
         (self.closed, self.slices)
     }
 
-    /// From 0 to 1.
+    /// The covered share of the range, from 0 to 1.
     pub(super) fn share(&self) -> f64 {
         if self.total > 0.0 { (self.covered() / self.total).min(1.0) } else { 1.0 }
     }
 
-    /// How long the rest takes at the pace of the latest time, once there is ground for saying so.
+    /// The estimated time for the rest at the latest rate, once there is enough data.
     pub(super) fn remaining(&mut self, now: Instant) -> Option<Duration> {
         let covered = self.covered();
         self.samples.push_back((now, covered));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_is_of_time() {
+    fn the_share_is_a_share_of_time() {
         let mut covered = covered();
         covered.close(slice(0));
         covered.page(slice(1), (at(15), at(20)));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_estimated_by_the_latest_pace_and_not_before_there_is_one() {
+    fn the_rest_is_estimated_at_the_latest_rate_once_there_is_one() {
         let start = Instant::now();
         let second = |n: u64| start + Duration::from_secs(n);
         let mut covered = Covered::new(100, 50, Some((at(0), at(1000))));
@@ -155,12 +155,12 @@ mod tests {
         covered.close(slice(50));
         assert_eq!(covered.remaining(second(2)), None, "too early");
         assert_eq!(covered.remaining(second(10)), Some(Duration::from_secs(490)));
-        // Ten times as fast from here on, and what was slow is forgotten.
+        // Ten times as fast from here on; the slow period is forgotten.
         let mut last = Duration::MAX;
         for n in 51..75 {
             covered.close(slice(n));
             let remaining = covered.remaining(second(10 + (n.unsigned_abs() - 50) * 10)).unwrap();
-            assert!(remaining < last, "it only gets less");
+            assert!(remaining < last, "the estimate only decreases");
             last = remaining;
         }
         assert_eq!(last, Duration::from_secs(250));

@@ -11,12 +11,12 @@ use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::ui::messages::{self, Format};
 
-/// Logs from now on, as much as `RUST_LOG` asks for: warnings and errors, if it doesn't.
+/// Starts logging at the level of `RUST_LOG`, or else of warnings.
 pub(crate) fn start() {
     let default = if messages::is_quiet() { "error" } else { "warn" };
     let filter = filter(default).unwrap_or_else(|error| {
         messages::warning(
-            &format!("RUST_LOG can't be read ({error}); logging goes by `{default}`"),
+            &format!("RUST_LOG can't be read ({error}); the log level is `{default}`"),
             Map::new(),
         );
         EnvFilter::new(default)
@@ -30,11 +30,11 @@ pub(crate) fn start() {
 }
 
 fn filter(default: &str) -> Result<EnvFilter, ParseError> {
-    let asked = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    EnvFilter::builder().parse(if asked.trim().is_empty() { default } else { &asked })
+    let wanted = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    EnvFilter::builder().parse(if wanted.trim().is_empty() { default } else { &wanted })
 }
 
-/// Logs no more: what happens while everything ends is of no interest.
+/// Stops logging.
 pub(crate) fn stop() {
     STOPPED.store(true, Relaxed);
 }

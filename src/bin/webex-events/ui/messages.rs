@@ -1,8 +1,7 @@
-//! The one place that writes to the terminal: data to stdout, everything else to stderr, a line each.
+//! Output to the terminal, all of which is in this file: data to stdout, and messages to stderr, one per line.
 //!
-//! A message that can't be written is dropped: a run whose output is complete doesn't fail because nobody
-//! can read about it. What is data must be written, or is an error: everything on stdout, and items that aren't
-//! events where stderr is their only place.
+//! A message that can't be written is dropped, so that a run whose output is complete doesn't fail because of it. Data
+//! that can't be written is an error: everything on stdout, and malformed items that have no file.
 
 use std::{
     io::{self, Write},
@@ -16,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::standard;
 use crate::error::{Failure, one_line, reason};
 
-/// The form of what is written to stderr.
+/// The format of messages on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
     #[default]
@@ -30,11 +29,11 @@ static SETTINGS: OnceLock<Settings> = OnceLock::new();
 struct Settings {
     format: Format,
     quiet: bool,
-    /// Hidden, unless an export shows it.
+    /// Hidden until a run shows it.
     bar: ProgressBar,
 }
 
-/// Sets the form of what is said. Before that it is text.
+/// Sets the format of messages. Before that it is text.
 pub(crate) fn set(format: Format, quiet: bool) {
     let _ = SETTINGS.set(Settings { format, quiet, bar: ProgressBar::hidden() });
 }
@@ -48,17 +47,17 @@ pub(crate) fn is_quiet() -> bool {
     SETTINGS.get().is_some_and(|settings| settings.quiet)
 }
 
-/// Why the program fails.
+/// Writes the reason why the program fails.
 pub(crate) fn error(message: &str) {
     line("ERROR", &format!("error: {}", one_line(message)), message, Map::new());
 }
 
-/// What must be known even with `--quiet`.
+/// Writes a warning, even with `--quiet`.
 pub(crate) fn warning(message: &str, fields: Map<String, Value>) {
     line("WARN", &format!("warning: {}", one_line(message)), message, fields);
 }
 
-/// What is good to know.
+/// Writes a note, unless `--quiet` is set.
 pub(crate) fn note(message: &str, fields: Map<String, Value>) {
     if !is_quiet() {
         line("INFO", &one_line(message), message, fields);
@@ -71,7 +70,7 @@ pub(crate) fn format() -> Format {
 
 /// Writes an item that isn't an event to stderr, as a warning.
 pub(crate) fn malformed(item: Map<String, Value>) -> io::Result<()> {
-    let message = format!("an item that isn't an event: {}", json!(item));
+    let message = format!("malformed item: {}", json!(item));
     let line = rendered("WARN", &format!("warning: {}", one_line(&message)), &message, item);
     bar().suspend(|| standard::error()?.write_all(line.as_bytes())).map_err(|error| {
         io::Error::new(
@@ -86,7 +85,7 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     to_stdout(|| io::stdout().lock().write_all(bytes))
 }
 
-/// Lets `write` write to stdout, and flushes it. A reader that has closed it has had enough, which is no failure.
+/// Lets `write` write to stdout, and flushes it. It is no failure if the reader has closed stdout.
 pub(crate) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
     let written = standard::output().and_then(|_| write()).and_then(|()| io::stdout().flush());
     match written {
@@ -106,7 +105,7 @@ fn line(level: &str, text: &str, message: &str, fields: Map<String, Value>) {
     stderr(rendered(level, text, message, fields).as_bytes());
 }
 
-/// One line, as text or in the form of the logs.
+/// One line, as text or in the format of the logs.
 fn rendered(level: &str, text: &str, message: &str, mut fields: Map<String, Value>) -> String {
     let json = format() == Format::Json;
     if json {

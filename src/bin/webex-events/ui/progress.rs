@@ -14,7 +14,7 @@ use crate::ui::{
     messages::{self, Format},
 };
 
-/// How a run goes, on the terminal.
+/// The progress of a run, on the terminal.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -24,7 +24,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Shows it only where nobody is disturbed: not in a pipe, nor between events on the terminal.
+    /// Shows the line only if stderr is a terminal, and not between events on the same terminal.
     pub(crate) fn start(events_on_stdout: bool) -> Self {
         let bar = messages::bar();
         let in_the_way = events_on_stdout && io::stdout().is_terminal();
@@ -34,8 +34,8 @@ impl Progress {
             && messages::format() == Format::Text
         {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-            // The cursor goes back to the start, so that a terminal's `^C` doesn't break into a second line,
-            // which would leave the first standing.
+            // Move the cursor back to the start, so that a terminal's `^C` doesn't wrap into a second line and
+            // leave the first one on the screen.
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}\u{1b}[G") {
                 bar.set_style(style);
             }
@@ -45,21 +45,21 @@ impl Progress {
         Self { bar, started: now, last_page: now, created: None }
     }
 
-    /// A page was written, the last event of which was created then.
+    /// Shows that a page was written. `created` is the time of its last event.
     pub(crate) fn page(&mut self, stats: &Stats, created: Option<DateTime<Utc>>) {
         self.last_page = Instant::now();
         self.created = created.or(self.created);
         self.tick(stats);
     }
 
-    /// Time has passed.
+    /// Updates the times on the line.
     pub(crate) fn tick(&self, stats: &Stats) {
         if !self.bar.is_hidden() {
             self.bar.set_message(text(stats, self.started.elapsed(), self.last_page.elapsed(), self.created));
         }
     }
 
-    /// How slices get on.
+    /// Shows the progress of slices.
     pub(crate) fn slices(&mut self, stats: &Stats, covered: &mut Covered, open: usize) {
         let now = Instant::now();
         let remaining = covered.remaining(now);
@@ -68,16 +68,16 @@ impl Progress {
         }
     }
 
-    /// How a follower gets on.
+    /// Shows the progress of a follower.
     pub(crate) fn follows(&self, stats: &Stats, lag: Duration, is_caught_up: bool) {
         if !self.bar.is_hidden() {
-            let how = if is_caught_up { "caught up" } else { "catching up" };
+            let phase = if is_caught_up { "caught up" } else { "catching up" };
             let events = counted(stats.events, "event");
-            self.bar.set_message(format!("{how}, {} s behind, {events}, {}", lag.as_secs(), retries(stats)));
+            self.bar.set_message(format!("{phase}, lag {} s, {events}, {}", lag.as_secs(), retries(stats)));
         }
     }
 
-    /// How long the export has taken.
+    /// The time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
@@ -88,7 +88,6 @@ impl Progress {
 }
 
 fn text(stats: &Stats, elapsed: Duration, since_page: Duration, created: Option<DateTime<Utc>>) -> String {
-    // An average in whole events is exact enough to be looked at.
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = stats.events as f64 / elapsed.as_secs_f64().max(0.001);
     let (events, pages) = (counted(stats.events, "event"), counted(stats.pages, "page"));
@@ -103,7 +102,7 @@ fn text(stats: &Stats, elapsed: Duration, since_page: Duration, created: Option<
         text = format!("{text}, waited {} s", stats.waited.as_secs());
     }
     if since_page.as_secs() >= 2 {
-        text = format!("{text}; waiting for a page since {} s", since_page.as_secs());
+        text = format!("{text}; no page for {} s", since_page.as_secs());
     }
     text
 }
@@ -118,7 +117,7 @@ fn slices_text(
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = stats.events as f64 / elapsed.as_secs_f64().max(0.001);
     let (closed, slices) = covered.slices();
-    // What is asked for first stands first: a narrow terminal cuts the rest off.
+    // The most important part comes first: a narrow terminal cuts off the rest.
     let left = match remaining {
         Some(remaining) => format!("about {} left", rough(remaining)),
         None => "estimating the time left".to_owned(),
@@ -135,7 +134,7 @@ fn slices_text(
     text
 }
 
-/// A time in the words that one would use.
+/// A rounded time.
 fn rough(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -145,7 +144,7 @@ fn rough(time: Duration) -> String {
     }
 }
 
-/// A number of things.
+/// A number with its noun.
 pub(crate) fn counted(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
@@ -159,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_slices_says_how_much_of_the_time_is_covered() {
+    fn the_line_of_slices_shows_the_covered_share_of_the_time() {
         let at = |hour: i64| DateTime::from_timestamp(hour * 3600, 0).unwrap();
         let mut covered = Covered::new(3, 0, Some((at(0), at(3))));
         let stats = Stats::default();
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rough_time_is_no_more_exact_than_it_can_be() {
+    fn an_estimated_time_is_rounded() {
         for (seconds, expected) in
             [(0, "10 s"), (34, "40 s"), (61, "2 min"), (7_600, "2 h 0 min"), (90_000, "25 h 0 min")]
         {
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_says_what_there_is_to_say() {
+    fn the_line_has_only_parts_with_a_value() {
         let second = Duration::from_secs(1);
         let mut stats = Stats::default();
         assert_eq!(text(&stats, Duration::ZERO, Duration::ZERO, None), "0 events, 0/s, 0 pages, 0 B");
@@ -195,7 +194,7 @@ mod tests {
         assert_eq!(
             text(&stats, 4 * second, 2 * second, created),
             "2000 events, 500/s, 2 pages, 2.00 MiB, at 2026-01-05T09:00:00Z, 3 retries, waited 12 s; \
-             waiting for a page since 2 s"
+             no page for 2 s"
         );
     }
 }

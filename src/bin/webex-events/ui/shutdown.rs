@@ -1,4 +1,4 @@
-//! Interrupts: the first one asks the work to end, the second ends it.
+//! Interrupts: the first one requests a clean end, and the second ends the process immediately.
 
 use std::{
     future::pending,
@@ -15,23 +15,22 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{error::Code, ui::messages};
 
-/// How long the work may take to end. It needs no time of its own, but it may be stuck in a write that
-/// nobody reads.
+/// The time that the run has to end after the first interrupt. It may be blocked in a write that nobody reads.
 const GRACE: Duration = Duration::from_secs(5);
 /// A terminal sends Ctrl-C to every process of the group, and some of those that start this one pass it on. The
 /// same signal within this time is the same request.
 const ECHO: Duration = Duration::from_millis(100);
 
-/// Whether the program was asked to end, and by which signal.
+/// A request to end the program, and the signal that it came by.
 #[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
     requested: watch::Receiver<Option<Code>>,
-    /// Whether the work is given all the time that it takes to end, until a second signal.
+    /// True if the run may take any time to end, until a second signal.
     is_patient: Arc<AtomicBool>,
 }
 
 impl Shutdown {
-    /// Listens from now on. Must be called within the runtime.
+    /// Starts listening for signals. Must be called within the runtime.
     pub(crate) fn listen() -> io::Result<Self> {
         let mut signals = Signals::new()?;
         let (sender, requested) = watch::channel(None);
@@ -46,18 +45,18 @@ impl Shutdown {
                 tokio::time::timeout(GRACE, signals.next_but(code)).await.unwrap_or(code)
             };
             messages::bar().finish_and_clear();
-            let what = if patience.load(Relaxed) {
+            let message = if patience.load(Relaxed) {
                 "stopped immediately: what was committed stays, and the same command continues from there"
             } else {
                 "stopped in the middle of a write: the output isn't the whole list"
             };
-            messages::warning(what, Map::new());
+            messages::warning(message, Map::new());
             process::exit(code as i32);
         });
         Ok(Self { requested, is_patient })
     }
 
-    /// What is written is a file, which always takes more: the disk may be slow to commit it.
+    /// Lets the run take any time to end: the output is a file, and a slow disk will finish the commit.
     pub(crate) fn allow_slow(&self) {
         self.is_patient.store(true, Relaxed);
     }
@@ -66,7 +65,7 @@ impl Shutdown {
         *self.requested.borrow()
     }
 
-    /// Returns when the program is asked to end.
+    /// Returns when the end of the program is requested.
     pub(crate) async fn wait(&mut self) -> Code {
         match self.requested.wait_for(Option::is_some).await.map(|code| *code) {
             Ok(Some(code)) => code,
@@ -76,7 +75,7 @@ impl Shutdown {
 }
 
 impl Signals {
-    /// The next signal that isn't an echo of `first`, which has just come.
+    /// The next signal that isn't an echo of `first`, which has just arrived.
     async fn next_but(&mut self, first: Code) -> Code {
         let echo_until = Instant::now() + ECHO;
         loop {

@@ -1,4 +1,4 @@
-//! Standard output and standard error. Whoever starts the program opens them, or doesn't.
+//! Standard output and standard error, which the parent process may have closed.
 
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 ///
 /// # Errors
 ///
-/// It was closed when the program started, or isn't open for writing. The standard library hides both.
+/// Fails if it was closed when the program started, or isn't open for writing. The standard library hides both.
 pub(crate) fn output() -> io::Result<File> {
     usable(duplicate(&io::stdout())?)
 }
@@ -23,7 +23,7 @@ fn usable(file: File) -> io::Result<File> {
     if is_substitute(&file) {
         return Err(io::Error::new(
             io::ErrorKind::NotConnected,
-            "it is closed, or /dev/null that is open for reading too",
+            "it is closed, or it is /dev/null opened for reading and writing",
         ));
     }
     // Writes nothing. Fails if the file is open for reading only.
@@ -40,8 +40,8 @@ fn duplicate(stream: &impl std::os::windows::io::AsHandle) -> io::Result<File> {
     Ok(stream.as_handle().try_clone_to_owned()?.into())
 }
 
-/// Whether nothing was open there. In place of a closed descriptor, the runtime opens `/dev/null` for reading
-/// and writing; a shell opens it for writing only.
+/// Returns true if the descriptor was closed. The runtime replaces a closed descriptor by `/dev/null`, open for reading
+/// and writing; a shell opens `/dev/null` for writing only.
 #[cfg(unix)]
 fn is_substitute(mut file: &File) -> bool {
     use std::{fs, io::Read, os::unix::fs::MetadataExt};
@@ -53,7 +53,7 @@ fn is_substitute(mut file: &File) -> bool {
     is_null && file.read(&mut [0]).is_ok()
 }
 
-/// Nothing is opened in place of a closed handle here: using one fails.
+/// This system doesn't replace closed handles: using one fails.
 #[cfg(not(unix))]
 fn is_substitute(_: &File) -> bool {
     false

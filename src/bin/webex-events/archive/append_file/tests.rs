@@ -27,7 +27,7 @@ fn reopen(
 }
 
 #[test]
-fn a_file_grows_over_openings_and_knows_its_checksum() {
+fn a_reopened_file_grows_and_knows_its_checksum() {
     for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f.part");
@@ -71,7 +71,7 @@ fn a_file_is_rolled_back_to_the_end_of_a_frame() {
 }
 
 #[test]
-fn a_file_that_lost_some_of_its_bytes_is_noticed() {
+fn a_file_that_lost_bytes_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     fs::write(&path, "1\n2\n").unwrap();

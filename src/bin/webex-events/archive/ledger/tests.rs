@@ -48,7 +48,7 @@ fn a_ledger_is_read_as_it_was_written() {
 }
 
 #[test]
-fn a_ledger_that_was_cut_anywhere_is_refused() {
+fn a_ledger_that_is_truncated_anywhere_is_refused() {
     let text = written(&ledger());
     for length in 0..text.len() {
         assert!(read(&text.as_bytes()[..length]).is_err(), "{length}");
@@ -67,13 +67,13 @@ fn a_ledger_that_was_changed_anywhere_is_refused() {
 }
 
 #[test]
-fn a_ledger_of_a_later_version_says_so() {
+fn a_ledger_of_a_later_version_is_refused() {
     let text = written(&ledger()).replacen(":2,", ":7,", 1);
     assert_eq!(read(text.as_bytes()), Err(LedgerDamage::Version(7)));
 }
 
 #[test]
-fn a_ledger_with_a_good_checksum_and_other_content_is_refused() {
+fn a_ledger_with_a_valid_checksum_and_other_content_is_refused() {
     let body = "{\n\"webex-events\":2,\n";
     let text = format!("{body}\"sha256\":\"{}\"\n}}\n", hex(&Sha256::digest(body)));
     assert_eq!(read(text.as_bytes()), Err(LedgerDamage::Content));

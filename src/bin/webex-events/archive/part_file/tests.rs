@@ -33,7 +33,7 @@ fn ids(path: &Path, codec: Codec) -> Vec<String> {
 }
 
 #[test]
-fn an_event_that_comes_again_is_counted_and_not_written() {
+fn a_repeated_event_is_counted_and_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let mut part_file = create(&path, Codec::None);
@@ -48,7 +48,7 @@ fn an_event_that_comes_again_is_counted_and_not_written() {
 }
 
 #[test]
-fn a_reopened_file_has_what_its_entry_says_and_knows_its_ids() {
+fn a_reopened_file_matches_its_entry_and_knows_its_ids() {
     for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
@@ -72,7 +72,7 @@ fn a_reopened_file_has_what_its_entry_says_and_knows_its_ids() {
 }
 
 #[test]
-fn a_file_that_is_not_what_its_entry_says_is_not_reopened() {
+fn a_file_that_differs_from_its_entry_is_not_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let mut part_file = create(&path, Codec::None);
@@ -100,7 +100,7 @@ fn a_file_that_is_not_what_its_entry_says_is_not_reopened() {
 }
 
 #[test]
-fn a_page_that_was_not_written_whole_is_taken_back() {
+fn a_page_that_was_not_written_completely_is_rolled_back() {
     for codec in [Codec::None, Codec::Zstd] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
@@ -123,7 +123,7 @@ fn a_page_that_was_not_written_whole_is_taken_back() {
 }
 
 #[test]
-fn the_written_part_of_a_page_counts_and_is_not_written_again() {
+fn the_written_part_of_a_page_is_kept_and_not_written_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let mut part_file = create(&path, Codec::None);
@@ -147,7 +147,7 @@ fn the_written_part_of_a_page_counts_and_is_not_written_again() {
 }
 
 #[test]
-fn a_file_that_is_emptied_takes_all_events_again() {
+fn an_emptied_file_accepts_all_events_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let mut part_file = create(&path, Codec::Gzip);
@@ -163,7 +163,7 @@ fn a_file_that_is_emptied_takes_all_events_again() {
 }
 
 #[test]
-fn a_line_stays_one_line_and_is_otherwise_untouched() {
+fn a_line_stays_one_line_and_is_otherwise_unchanged() {
     for (json, line) in [
         (r#"{"a": "b\n"}"#, r#"{"a": "b\n"}"#),
         ("{\r\n  \"a\":\n1}", "{    \"a\": 1}"),
@@ -174,7 +174,7 @@ fn a_line_stays_one_line_and_is_otherwise_untouched() {
 }
 
 #[test]
-fn a_frame_whose_end_can_not_be_written_is_taken_back() {
+fn a_frame_whose_end_can_not_be_written_is_rolled_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     // The page fits into the encoder's buffer, and only the end of the frame is written.
@@ -190,7 +190,7 @@ fn a_frame_whose_end_can_not_be_written_is_taken_back() {
 
 /// A changed byte in a file of which no SHA-256 is kept was not noticed.
 #[test]
-fn a_changed_byte_is_noticed_by_the_fast_checksum_too() {
+fn a_changed_byte_is_detected_by_the_fast_checksum_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let write = WriteOptions { codec: Codec::None, checksum: Checksum::Crc32, memory: None };

@@ -15,6 +15,24 @@ fn an_output_is_written_by_one_process() {
     }
 }
 
+#[test]
+fn an_export_without_content_is_forgotten_for_another_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::Folder(folder.path().to_owned());
+    drop(open(&layout));
+    let claim = || Destination::claim(layout.clone(), ArchiveKind::Export).unwrap();
+    let mut destination = claim();
+    assert!(destination.ledger().is_some() && destination.forget_empty());
+    let request = StoredRequest { from: Some("7d".to_owned()), ..StoredRequest::default() };
+    let meta = ArchiveMeta { request, ..meta(ArchiveKind::Export) };
+    let mut archive = destination.open(meta.clone(), OPTIONS).unwrap();
+    assert_eq!(layout.read().unwrap().unwrap().meta, meta);
+    archive.add(&a(), [event("1")], None).unwrap();
+    archive.commit().unwrap();
+    drop(archive);
+    assert!(!claim().forget_empty(), "it has content");
+}
+
 fn is_lock(name: &str) -> bool {
     name.strip_suffix(".lock").is_some()
 }
@@ -32,7 +50,7 @@ fn names_below(folder: &Path) -> Vec<String> {
 
 /// Two processes that made the same folder at the same time were both refused, or one with the wrong exit code.
 #[test]
-fn of_many_that_start_at_the_same_time_one_writes_and_the_others_are_locked_out() {
+fn of_many_processes_that_start_together_one_writes_and_the_others_are_locked_out() {
     for layout in [Layout::Folder, Layout::File] {
         let folder = tempfile::tempdir().unwrap();
         let layout = layout(folder.path().join("out"));
@@ -72,7 +90,7 @@ fn a_destination_that_is_not_opened_leaves_nothing() {
 }
 
 #[test]
-fn paths_that_can_not_be_written_are_found_when_they_are_claimed() {
+fn paths_that_can_not_be_written_are_refused_when_they_are_claimed() {
     let folder = tempfile::tempdir().unwrap();
     let claim = |layout: Layout| Destination::claim(layout, ArchiveKind::Export).unwrap_err();
     // A name that is short enough, but not with what comes after it.

@@ -73,7 +73,7 @@ fn killed_around_the_renaming() {
 }
 
 #[test]
-fn a_file_that_was_replaced_meanwhile_is_not_taken_for_the_export() {
+fn another_file_with_the_final_name_is_not_mistaken_for_the_export() {
     let (_folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.finish(&file()).unwrap();
@@ -122,7 +122,7 @@ fn a_run_that_ends_before_its_first_page_changes_nothing() {
 /// The state has the name that the file had. It was taken for that of another file, and what had been written under
 /// the old name was lost, with exit code 0.
 #[test]
-fn a_pair_of_part_and_state_that_was_renamed_is_the_same_export() {
+fn a_renamed_pair_of_part_and_state_is_the_same_export() {
     let (folder, layout, path) = begun();
     let new = folder.path().join("new");
     for suffix in [".part", ".cursor"] {
@@ -143,7 +143,7 @@ fn a_pair_of_part_and_state_that_was_renamed_is_the_same_export() {
 }
 
 #[test]
-fn a_part_that_is_not_as_long_as_the_state_says_gets_no_name() {
+fn a_part_whose_length_differs_from_the_state_is_not_renamed() {
     let (_folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.finish(&file()).unwrap();
@@ -158,17 +158,17 @@ fn a_part_that_is_not_as_long_as_the_state_says_gets_no_name() {
 }
 
 #[test]
-fn a_changed_byte_is_noticed_when_the_export_is_continued() {
+fn a_changed_byte_is_detected_when_the_export_resumes() {
     let (_folder, layout, path) = begun();
     let part = part_file::part(&path);
     let text = fs::read_to_string(&part).unwrap();
     fs::write(&part, text.replace("rooms", "roams")).unwrap();
-    refused(&layout, &["f.part is damaged: its checksum doesn't fit"]);
+    refused(&layout, &["f.part is damaged: its checksum doesn't match"]);
 }
 
 /// Older versions lock the temporary file itself.
 #[test]
-fn an_export_by_an_older_version_is_not_disturbed() {
+fn an_export_that_an_older_version_runs_is_not_disturbed() {
     let (_folder, layout, path) = begun();
     let held = fs::File::open(part_file::part(&path)).unwrap();
     held.try_lock().unwrap();
@@ -178,7 +178,7 @@ fn an_export_by_an_older_version_is_not_disturbed() {
 }
 
 #[test]
-fn a_follower_s_checkpoint_is_not_taken_for_the_state_of_an_export() {
+fn a_checkpoint_is_not_mistaken_for_the_state_of_an_export() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::File(folder.path().join("f"));
     let follower = meta(ArchiveKind::Follow);
@@ -234,7 +234,7 @@ mod modes {
     }
 
     #[test]
-    fn owner_and_group_are_kept_where_that_is_permitted() {
+    fn owner_and_group_are_kept_if_that_is_permitted() {
         let (_folder, layout, path) = begun();
         if std::os::unix::fs::chown(&path, Some(12_345), Some(54_321)).is_err() {
             // Only the superuser can.

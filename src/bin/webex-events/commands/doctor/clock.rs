@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{commands::doctor::report::Verdict, error::Code};
+use crate::{commands::doctor::report::CheckResult, error::Code};
 
-/// The service's time, as far as it is known: an HTTP date has whole seconds, and was written at an unknown
-/// moment while the request was under way.
+/// The service's time, which isn't known exactly: an HTTP date has whole seconds, and the service wrote it at an unknown
+/// moment during the request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServiceTime {
-    /// It is no less.
+    /// The lower bound.
     pub(super) earliest: DateTime<Utc>,
-    /// How long the request took.
+    /// The duration of the request.
     pub(super) took: Duration,
 }
 
-pub(super) fn judge(ours: DateTime<Utc>, service: ServiceTime) -> Verdict {
+pub(super) fn judge(ours: DateTime<Utc>, service: ServiceTime) -> CheckResult {
     let latest = TimeDelta::from_std(service.took.saturating_add(Duration::from_secs(1)))
         .ok()
         .and_then(|unknown| service.earliest.checked_add_signed(unknown))
@@ -31,11 +31,11 @@ pub(super) fn judge(ours: DateTime<Utc>, service: ServiceTime) -> Verdict {
         0 => "this machine's clock and the service's are the same to a second".to_owned(),
         _ => format!("this machine's clock is {seconds} s {way} the service's"),
     };
-    let advice = "set it by a time server: --from 7d and the like go by it";
+    let advice = "set it by a time server: relative times such as --from 7d depend on it";
     match seconds {
-        ..5 => Verdict::ok(found),
-        5..60 => Verdict::ok(found).warn(advice),
-        _ => Verdict::fail(Code::Settings, found).advise(advice),
+        ..5 => CheckResult::ok(found),
+        5..60 => CheckResult::ok(found).warn(advice),
+        _ => CheckResult::fail(Code::Settings, found).advise(advice),
     }
 }
 
@@ -44,12 +44,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_pass_minutes_do_not() {
+    fn a_skew_of_seconds_passes_and_one_of_minutes_fails() {
         let service =
             ServiceTime { earliest: "2026-01-05T09:00:00Z".parse().unwrap(), took: Duration::from_secs(2) };
         for (ours, outcome, words) in [
             ("2026-01-05T09:00:00Z", "ok", "the same"),
-            // Within what isn't known of the service's.
+            // Within the uncertainty of the service's time.
             ("2026-01-05T09:00:03.900Z", "ok", "the same"),
             ("2026-01-05T09:00:07.999Z", "ok", " 4 s ahead"),
             ("2026-01-05T09:00:08Z", "warn", " 5 s ahead"),

@@ -1,5 +1,4 @@
-//! The folder that an export would write to. Everything is tried in a folder of its own within, which is
-//! gone afterwards.
+//! Checks of the folder that an export would write to. They use a temporary folder inside it, which is removed.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -11,30 +10,30 @@ use std::{
 use indicatif::HumanBytes;
 
 use crate::{
-    commands::doctor::report::{Report, Verdict},
+    commands::doctor::report::{CheckResult, Report},
     error::{Code, reason},
 };
 
-/// Some hours of events of a large organization.
+/// Enough for some hours of events of a large organization.
 const ROOM: u64 = 1 << 30;
-/// A page.
+/// Enough for a page.
 const LEAST_ROOM: u64 = 64 << 20;
 
-const ELSEWHERE: &str = "choose another place with -o";
+const ELSEWHERE: &str = "choose another path with -o";
 
 pub(super) fn examine(path: &Path, report: &mut Report) {
     let folder = match folder(path) {
-        Ok(Place::Folder(folder)) => folder,
-        Ok(Place::Stream) => {
-            let found = format!("{} is a stream: it's written as it is", path.display());
-            return report.add("output", &Verdict::ok(found));
+        Ok(OutputKind::Folder(folder)) => folder,
+        Ok(OutputKind::Stream) => {
+            let found = format!("{} is a stream: it is written directly", path.display());
+            return report.add("output", &CheckResult::ok(found));
         }
         Err(verdict) => return report.add("output", &verdict),
     };
     let scratch = folder.join(format!(".webex-events-doctor-{}", process::id()));
     if let Err(error) = fs::create_dir(&scratch) {
         let found = format!("{} can't be written: {}", folder.display(), reason(&error));
-        return report.add("output", &Verdict::fail(Code::Output, found).advise(ELSEWHERE));
+        return report.add("output", &CheckResult::fail(Code::Output, found).advise(ELSEWHERE));
     }
     let steps = [
         ("output", written(&scratch, &folder)),
@@ -49,20 +48,20 @@ pub(super) fn examine(path: &Path, report: &mut Report) {
     }
     if let Err(error) = removed {
         let found = format!("{} can't be removed: {}", scratch.display(), reason(&error));
-        report.add("traces", &Verdict::ok(found).warn("remove it by hand"));
+        report.add("cleanup", &CheckResult::ok(found).warn("remove it manually"));
     }
 }
 
-enum Place {
+enum OutputKind {
     Folder(PathBuf),
     /// A device, a pipe or stdout.
     Stream,
 }
 
 /// The folder that `path` is, or would be in.
-fn folder(path: &Path) -> Result<Place, Verdict> {
+fn folder(path: &Path) -> Result<OutputKind, CheckResult> {
     if path == Path::new("-") {
-        return Ok(Place::Stream);
+        return Ok(OutputKind::Stream);
     }
     let parent = || match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -70,35 +69,35 @@ fn folder(path: &Path) -> Result<Place, Verdict> {
     };
     let found = format!("{} can't be written", path.display());
     match fs::metadata(path) {
-        Ok(there) if there.is_dir() => Ok(Place::Folder(path.to_owned())),
-        Ok(there) if there.is_file() => Ok(Place::Folder(parent())),
-        Ok(_) => Ok(Place::Stream),
+        Ok(there) if there.is_dir() => Ok(OutputKind::Folder(path.to_owned())),
+        Ok(there) if there.is_file() => Ok(OutputKind::Folder(parent())),
+        Ok(_) => Ok(OutputKind::Stream),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let parent = parent();
             if parent.is_dir() {
-                return Ok(Place::Folder(parent));
+                return Ok(OutputKind::Folder(parent));
             }
             let found = format!("{found}: there is no folder {}", parent.display());
-            Err(Verdict::fail(Code::Output, found).advise(format!("make it, or {ELSEWHERE}")))
+            Err(CheckResult::fail(Code::Output, found).advise(format!("create it, or {ELSEWHERE}")))
         }
         Err(error) => {
-            Err(Verdict::fail(Code::Output, format!("{found}: {}", reason(&error))).advise(ELSEWHERE))
+            Err(CheckResult::fail(Code::Output, format!("{found}: {}", reason(&error))).advise(ELSEWHERE))
         }
     }
 }
 
-fn failed(what: &str, error: &io::Error) -> Verdict {
-    Verdict::fail(Code::Output, format!("{what}: {}", reason(error))).advise(ELSEWHERE)
+fn failed(message: &str, error: &io::Error) -> CheckResult {
+    CheckResult::fail(Code::Output, format!("{message}: {}", reason(error))).advise(ELSEWHERE)
 }
 
-fn written(scratch: &Path, folder: &Path) -> Verdict {
+fn written(scratch: &Path, folder: &Path) -> CheckResult {
     match fs::write(scratch.join("a"), "a") {
-        Ok(()) => Verdict::ok(format!("{} can be written", folder.display())),
+        Ok(()) => CheckResult::ok(format!("{} can be written", folder.display())),
         Err(error) => failed(&format!("{} can't be written", folder.display()), &error),
     }
 }
 
-fn synced(scratch: &Path) -> Verdict {
+fn synced(scratch: &Path) -> CheckResult {
     let sync = || {
         let mut file = File::create(scratch.join("a"))?;
         file.write_all(b"a")?;
@@ -106,8 +105,8 @@ fn synced(scratch: &Path) -> Verdict {
         sync_folder(scratch)
     };
     match sync() {
-        Ok(()) => Verdict::ok("what is written is brought to disk"),
-        Err(error) => failed("what is written can't be brought to disk", &error),
+        Ok(()) => CheckResult::ok("files can be synced to disk"),
+        Err(error) => failed("files can't be synced to disk", &error),
     }
 }
 
@@ -122,7 +121,7 @@ fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn renamed(scratch: &Path) -> Verdict {
+fn renamed(scratch: &Path) -> CheckResult {
     let (old, new) = (scratch.join("new"), scratch.join("old"));
     let rename = || {
         fs::write(&old, "new")?;
@@ -131,13 +130,13 @@ fn renamed(scratch: &Path) -> Verdict {
         fs::read(&new)
     };
     match rename() {
-        Ok(text) if text == b"new" => Verdict::ok("a file can replace another"),
-        Ok(_) => Verdict::fail(Code::Output, "a file that replaces another isn't there").advise(ELSEWHERE),
+        Ok(text) if text == b"new" => CheckResult::ok("a file can replace another"),
+        Ok(_) => CheckResult::fail(Code::Output, "a file that replaced another is missing").advise(ELSEWHERE),
         Err(error) => failed("a file can't replace another", &error),
     }
 }
 
-fn locked(scratch: &Path) -> Verdict {
+fn locked(scratch: &Path) -> CheckResult {
     let lock = || {
         let path = scratch.join("lock");
         let (first, second) = (File::create(&path)?, File::create(&path)?);
@@ -149,29 +148,28 @@ fn locked(scratch: &Path) -> Verdict {
         }
     };
     match lock() {
-        Ok(true) => Verdict::ok("locks hold: no two exports can write at once"),
+        Ok(true) => CheckResult::ok("locks work: two exports can't write at the same time"),
         Ok(false) => {
-            Verdict::fail(Code::Output, "locks don't hold: two exports could write at once").advise(ELSEWHERE)
+            CheckResult::fail(Code::Output, "locks don't work: two exports could write at the same time")
+                .advise(ELSEWHERE)
         }
         Err(error) => failed("files can't be locked", &error),
     }
 }
 
-fn space(folder: &Path) -> Verdict {
+fn space(folder: &Path) -> CheckResult {
     match fs4::available_space(folder) {
         Ok(bytes) => room(bytes),
-        Err(error) => {
-            Verdict::ok(format!("how much room there is couldn't be found out: {}", reason(&error)))
-        }
+        Err(error) => CheckResult::ok(format!("the free space couldn't be determined: {}", reason(&error))),
     }
 }
 
-fn room(bytes: u64) -> Verdict {
+fn room(bytes: u64) -> CheckResult {
     let found = format!("{} free", HumanBytes(bytes));
     match bytes {
-        ..LEAST_ROOM => Verdict::fail(Code::Output, found).advise(format!("make room, or {ELSEWHERE}")),
-        LEAST_ROOM..ROOM => Verdict::ok(found).warn("a million events take about a gigabyte"),
-        ROOM.. => Verdict::ok(found),
+        ..LEAST_ROOM => CheckResult::fail(Code::Output, found).advise(format!("make room, or {ELSEWHERE}")),
+        LEAST_ROOM..ROOM => CheckResult::ok(found).warn("a million events take about a gigabyte"),
+        ROOM.. => CheckResult::ok(found),
     }
 }
 
@@ -180,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn little_room_is_a_warning_and_none_a_failure() {
+    fn little_free_space_is_a_warning_and_almost_none_a_failure() {
         for (bytes, expected) in [(0, "Fail"), (LEAST_ROOM, "Warn"), (ROOM, "outcome: Ok")] {
             let verdict = format!("{:?}", room(bytes));
             assert!(verdict.contains(expected), "{verdict}");
@@ -188,10 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_the_path_or_what_it_is_in() {
+    fn the_folder_is_the_path_or_its_parent() {
         let folder_of = |path: &Path| match folder(path) {
-            Ok(Place::Folder(folder)) => folder.display().to_string(),
-            Ok(Place::Stream) => "stream".to_owned(),
+            Ok(OutputKind::Folder(folder)) => folder.display().to_string(),
+            Ok(OutputKind::Stream) => "stream".to_owned(),
             Err(verdict) => format!("{verdict:?}"),
         };
         let there = tempfile::tempdir().unwrap();

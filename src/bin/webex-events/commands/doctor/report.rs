@@ -1,4 +1,4 @@
-//! What the checks found, a line each.
+//! The results of the checks, one per line.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ enum Outcome {
     Ok,
     Warn,
     Fail(Code),
-    /// Something before it stands in the way.
+    /// An earlier failure prevents the check.
     Skip,
 }
 
@@ -28,15 +28,15 @@ impl Outcome {
     }
 }
 
-/// What a check found, and what to do about it.
+/// The result of a check, and advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct CheckResult {
     outcome: Outcome,
     found: String,
     advice: Option<String>,
 }
 
-impl Verdict {
+impl CheckResult {
     fn new(outcome: Outcome, found: impl Into<String>) -> Self {
         Self { outcome, found: found.into(), advice: None }
     }
@@ -53,12 +53,12 @@ impl Verdict {
         Self::new(Outcome::Skip, found)
     }
 
-    /// The same as a warning.
+    /// Turns the result into a warning with advice.
     pub(super) fn warn(self, advice: impl Into<String>) -> Self {
         Self { outcome: Outcome::Warn, ..self.advise(advice) }
     }
 
-    /// With what to do.
+    /// Adds advice.
     pub(super) fn advise(self, advice: impl Into<String>) -> Self {
         Self { advice: Some(advice.into()), ..self }
     }
@@ -80,7 +80,7 @@ impl Verdict {
     }
 }
 
-/// Tells each verdict as it comes, and remembers the failures.
+/// Prints each result as it comes, and collects the failures.
 #[derive(Debug)]
 pub(super) struct Report {
     format: Format,
@@ -95,7 +95,7 @@ impl Report {
         Self { format, checks: 0, failures: Vec::new(), unwritten: None }
     }
 
-    pub(super) fn add(&mut self, check: &'static str, verdict: &Verdict) {
+    pub(super) fn add(&mut self, check: &'static str, verdict: &CheckResult) {
         self.checks += 1;
         if let Outcome::Fail(code) = verdict.outcome {
             self.failures.push((check, code));
@@ -107,7 +107,7 @@ impl Report {
         }
     }
 
-    /// The failures in one, with the exit code of the first. A report that couldn't be written is the worst.
+    /// Joins the failures, with the exit code of the first. A report that couldn't be written has priority.
     pub(super) fn end(self) -> Result<(), Failure> {
         let names: Vec<_> = self.failures.iter().map(|(name, _)| *name).collect();
         let failed = format!("{} of {} checks failed: {}", names.len(), self.checks, names.join(", "));
@@ -127,12 +127,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_is_a_line_in_either_form() {
-        let verdict = Verdict::ok("an hour\nfast").warn("set it");
+    fn a_result_is_one_line_in_either_format() {
+        let verdict = CheckResult::ok("an hour\nfast").warn("set it");
         assert_eq!(verdict.line("clock", Format::Text), "warn  clock      an hour fast; set it");
-        assert_eq!(Verdict::ok("good").line("token", Format::Text), "ok    token      good");
+        assert_eq!(CheckResult::ok("good").line("token", Format::Text), "ok    token      good");
         assert_eq!(
-            Verdict::fail(Code::Refused, "bad").line("token", Format::Json),
+            CheckResult::fail(Code::Refused, "bad").line("token", Format::Json),
             r#"{"advice":null,"check":"token","found":"bad","outcome":"fail"}"#
         );
     }
@@ -140,10 +140,10 @@ mod tests {
     #[test]
     fn the_first_failure_gives_the_exit_code() {
         let mut report = Report::new(Format::Text);
-        report.add("settings", &Verdict::ok("good").warn("but"));
-        report.add("token", &Verdict::fail(Code::Refused, "bad"));
-        report.add("access", &Verdict::skip("no"));
-        report.add("output", &Verdict::fail(Code::Output, "full"));
+        report.add("settings", &CheckResult::ok("good").warn("but"));
+        report.add("token", &CheckResult::fail(Code::Refused, "bad"));
+        report.add("access", &CheckResult::skip("no"));
+        report.add("output", &CheckResult::fail(Code::Output, "full"));
         let failure = report.end().unwrap_err();
         assert_eq!(failure, Failure::new(Code::Refused, "2 of 4 checks failed: token, output"));
         assert_eq!(Report::new(Format::Text).end(), Ok(()));

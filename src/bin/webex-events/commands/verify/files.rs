@@ -1,4 +1,4 @@
-//! Files against their ledger.
+//! Comparison of files with their ledger.
 
 use std::{collections::BTreeMap, fs::File, io, path::Path};
 
@@ -26,7 +26,7 @@ pub(super) struct FolderCheck {
 #[derive(Debug)]
 pub(super) struct FileCheck {
     pub(super) entry: FileEntry,
-    /// What [`IdIndex`] knows it by.
+    /// The number of the file in [`IdIndex`].
     pub(super) number: u32,
     events: u64,
     problems: Vec<String>,
@@ -40,7 +40,7 @@ impl FileCheck {
 
 impl FolderCheck {
     /// Reads the files of the ledger, except those that were found sound and haven't changed in it since.
-    pub(super) fn update(&mut self, place: &Layout, state: &Ledger) {
+    pub(super) fn update(&mut self, layout: &Layout, state: &Ledger) {
         let mut before = std::mem::take(&mut self.files);
         let mut to_read = Vec::new();
         for entry in &state.files {
@@ -49,7 +49,7 @@ impl FolderCheck {
                     self.files.insert(entry.name.clone(), file);
                 }
                 file => {
-                    // First of all: an id that moved from one file to another isn't in both.
+                    // Before reading any file: an id that moved from one file to another isn't in both.
                     if let Some(file) = file {
                         self.ids.forget(file.number);
                     }
@@ -62,17 +62,17 @@ impl FolderCheck {
         }
         for entry in to_read {
             self.read += 1;
-            let file = check(place, entry, state.meta.compress, self.read, &mut self.ids);
+            let file = check(layout, entry, state.meta.compress, self.read, &mut self.ids);
             self.files.insert(entry.name.clone(), file);
         }
-        self.other = match unknown_files(place, &state.files) {
+        self.other = match unknown_files(layout, &state.files) {
             Ok(names) => {
                 let problem = |name: String| {
-                    format!("{}: no entry of the ledger knows it", place.path(&name).display())
+                    format!("{}: the ledger has no entry for it", layout.path(&name).display())
                 };
                 names.into_iter().map(problem).collect()
             }
-            Err(error) => vec![format!("{}: {}", place.display(), reason(&error))],
+            Err(error) => vec![format!("{}: {}", layout.display(), reason(&error))],
         };
     }
 
@@ -84,7 +84,7 @@ impl FolderCheck {
         self.files.get(name)
     }
 
-    /// The number of files with anything in them.
+    /// The number of files with content.
     pub(super) fn count(&self) -> u64 {
         self.files.values().filter(|file| is_there(&file.entry)).count() as u64
     }
@@ -94,21 +94,21 @@ impl FolderCheck {
     }
 }
 
-/// Whether there has to be a file.
+/// Returns true if the file must exist.
 fn is_there(entry: &FileEntry) -> bool {
     entry.bytes > 0 || entry.stage != Stage::Open
 }
 
-fn check(place: &Layout, entry: &FileEntry, codec: Codec, number: u32, ids: &mut IdIndex) -> FileCheck {
+fn check(layout: &Layout, entry: &FileEntry, codec: Codec, number: u32, ids: &mut IdIndex) -> FileCheck {
     let mut check = FileCheck { entry: entry.clone(), number, events: 0, problems: Vec::new() };
     if is_there(entry) {
-        let path = place.content_path(entry);
+        let path = layout.content_path(entry);
         let (events, faults) = check_events(&path, entry, codec, |id| ids.add(id, number));
         check.events = events;
         check.problems.extend(faults.text().map(|text| format!("{}: {text}", path.display())));
     }
     if let Some(malformed) = &entry.malformed {
-        let path = place.malformed_content_path(entry);
+        let path = layout.malformed_content_path(entry);
         if let Err(error) = check_malformed(&path, malformed, entry.is_complete()) {
             check.problems.push(format!("{}: {}", path.display(), reason(&error)));
         }
@@ -116,10 +116,10 @@ fn check(place: &Layout, entry: &FileEntry, codec: Codec, number: u32, ids: &mut
     check
 }
 
-/// Opens a file of at least `bytes`, or of exactly as many if it is whole.
+/// Opens a file of at least `bytes` bytes, or of exactly `bytes` if it is complete.
 fn open(path: &Path, bytes: u64, is_whole: bool) -> io::Result<File> {
     let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => io::Error::new(error.kind(), "it is gone"),
+        io::ErrorKind::NotFound => io::Error::new(error.kind(), "it is missing"),
         _ => error,
     })?;
     let length = file.metadata()?.len();
@@ -142,12 +142,12 @@ fn check_malformed(path: &Path, malformed: &MalformedEntry, is_whole: bool) -> i
         Ok(())
     })?;
     if items != malformed.items || hex(&hasher.finalize()) != malformed.sha256 {
-        return Err(invalid("it was changed: its checksum doesn't fit"));
+        return Err(invalid("it was changed: its checksum doesn't match"));
     }
     Ok(())
 }
 
-/// Reads a file of events. Returns their number, and everything that is wrong.
+/// Reads a file of events. Returns their number and the faults.
 fn check_events(
     path: &Path,
     entry: &FileEntry,
@@ -162,7 +162,7 @@ fn check_events(
         read(file, codec, entry.bytes, Some(&mut hasher), |line| {
             line_number += 1;
             let Some(event) = event(line) else {
-                faults.add(format!("line {line_number} is no event"));
+                faults.add(format!("line {line_number} is not an event"));
                 return Ok(());
             };
             events += 1;
@@ -183,12 +183,12 @@ fn check_events(
     } else if faults.is_empty() && events != entry.events {
         faults.add(format!("it has {events} events and should have {}", entry.events));
     } else if entry.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
-        faults.add("it was changed: its checksum doesn't fit".to_owned());
+        faults.add("it was changed: its checksum doesn't match".to_owned());
     }
     (events, faults)
 }
 
-/// The range that a file is for.
+/// The range of a file.
 pub(super) fn span(entry: &FileEntry) -> Option<TimeSpan> {
     Some(TimeSpan { start: entry.start?, end: entry.end? })
 }
@@ -197,14 +197,14 @@ fn event(line: &[u8]) -> Option<Event> {
     str::from_utf8(line).ok().and_then(|line| Event::from_json(line).ok())
 }
 
-/// Shows each event of a file that was checked.
+/// Calls `show` for each event of a file that was checked.
 pub(super) fn each_event(
-    place: &Layout,
+    layout: &Layout,
     entry: &FileEntry,
     codec: Codec,
     mut show: impl FnMut(&Event),
 ) -> io::Result<()> {
-    let file = File::open(place.content_path(entry))?;
+    let file = File::open(layout.content_path(entry))?;
     read(file, codec, entry.bytes, None, |line| {
         event(line).iter().for_each(&mut show);
         Ok(())
@@ -261,9 +261,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_moved_on_is_sound_by_the_ledger_of_now() {
+    fn a_file_that_has_grown_is_sound_with_the_current_ledger() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Layout::Folder(folder.path().to_owned());
+        let layout = Layout::Folder(folder.path().to_owned());
         let line = |id: &str| {
             format!(
                 "{{\"id\":\"{id}\",\"resource\":\"rooms\",\"type\":\"created\",\
@@ -275,18 +275,18 @@ mod tests {
         std::fs::write(&part, line("1")).unwrap();
         let before = state(vec![entry(Stage::Open, &line("1"), 1)]);
         let mut check = FolderCheck::default();
-        check.update(&place, &before);
+        check.update(&layout, &before);
         assert_eq!((check.problems().count(), check.events()), (0, 1));
 
-        // The export goes on, and gives the file its name.
+        // The export continues, and gives the file its final name.
         let text = line("1") + &line("2");
         std::fs::write(&path, &text).unwrap();
         std::fs::remove_file(&part).unwrap();
         let mut check = FolderCheck::default();
-        check.update(&place, &before);
-        assert!(check.problems().any(|problem| problem.contains("it is gone")));
-        assert!(check.problems().any(|problem| problem.contains("no entry of the ledger")));
-        check.update(&place, &state(vec![entry(Stage::Complete, &text, 2)]));
+        check.update(&layout, &before);
+        assert!(check.problems().any(|problem| problem.contains("it is missing")));
+        assert!(check.problems().any(|problem| problem.contains("the ledger has no entry")));
+        check.update(&layout, &state(vec![entry(Stage::Complete, &text, 2)]));
         let problems: Vec<_> = check.problems().collect();
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!((check.events(), check.count()), (2, 1));

@@ -27,7 +27,7 @@ impl IdIndex {
         first << 64 | second
     }
 
-    /// Adds an id of a file. Returns whether it is new.
+    /// Adds an id of a file. Returns true if it is new.
     pub(super) fn add(&mut self, id: &str, file: u32) -> bool {
         let hash = self.hash(id);
         self.known.insert(hash, KnownId { file, is_listed: false }).is_none()
@@ -39,7 +39,7 @@ impl IdIndex {
         self.listed.remove(&file);
     }
 
-    /// Notes that the service has listed an id. Returns whether a file has it.
+    /// Marks an id as listed by the service. Returns true if a file has it.
     pub(super) fn list(&mut self, id: &str) -> bool {
         let hash = self.hash(id);
         let Some(known) = self.known.get_mut(&hash) else { return false };

@@ -1,4 +1,4 @@
-//! Ranges of time: which are missing, and which can be listed together.
+//! Ranges of time: missing ones, and adjacent ones that can be listed together.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ impl TimeSpan {
         (self.start..self.end).contains(&instant)
     }
 
-    /// The part of it that lies in these bounds, if there is one.
+    /// The part within these bounds, if there is one.
     pub(super) fn within(self, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>) -> Option<Self> {
         let start = from.map_or(self.start, |from| from.max(self.start));
         let end = to.map_or(self.end, |to| to.min(self.end));
@@ -24,7 +24,7 @@ impl TimeSpan {
     }
 }
 
-/// The spans, oldest first, without those that are done. Neighbours are joined.
+/// The spans that aren't done, oldest first. Adjacent ones are joined.
 pub(super) fn gaps(
     spans: impl IntoIterator<Item = TimeSpan>,
     is_done: impl Fn(&TimeSpan) -> bool,
@@ -53,7 +53,7 @@ pub(super) fn runs(spans: &[TimeSpan]) -> Vec<Range<usize>> {
     runs
 }
 
-/// The index of the span that has this instant. `spans` are oldest first and don't overlap.
+/// The index of the span that contains this instant. `spans` are oldest first and don't overlap.
 pub(super) fn find(spans: &[TimeSpan], instant: DateTime<Utc>) -> Option<usize> {
     let index = spans.partition_point(|span| span.end <= instant);
     spans.get(index).filter(|span| span.contains(instant)).map(|_| index)
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_one_gap() {
+    fn adjacent_spans_are_one_gap() {
         let slices = [span(0, 1), span(1, 2), span(2, 3), span(3, 4), span(4, 5)];
         let done = [span(1, 2), span(4, 5)];
         assert_eq!(gaps(slices, |slice| done.contains(slice)), [span(0, 1), span(2, 4)]);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_cut_to_bounds() {
+    fn a_span_is_limited_to_bounds() {
         let cut = |from: Option<i64>, to: Option<i64>| span(2, 6).within(from.map(at), to.map(at));
         assert_eq!(cut(None, None), Some(span(2, 6)));
         assert_eq!(cut(Some(0), Some(9)), Some(span(2, 6)));

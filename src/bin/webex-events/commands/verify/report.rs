@@ -1,11 +1,11 @@
-//! The conclusion: one line and an exit code, from everything that was found.
+//! The conclusion of `verify`: one line and an exit code.
 
 use crate::{
     error::{Code, Failure},
     ui::progress::counted,
 };
 
-/// Everything that was found.
+/// The results of all comparisons.
 #[derive(Debug, Default)]
 pub(super) struct VerifyReport {
     pub(super) folder: String,
@@ -16,7 +16,7 @@ pub(super) struct VerifyReport {
     pub(super) gaps: u64,
     /// Whether the service no longer has any of them.
     pub(super) are_gaps_lost: bool,
-    /// Whether another process writes the folder.
+    /// True if another process writes the folder.
     pub(super) is_locked: bool,
     /// The range, in words.
     pub(super) range: String,
@@ -26,7 +26,7 @@ pub(super) struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// The line for a sound folder, or why it isn't one.
+    /// The line for a sound folder, or the failure.
     pub(super) fn conclude(&self) -> Result<String, Failure> {
         let name = &self.folder;
         let found = format!("{} in {}", counted(self.events, "event"), counted(self.files, "file"));
@@ -36,7 +36,7 @@ impl VerifyReport {
                 Failure::new(
                     Code::Stopped,
                     format!(
-                        "{name} isn't what it should be: {problems} ({found}); another process is writing \
+                        "{name} failed verification: {problems} ({found}); another process is writing \
                          it, so verify again when that has ended"
                     ),
                 )
@@ -44,18 +44,18 @@ impl VerifyReport {
                 Failure::new(
                     Code::Output,
                     format!(
-                        "{name} isn't what it should be: {problems} ({found}); export again into another \
+                        "{name} failed verification: {problems} ({found}); export again into another \
                          folder, or restore what is damaged from a copy"
                     ),
                 )
             });
         }
-        if let Some(code) = worst(&self.not_listed) {
+        if let Some(code) = Code::worst(self.not_listed.iter().copied()) {
             return Err(Failure::new(
                 code,
                 format!(
-                    "{name} is sound, but {} couldn't be compared with the service ({found}); the warnings \
-                     above say why",
+                    "{name} is sound, but {} couldn't be compared with the service ({found}); see the \
+                     warnings above",
                     counted(self.not_listed.len() as u64, "range")
                 ),
             ));
@@ -74,12 +74,6 @@ impl VerifyReport {
         let compared = if self.is_compared { ", the same that the service has" } else { "" };
         Ok(format!("{name} is sound: {found}{compared}, {}\n", self.range))
     }
-}
-
-/// The code of the worst failure.
-fn worst(codes: &[Code]) -> Option<Code> {
-    const ORDER: [Code; 5] = [Code::Settings, Code::Refused, Code::Output, Code::Unavailable, Code::Stopped];
-    ORDER.into_iter().find(|code| codes.contains(code)).or_else(|| codes.first().copied())
 }
 
 #[cfg(test)]
@@ -104,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_counts_more_than_a_failed_comparison_and_that_more_than_a_gap() {
+    fn a_problem_has_priority_over_a_failed_comparison_and_that_over_a_gap() {
         let code = |report: VerifyReport| report.conclude().unwrap_err().code;
         let gaps = || VerifyReport { gaps: 1, ..report() };
         let not_listed = || VerifyReport { not_listed: vec![Code::Unavailable], ..gaps() };
@@ -114,21 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_while_another_process_writes_is_to_be_looked_at_again() {
+    fn a_problem_while_another_process_writes_advises_to_verify_again() {
         let report = VerifyReport { problems: 1, is_locked: true, ..report() };
         let failure = report.conclude().unwrap_err();
         assert!(failure.code == Code::Stopped && failure.message.contains("another process"));
-    }
-
-    #[test]
-    fn the_worst_code_wins() {
-        for (codes, expected) in [
-            (vec![Code::Stopped, Code::Unavailable], Some(Code::Unavailable)),
-            (vec![Code::Unavailable, Code::Refused, Code::Stopped], Some(Code::Refused)),
-            (vec![Code::Usage], Some(Code::Usage)),
-            (vec![], None),
-        ] {
-            assert_eq!(worst(&codes), expected);
-        }
     }
 }

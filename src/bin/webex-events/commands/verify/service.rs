@@ -1,4 +1,4 @@
-//! Files against the service.
+//! Comparison of files with the service.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +24,7 @@ use crate::{
         range::{Range, hour},
         request,
     },
-    service::{self, Renewal},
+    service::{self, PendingRenewal},
     ui::shutdown::Shutdown,
 };
 
@@ -32,7 +32,7 @@ const HOUR: TimeDelta = TimeDelta::hours(1);
 /// A list begins this long before its files, as the slices of an export do.
 const MARGIN: TimeDelta = TimeDelta::seconds(60);
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) problems: u64,
@@ -42,29 +42,29 @@ pub(super) struct Compared {
 
 /// Lists the ranges of all files again, and compares ids both ways.
 pub(super) async fn compare(
-    options: &cli::Verify,
+    options: &cli::VerifyArgs,
     context: &mut Context,
-    place: &Layout,
+    layout: &Layout,
     state: &Ledger,
     check: &mut FolderCheck,
 ) -> Result<Compared, Failure> {
-    let (client, _sandbox) = client(options, place, state, &mut context.renewal).await?;
+    let (client, _sandbox) = client(options, layout, state, &mut context.renewal).await?;
     let bounds = Range::at(Utc::now(), options.from, options.to)?;
-    let mut comparison = Comparison::new(state, bounds, place, check)?;
+    let mut comparison = Comparison::new(state, bounds, layout, check)?;
     let mut ranges = comparison.all();
-    // First each run of adjacent files as one range, because a list that has the same seams as the export
-    // would lack the same events. Then the files of the runs that can't be listed, each by itself.
+    // First list each run of adjacent files as one range: a list with the same boundaries as the export could lack
+    // the same events. Then list the files of the runs that failed, each separately.
     while !ranges.is_empty() {
         ranges = comparison.list(&client, options, &mut context.shutdown, ranges).await?;
     }
-    Ok(comparison.conclude(place, state))
+    Ok(comparison.conclude(layout, state))
 }
 
-/// A range that a file is for, as far as it is to be compared.
+/// The part of a file's range that is compared.
 #[derive(Debug)]
 struct Target<'a> {
     span: TimeSpan,
-    /// None for an hour in which a follower had no events.
+    /// `None` for an hour in which a follower had no events.
     entry: Option<&'a FileEntry>,
     /// The file, or the range.
     name: String,
@@ -83,7 +83,7 @@ struct Comparison<'a> {
     targets: Vec<Target<'a>>,
     spans: Vec<TimeSpan>,
     query: ListEvents,
-    /// No list begins before.
+    /// The earliest start of a list.
     earliest: Option<DateTime<Utc>>,
     /// Events that no file has, by id, with the instant and the index of the file that they belong to.
     missing: BTreeMap<String, (DateTime<Utc>, usize)>,
@@ -94,12 +94,12 @@ impl<'a> Comparison<'a> {
     fn new(
         state: &'a Ledger,
         bounds: Range,
-        place: &Layout,
+        layout: &Layout,
         check: &'a mut FolderCheck,
     ) -> Result<Self, Failure> {
-        let about = &state.meta;
-        // A follower that began within an hour left out what came before.
-        let from = bounds.from.into_iter().chain(about.from).max();
+        let meta = &state.meta;
+        // A follower that started within an hour doesn't have the earlier events of that hour.
+        let from = bounds.from.into_iter().chain(meta.from).max();
         let mut targets = Vec::new();
         for (span, entry) in spans(state) {
             let Some(span) = span.within(from, bounds.to) else { continue };
@@ -108,14 +108,14 @@ impl<'a> Comparison<'a> {
                 continue;
             }
             let name = match entry {
-                Some(entry) => place.content_path(entry).display().to_string(),
+                Some(entry) => layout.content_path(entry).display().to_string(),
                 None => format!("{} to {}", time(span.start), time(span.end)),
             };
             targets.push(Target { span, entry, name, result: Listing::Pending });
         }
         let spans = targets.iter().map(|target| target.span).collect();
-        let query = filters(about)?;
-        Ok(Self { targets, spans, query, earliest: about.from, missing: BTreeMap::new(), check })
+        let query = filters(meta)?;
+        Ok(Self { targets, spans, query, earliest: meta.from, missing: BTreeMap::new(), check })
     }
 
     fn all(&self) -> Vec<std::ops::Range<usize>> {
@@ -126,7 +126,7 @@ impl<'a> Comparison<'a> {
     async fn list(
         &mut self,
         client: &Client,
-        options: &cli::Verify,
+        options: &cli::VerifyArgs,
         shutdown: &mut Shutdown,
         ranges: Vec<std::ops::Range<usize>>,
     ) -> Result<Vec<std::ops::Range<usize>>, Failure> {
@@ -169,8 +169,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// One slice over all of these files. Its own range begins earlier, by the margin: events that lie before
-    /// the files are passed over.
+    /// One slice over all of these files. It starts earlier by the margin; events before the files are ignored.
     fn slice(&self, range: &std::ops::Range<usize>) -> Result<Option<Slice>, Failure> {
         let (Some(first), Some(last)) = (self.spans.get(range.start), self.spans.get(range.end - 1)) else {
             return Ok(None);
@@ -197,8 +196,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Reports everything that differs, and what couldn't be compared.
-    fn conclude(mut self, place: &Layout, state: &Ledger) -> Compared {
+    /// Reports all differences, and the ranges that couldn't be compared.
+    fn conclude(mut self, layout: &Layout, state: &Ledger) -> Compared {
         let mut compared = Compared::default();
         let missing = std::mem::take(&mut self.missing);
         for (id, (created, index)) in &missing {
@@ -213,12 +212,12 @@ impl<'a> Comparison<'a> {
         }
         for target in &self.targets {
             match &target.result {
-                Listing::Listed => match self.gone(place, state, target) {
+                Listing::Listed => match self.gone(layout, state, target) {
                     Ok(ids) => {
                         compared.problems += ids.len() as u64;
                         for id in ids {
                             problem(&format!(
-                                "{}: the service doesn't give an event any more that the file has: {id}",
+                                "{}: the service no longer lists an event that the file has: {id}",
                                 target.name
                             ));
                         }
@@ -239,14 +238,14 @@ impl<'a> Comparison<'a> {
     }
 
     /// The ids in a file that the service didn't list, sorted.
-    fn gone(&self, place: &Layout, state: &Ledger, target: &Target<'_>) -> std::io::Result<Vec<String>> {
+    fn gone(&self, layout: &Layout, state: &Ledger, target: &Target<'_>) -> std::io::Result<Vec<String>> {
         let Some(entry) = target.entry else { return Ok(Vec::new()) };
         let listed = self.check.file(&entry.name).map_or(0, |file| self.check.ids.listed_of(file.number));
         if listed == entry.events {
             return Ok(Vec::new());
         }
         let mut gone = Vec::new();
-        files::each_event(place, entry, state.meta.compress, |event| {
+        files::each_event(layout, entry, state.meta.compress, |event| {
             if target.span.contains(event.created()) && !self.check.ids.is_listed(event.id()) {
                 gone.push(event.id().to_owned());
             }
@@ -256,15 +255,15 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether an error concerns every other request too: a refused token, and a 403 to the very first request
-/// unless it is about its range alone.
+/// Returns true if an error affects every other request too: a refused token, or a 403 to the very first request
+/// unless it is only about the range.
 fn stops_everything(error: &Error, pages: u64) -> bool {
     let is_forbidden = error.is_forbidden() && !error.is_beyond_retention();
     error.is_auth() || matches!(error, Error::Config(_)) || (pages == 0 && is_forbidden)
 }
 
-/// The ranges that files are for: the complete slices of an export, and the hours that a follower is done with,
-/// even those without a file.
+/// The ranges to compare: the complete slices of an export, or the hours that a follower has completed, even those
+/// without a file.
 fn spans(state: &Ledger) -> Vec<(TimeSpan, Option<&FileEntry>)> {
     let whole = state.files.iter().filter(|entry| entry.is_complete());
     let mut files: Vec<_> = whole.filter_map(|entry| Some((files::span(entry)?, Some(entry)))).collect();
@@ -289,18 +288,21 @@ fn spans(state: &Ledger) -> Vec<(TimeSpan, Option<&FileEntry>)> {
 }
 
 /// The filters of the export or the follower.
-fn filters(about: &ArchiveMeta) -> Result<ListEvents, Failure> {
-    about.request.query().map_err(|error| {
-        Failure::new(Code::Output, format!("the request in the ledger can't be read: {error}"))
+fn filters(meta: &ArchiveMeta) -> Result<ListEvents, Failure> {
+    meta.request.query().map_err(|error| {
+        Failure::new(
+            Code::Output,
+            format!("the request in the ledger can't be read: {error}; restore ledger.json from a copy"),
+        )
     })
 }
 
-/// A client of the service that the files are from.
+/// A client of the service that the files were exported from.
 async fn client(
-    options: &cli::Verify,
-    place: &Layout,
+    options: &cli::VerifyArgs,
+    layout: &Layout,
     state: &Ledger,
-    renewal: &mut Renewal,
+    renewal: &mut PendingRenewal,
 ) -> Result<(Client, Option<Sandbox>), Failure> {
     let was = &state.meta.request;
     if let Some(events) = was.sandbox.and_then(|events| u32::try_from(events).ok()) {
@@ -312,7 +314,7 @@ async fn client(
         let name = was.service.clone().unwrap_or_else(|| "the default".to_owned());
         return Err(Failure::usage(format!(
             "{} was exported from another service ({name}): give its --base-url",
-            place.display()
+            layout.display()
         )));
     }
     Ok((service::connect(&options.connection, renewal)?.client, None))

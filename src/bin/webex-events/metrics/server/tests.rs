@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::metrics::Reading;
+use crate::metrics::RunSnapshot;
 
 /// So long that the test fails before anything times out.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -27,7 +27,7 @@ async fn connect(address: SocketAddr, text: &str) -> TcpStream {
     connection
 }
 
-/// What comes until the connection is closed.
+/// The response until the connection is closed.
 async fn rest(mut connection: TcpStream) -> String {
     let mut text = String::new();
     // A connection that is closed before all was read of it is reset.
@@ -43,12 +43,12 @@ async fn ask(address: SocketAddr, request: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn the_latest_reading_is_served() {
+async fn the_latest_snapshot_is_served() {
     let (address, board, _server) = start(LENIENT, None).await;
-    let mut reading = Reading::default();
+    let mut snapshot = RunSnapshot::default();
     for pages in [0, 7, 8] {
-        reading.stats.pages = pages;
-        board.put(reading.clone(), Instant::now());
+        snapshot.stats.pages = pages;
+        board.put(snapshot.clone(), Instant::now());
         let (status, head, body) = ask(address, "GET /metrics").await;
         assert!(status == 200 && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
         assert!(body.contains(&format!("\nwebex_events_pages_total {pages}\n")), "{body}");
@@ -60,13 +60,13 @@ async fn health_is_a_status() {
     let (address, board, _server) = start(LENIENT, Some(Duration::from_secs(60))).await;
     let (status, _, body) = ask(address, "GET /healthz?verbose=1").await;
     assert_eq!((status, body.as_str()), (200, "ok\n"));
-    board.put(Reading { lag: Some(Duration::from_secs(61)), ..Reading::default() }, Instant::now());
+    board.put(RunSnapshot { lag: Some(Duration::from_secs(61)), ..RunSnapshot::default() }, Instant::now());
     let (status, _, body) = ask(address, "GET /healthz").await;
-    assert_eq!((status, body.as_str()), (503, "reading lies behind by 61 s, more than 60 s\n"));
+    assert_eq!((status, body.as_str()), (503, "reading lags by 61 s, more than 60 s\n"));
 }
 
 #[tokio::test]
-async fn a_head_is_answered_without_a_body() {
+async fn a_head_request_gets_no_body() {
     let (address, _, _server) = start(LENIENT, None).await;
     let (status, head, body) = ask(address, "HEAD /healthz").await;
     assert_eq!((status, body.as_str()), (200, ""));
@@ -74,7 +74,7 @@ async fn a_head_is_answered_without_a_body() {
 }
 
 #[tokio::test]
-async fn nothing_else_is_served() {
+async fn other_paths_and_methods_are_refused() {
     let (address, _, _server) = start(LENIENT, None).await;
     for (request, expected) in [
         ("GET /", 404),
@@ -91,7 +91,7 @@ async fn nothing_else_is_served() {
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_refused() {
+async fn an_endless_request_head_is_refused() {
     let (address, _, _server) = start(LENIENT, None).await;
     let endless = format!("GET /metrics HTTP/1.1\r\nx: {}", "x".repeat(1 << 20));
     let mut connection = TcpStream::connect(address).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_head_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_hung_up_on() {
+async fn a_silent_client_is_disconnected() {
     let limits = Limits { head: Duration::from_millis(20), ..LENIENT };
     let (address, _, _server) = start(limits, None).await;
     for text in ["", "GET /metrics HTTP/1.1\r\nhost"] {
@@ -113,7 +113,7 @@ async fn who_says_nothing_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn for_one_client_too_many_the_oldest_is_hung_up_on() {
+async fn one_client_too_many_disconnects_the_oldest() {
     let (address, _, _server) = start(Limits { connections: 2, ..LENIENT }, None).await;
     let oldest = connect(address, "GET ").await;
     let newer = connect(address, "GET ").await;
@@ -123,7 +123,7 @@ async fn for_one_client_too_many_the_oldest_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_connections() {
+async fn the_server_ends_with_its_connections() {
     let (address, _, server) = start(LENIENT, None).await;
     let connection = connect(address, "GET ").await;
     assert_eq!(ask(address, "GET /healthz").await.0, 200);

@@ -31,8 +31,8 @@ async fn refused() -> Error {
 }
 
 #[tokio::test]
-async fn a_list_starts_over_a_few_times_if_its_cursor_is_gone_and_it_can_be_taken_back() {
-    use Position::{First, Later, Stored};
+async fn a_list_in_a_file_restarts_a_few_times_if_its_cursor_is_invalid() {
+    use PagePosition::{First, Later, Stored};
     use Reaction::{StartOver, Stop};
     for (code, position, restarts, is_file, expected) in [
         (404, Later, 0, true, StartOver),
@@ -49,8 +49,8 @@ async fn a_list_starts_over_a_few_times_if_its_cursor_is_gone_and_it_can_be_take
 }
 
 #[tokio::test]
-async fn a_slice_that_fails_is_set_aside_unless_all_would_fail() {
-    use Position::{First, Later};
+async fn a_failed_slice_is_set_aside_unless_all_would_fail() {
+    use PagePosition::{First, Later};
     use Reaction::{SetAside, StartOver, Stop};
     for (error, position, is_first, expected) in [
         (status(400).await, First, true, SetAside),
@@ -75,8 +75,8 @@ async fn a_slice_that_fails_is_set_aside_unless_all_would_fail() {
 }
 
 #[tokio::test]
-async fn a_follower_waits_out_everything_but_a_refusal() {
-    use Position::{First, Later};
+async fn a_follower_retries_after_everything_except_a_refusal() {
+    use PagePosition::{First, Later};
     for (error, position, expected) in [
         (status(503).await, First, Reaction::BackOff),
         (status(429).await, First, Reaction::BackOff),

@@ -1,4 +1,4 @@
-//! The archive, behind the thread that writes it.
+//! The sink for an archive, which is written by a thread of its own.
 
 use std::{io, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
         range::Span,
         source::Step,
         stop_reason::StopReason,
-        writer::{Command, Piece, Writer},
+        writer::{Piece, Writer, WriterCommand},
     },
 };
 
@@ -21,9 +21,9 @@ pub(crate) struct ArchiveSink {
     layout: Layout,
     codec: Codec,
     hours: Hours,
-    /// Until the end.
+    /// `None` once the sink has ended.
     writer: Option<Writer>,
-    /// From the end on.
+    /// `None` until the sink has ended.
     archive: Option<Archive>,
     totals: Totals,
 }
@@ -38,23 +38,23 @@ impl ArchiveSink {
 
     pub(super) async fn write(&mut self, step: Step) -> Result<(), StopReason> {
         let command = match step {
-            Step::Page { span, page, is_anew } => {
+            Step::Page { span, page, is_restart } => {
                 let (file, cursor) = (self.file(span), page.cursor().cloned());
-                Command::Page(Box::new(Piece { file, items: page.items, cursor, anew: is_anew }))
+                WriterCommand::Page(Box::new(Piece { file, items: page.items, cursor, is_restart }))
             }
-            Step::Finished { span } => Command::Finish(Box::new(self.file(span))),
-            Step::From(from) => Command::From(from),
+            Step::Finished { span } => WriterCommand::Finish(Box::new(self.file(span))),
+            Step::From(from) => WriterCommand::From(from),
             Step::Round { items, checkpoint } => {
                 let sorted = self.hours.sort(items, &checkpoint, self.codec);
                 let (files, finished) = sorted.map_err(StopReason::Output)?;
-                Command::Round { files, finished, checkpoint: json!(checkpoint) }
+                WriterCommand::Round { files, finished, checkpoint: json!(checkpoint) }
             }
         };
         self.send(command).await
     }
 
     pub(super) async fn set_aside(&mut self, slice: &FailedSlice) -> Result<(), StopReason> {
-        self.send(Command::Failed(slice.clone())).await
+        self.send(WriterCommand::Failed(slice.clone())).await
     }
 
     pub(super) fn tick(&self) -> Result<(), StopReason> {
@@ -85,7 +85,7 @@ impl ArchiveSink {
         self.archive.as_ref()
     }
 
-    async fn send(&self, command: Command) -> Result<(), StopReason> {
+    async fn send(&self, command: WriterCommand) -> Result<(), StopReason> {
         match &self.writer {
             Some(writer) => Ok(writer.send(command).await?),
             None => Err(StopReason::WriterGone),

@@ -10,7 +10,7 @@ use crate::{
     error::{Code, Failure, reason},
 };
 
-/// The name of the one entry, which says whether the last line was completed.
+/// The name of the only entry, whose stage says if the last line was completed.
 const STDOUT: &str = "stdout";
 
 #[derive(Debug)]
@@ -24,18 +24,18 @@ pub(crate) struct CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// The file at `path`, in which an earlier run has left `old`.
+    /// The file at `path`. `old` is its content from an earlier run.
     pub(crate) fn new(path: PathBuf, lock: FileLock, meta: ArchiveMeta, old: Option<&Ledger>) -> Self {
         let may_be_within_a_line = old.is_some_and(|state| !is_complete(state));
         Self { path, meta, stored: None, may_be_within_a_line, _lock: lock }
     }
 
-    /// Whether the run before this one may have been stopped in the middle of a line.
+    /// Returns true if the previous run may have been stopped in the middle of a line.
     pub(super) fn may_be_within_a_line(&self) -> bool {
         self.may_be_within_a_line
     }
 
-    /// Stores the checkpoint from which this run starts, and that lines may be incomplete from now on.
+    /// Stores the first checkpoint of this run, and marks the last line as possibly incomplete.
     pub(super) fn open(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
         self.store(checkpoint).map_err(|error| {
             Failure::new(
@@ -55,7 +55,7 @@ impl CheckpointFile {
         Ok(())
     }
 
-    /// Stores that the last line was completed.
+    /// Marks the last line as complete.
     pub(super) fn close(&mut self) -> io::Result<()> {
         match self.stored.take() {
             Some(checkpoint) => self.write(&checkpoint, Stage::Complete),
@@ -70,7 +70,7 @@ impl CheckpointFile {
     }
 }
 
-/// Whether the last line that was written to standard output has its end.
+/// Returns true if the last line on standard output is complete.
 fn is_complete(state: &Ledger) -> bool {
     state.files.iter().any(|entry| entry.name == STDOUT && entry.stage == Stage::Complete)
 }

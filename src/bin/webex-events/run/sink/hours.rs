@@ -18,11 +18,11 @@ pub(super) struct Hours {
     open: BTreeMap<DateTime<Utc>, FileEntry>,
 }
 
-/// The items of a round by file, and the files that get no more.
+/// The items of a round by file, and the files that are finished.
 pub(super) type Sorted = (Vec<(FileEntry, Vec<ListResult<Event>>)>, Vec<FileEntry>);
 
 impl Hours {
-    /// `open` are the files that an earlier run has begun.
+    /// `open` are the unfinished files of an earlier run.
     pub(super) fn new(open: impl IntoIterator<Item = FileEntry>) -> Self {
         Self { open: open.into_iter().filter_map(|entry| Some((entry.start?, entry))).collect() }
     }
@@ -38,7 +38,7 @@ impl Hours {
         let newest = items.iter().flatten().map(Event::created).max();
         let mut files: BTreeMap<DateTime<Utc>, Vec<_>> = BTreeMap::new();
         for item in items {
-            // An item that isn't an event has no known time.
+            // The time of a malformed item is unknown.
             let created = item.as_ref().map_or(newest.unwrap_or(settled), Event::created);
             let start = hour(created).ok_or_else(|| io::Error::other(format!("{created} has no hour")))?;
             files.entry(start).or_default().push(item);

@@ -1,4 +1,4 @@
-//! Lines on their way into a file.
+//! A buffer for the lines of a stream.
 
 use std::{
     fs::File,
@@ -8,12 +8,12 @@ use std::{
 
 use crate::archive::single_line;
 
-/// Written at a time.
+/// The size of a write.
 const CHUNK: usize = 256 << 10;
 
-/// A buffered writer that knows which lines have got through whole.
+/// A buffered writer that counts the lines that were written completely.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineWriter {
     file: File,
     buffer: Vec<u8>,
     buffered: u64,
@@ -22,7 +22,7 @@ pub(super) struct Lines {
     is_broken: bool,
 }
 
-impl Lines {
+impl LineWriter {
     pub(super) fn new(file: File) -> Self {
         Self {
             file,
@@ -47,12 +47,12 @@ impl Lines {
         self.buffer.push(b'\n');
     }
 
-    /// Whether a write has failed, so that the last line may not have its end.
+    /// Returns true if a write has failed, so that the last line may be incomplete.
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// Writes what is buffered. What can't be written is given up.
+    /// Writes the buffer, and clears it even if that fails.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let lines = mem::take(&mut self.buffered);
         let result = self.file.write_all(&self.buffer);
@@ -65,12 +65,12 @@ impl Lines {
         result
     }
 
-    /// How many lines have got through.
+    /// The number of lines that were written completely.
     pub(super) const fn written(&self) -> u64 {
         self.written
     }
 
-    /// How many bytes these have.
+    /// The number of bytes in these lines.
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -87,10 +87,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_in_the_file() {
+    fn the_counted_lines_are_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines");
-        let mut lines = Lines::new(File::create(&path).unwrap());
+        let mut lines = LineWriter::new(File::create(&path).unwrap());
         lines.push("1").unwrap();
         assert_eq!((lines.written(), lines.bytes()), (0, 0));
         lines.push(&"x".repeat(CHUNK)).unwrap();

@@ -1,11 +1,11 @@
-//! Notices that the reader of a pipe has closed it, without writing to it.
+//! Detects that the reader of a pipe has closed it, without writing to it.
 
 use std::{fs::File, future::pending};
 
 #[cfg(unix)]
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// The write end of a pipe or of a socket. Nothing is noticed of other files.
+/// The write end of a pipe or a socket. Other files are never reported as closed.
 #[derive(Debug)]
 pub(super) struct Pipe(#[cfg(unix)] Option<AsyncFd<File>>);
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_closed_reader_is_noticed_and_an_idle_one_is_not() {
+    async fn a_closed_reader_is_detected_and_an_idle_one_is_not() {
         let (reader, writer) = io::pipe().unwrap();
         let pipe = Pipe::of(&File::from(OwnedFd::from(writer)));
         let noticed = futures_util::FutureExt::now_or_never(pipe.closed());

@@ -1,11 +1,11 @@
-//! Standard output, a device or a pipe.
+//! The sink for standard output, a device or a pipe.
 
 use std::{fs::File, io};
 
 use serde_json::Map;
 use webex_events::{Checkpoint, Error, Event, Result as ListResult};
 
-use super::{checkpoint::CheckpointFile, lines::Lines, pipe::Pipe};
+use super::{checkpoint::CheckpointFile, lines::LineWriter, pipe::Pipe};
 use crate::{
     archive::{Totals, malformed_record},
     error::Failure,
@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct StreamSink {
-    lines: Lines,
+    lines: LineWriter,
     name: String,
     pipe: Pipe,
     totals: Totals,
@@ -27,10 +27,17 @@ pub(crate) struct StreamSink {
 impl StreamSink {
     pub(crate) fn new(file: File, name: String) -> Self {
         let pipe = Pipe::of(&file);
-        Self { lines: Lines::new(file), name, pipe, totals: Totals::default(), pages: 0, checkpoint: None }
+        Self {
+            lines: LineWriter::new(file),
+            name,
+            pipe,
+            totals: Totals::default(),
+            pages: 0,
+            checkpoint: None,
+        }
     }
 
-    /// The same, with the checkpoint of a follower, which is stored at once.
+    /// Adds the checkpoint of a follower, which is stored immediately.
     pub(crate) fn with_checkpoint(
         mut self,
         mut file: CheckpointFile,
@@ -38,7 +45,7 @@ impl StreamSink {
     ) -> Result<Self, Failure> {
         file.open(checkpoint)?;
         if file.may_be_within_a_line() {
-            // Ends the line in the middle of which an earlier run may have been stopped.
+            // An earlier run may have been stopped in the middle of a line.
             self.lines.end_line();
         }
         self.checkpoint = Some(file);
@@ -64,7 +71,7 @@ impl StreamSink {
             Step::Round { items, checkpoint } => {
                 self.items(items)?;
                 self.flush()?;
-                // After a kill some events may come again, and none is lost.
+                // Store the checkpoint after the events: after a kill some are repeated, and none is lost.
                 if let Some(file) = &mut self.checkpoint {
                     sync(self.lines.file())?;
                     file.store(&checkpoint)?;
@@ -103,7 +110,7 @@ impl StreamSink {
             match item {
                 Ok(event) => {
                     self.lines.push(event.raw())?;
-                    // Errors that can't be read are errors too.
+                    // Unreadable field errors count as field errors.
                     self.totals.partial +=
                         u64::from(event.errors().map_or(true, |errors| !errors.is_empty()));
                 }
@@ -118,7 +125,7 @@ impl StreamSink {
     }
 }
 
-/// Brings a regular file to disk; there is nothing to bring of a pipe or a device.
+/// Syncs a regular file to disk. Pipes and devices can't be synced.
 fn sync(file: &File) -> io::Result<()> {
     if file.metadata().is_ok_and(|metadata| metadata.is_file()) { file.sync_all() } else { Ok(()) }
 }

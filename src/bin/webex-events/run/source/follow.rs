@@ -1,4 +1,4 @@
-//! A follower: what it yields without waiting makes a round.
+//! A follower. Everything that it yields without waiting is one round.
 
 use std::{
     mem,
@@ -13,8 +13,8 @@ use webex_events::{Checkpoint, Error, Event, Follow, Result as ListResult, Stats
 
 use super::{Source, Step};
 use crate::{
-    metrics::Reading,
-    run::restart::{self, Position, Reaction},
+    metrics::RunSnapshot,
+    run::restart::{self, PagePosition, Reaction},
     ui::progress::Progress,
 };
 
@@ -28,12 +28,12 @@ pub(crate) struct FollowSource {
     /// The error after the items.
     error: Option<Error>,
     /// The checkpoint of the last round.
-    told: Option<Checkpoint>,
+    reported: Option<Checkpoint>,
 }
 
 impl FollowSource {
     pub(crate) fn new(events: Follow) -> Self {
-        Self { events, items: Vec::new(), error: None, told: None }
+        Self { events, items: Vec::new(), error: None, reported: None }
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {
@@ -44,7 +44,7 @@ impl FollowSource {
         self.events.lag()
     }
 
-    /// Takes in items until there is none, or an error, or enough. Returns whether there is none for now.
+    /// Collects items until there is none, an error, or a full round. Returns true if there is none for now.
     fn gather(&mut self, cx: &mut Context<'_>) -> bool {
         while self.error.is_none() && self.items.len() < BATCH {
             match self.events.poll_next_unpin(cx) {
@@ -66,8 +66,8 @@ impl Stream for FollowSource {
         let is_pending = this.gather(cx);
         let checkpoint = this.events.checkpoint();
         // A quiet period moves the checkpoint too.
-        if !this.items.is_empty() || this.told.as_ref() != Some(&checkpoint) {
-            this.told = Some(checkpoint.clone());
+        if !this.items.is_empty() || this.reported.as_ref() != Some(&checkpoint) {
+            this.reported = Some(checkpoint.clone());
             let items = mem::take(&mut this.items);
             return Poll::Ready(Some(Ok(Step::Round { items, checkpoint })));
         }
@@ -81,7 +81,7 @@ impl Stream for FollowSource {
 
 impl Source for FollowSource {
     fn react(&self, error: &Error) -> Reaction {
-        let position = if self.stats().pages > 0 { Position::Later } else { Position::First };
+        let position = if self.stats().pages > 0 { PagePosition::Later } else { PagePosition::First };
         restart::of_follower(error, position)
     }
 
@@ -102,7 +102,7 @@ impl Source for FollowSource {
         progress.follows(&self.events.stats(), self.events.lag(), self.events.is_caught_up());
     }
 
-    fn reading(&self) -> Reading {
-        Reading { stats: self.stats(), lag: Some(self.lag()), ..Reading::default() }
+    fn reading(&self) -> RunSnapshot {
+        RunSnapshot { stats: self.stats(), lag: Some(self.lag()), ..RunSnapshot::default() }
     }
 }

@@ -16,41 +16,41 @@ use super::{Source, Step};
 use crate::{
     run::{
         range::{Range, ahead_of},
-        restart::{self, Position, Reaction},
+        restart::{self, PagePosition, Reaction},
     },
     ui::{messages, progress::Progress},
 };
 
-/// What is listed.
+/// The list to read.
 #[derive(Clone, Debug)]
 pub(crate) struct ListRequest {
     pub(crate) client: Client,
     pub(crate) filters: ListEvents,
     pub(crate) range: Range,
-    /// Whether the range's beginning goes by this machine's clock, and nothing was written since.
+    /// True if the start of the range uses this machine's clock, and nothing has been written yet.
     pub(crate) is_relative: bool,
-    /// The number of events that there may be, and of those that there are already.
+    /// The maximum number of events, and the number of events that are written already.
     pub(crate) take: Option<usize>,
     pub(crate) taken: usize,
     pub(crate) prefetch: usize,
-    /// Whether what was written can be taken back.
+    /// True if the output can be replaced after a restart.
     pub(crate) is_file: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct ListSource {
     request: ListRequest,
-    /// None if an earlier run has read everything.
+    /// `None` if an earlier run has read everything.
     pages: Option<Pages>,
-    position: Position,
-    is_anew: bool,
+    position: PagePosition,
+    is_restart: bool,
     restarts: u32,
-    /// Of lists that were given up.
-    given_up: Stats,
+    /// The statistics of lists that were abandoned.
+    abandoned: Stats,
     is_finished: bool,
-    /// The creation of the last event.
+    /// The creation time of the last event.
     created: Option<DateTime<Utc>>,
-    /// Whether a page has come that wasn't shown yet.
+    /// True if a page has come that the progress line doesn't show yet.
     has_news: bool,
 }
 
@@ -71,44 +71,44 @@ impl ListRequest {
 impl ListSource {
     /// Lists from the beginning, or from a cursor that an earlier run has stored.
     pub(crate) fn new(request: ListRequest, cursor: Option<&Cursor>) -> Self {
-        let position = if cursor.is_some() { Position::Stored } else { Position::First };
+        let position = if cursor.is_some() { PagePosition::Stored } else { PagePosition::First };
         let pages = Some(request.pages(cursor));
         Self { pages, position, ..Self::read(request) }
     }
 
-    /// Reads nothing: an earlier run has read everything, and all that is left is to give the file its name.
+    /// Reads nothing: an earlier run has read everything, and only the file's name is missing.
     pub(crate) fn read(request: ListRequest) -> Self {
         Self {
             request,
             pages: None,
-            position: Position::First,
-            is_anew: false,
+            position: PagePosition::First,
+            is_restart: false,
             restarts: 0,
-            given_up: Stats::default(),
+            abandoned: Stats::default(),
             is_finished: false,
             created: None,
             has_news: false,
         }
     }
 
-    /// Whether the end of the list was reached, and not only as many events as are wanted.
+    /// Returns true if the end of the list was reached, not only the maximum number of events.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_finished && self.pages.as_ref().is_none_or(|pages| pages.cursor().is_none())
     }
 
-    fn begin_anew(&mut self) {
+    fn restart(&mut self) {
         self.request.taken = 0;
-        self.given_up = self.stats();
+        self.abandoned = self.stats();
         self.pages = Some(self.request.pages(None));
-        (self.position, self.is_anew) = (Position::First, true);
+        (self.position, self.is_restart) = (PagePosition::First, true);
     }
 
-    /// Moves the beginning of a range that goes by this machine's clock, if that is ahead.
+    /// Corrects a start that uses this machine's clock, if that clock is ahead.
     fn correct_from(&mut self) -> Option<Step> {
         let ahead = ahead_of(&self.request.client)?;
         messages::warning(
             &format!(
-                "this machine's clock is {} s ahead of the service's: --from goes by the service's",
+                "this machine's clock is {} s ahead of the service's: --from uses the service's clock",
                 ahead.num_seconds()
             ),
             Map::new(),
@@ -116,7 +116,7 @@ impl ListSource {
         let range = &mut self.request.range;
         range.from = range.from.and_then(|from| from.checked_sub_signed(ahead));
         let from = range.from;
-        self.begin_anew();
+        self.restart();
         Some(Step::From(from))
     }
 }
@@ -142,10 +142,10 @@ impl Stream for ListSource {
         {
             return Poll::Ready(Some(Ok(step)));
         }
-        this.position = Position::Later;
+        this.position = PagePosition::Later;
         this.created = page.items.iter().rev().flatten().next().map(Event::created);
         this.has_news = true;
-        Poll::Ready(Some(Ok(Step::Page { span: None, page, is_anew: mem::take(&mut this.is_anew) })))
+        Poll::Ready(Some(Ok(Step::Page { span: None, page, is_restart: mem::take(&mut this.is_restart) })))
     }
 }
 
@@ -156,12 +156,12 @@ impl Source for ListSource {
 
     fn start_over(&mut self, error: &Error) -> String {
         self.restarts += 1;
-        self.begin_anew();
-        format!("note: the place is gone ({error}): reading from the beginning")
+        self.restart();
+        format!("note: the cursor is no longer valid ({error}): reading from the beginning")
     }
 
     fn stats(&self) -> Stats {
-        self.given_up + self.pages.as_ref().map(Pages::stats).unwrap_or_default()
+        self.abandoned + self.pages.as_ref().map(Pages::stats).unwrap_or_default()
     }
 
     fn show(&mut self, progress: &mut Progress) {

@@ -15,9 +15,9 @@ use super::{Source, Step};
 use crate::{
     archive::FailedSlice,
     error::{Code, Failure, kind},
-    metrics::Reading,
+    metrics::RunSnapshot,
     run::{
-        plan::Plan,
+        plan::SlicePlan,
         range::Span,
         restart::{self, Reaction},
     },
@@ -28,10 +28,10 @@ use crate::{
 pub(crate) struct SliceSource {
     client: Client,
     concurrency: NonZeroUsize,
-    plan: Plan,
+    plan: SlicePlan,
     slices: SliceStream,
-    /// Of streams that were given up because a slice had to start over.
-    given_up: Stats,
+    /// The statistics of streams that were abandoned because a slice had to restart.
+    abandoned: Stats,
     /// Slices that an earlier run has read to their end, but whose files have no name yet.
     read: VecDeque<Span>,
     covered: Covered,
@@ -45,7 +45,7 @@ impl SliceSource {
     pub(crate) fn new(
         client: Client,
         concurrency: NonZeroUsize,
-        mut plan: Plan,
+        mut plan: SlicePlan,
         covered: Covered,
         is_first: bool,
     ) -> Self {
@@ -56,7 +56,7 @@ impl SliceSource {
             concurrency,
             plan,
             slices,
-            given_up: Stats::default(),
+            abandoned: Stats::default(),
             read,
             covered,
             failures: 0,
@@ -66,7 +66,7 @@ impl SliceSource {
 
     /// Continues with the slices that are left.
     fn rebuild(&mut self) {
-        self.given_up = self.stats();
+        self.abandoned = self.stats();
         self.slices = self.client.list_slices(self.plan.rest(), self.concurrency);
     }
 
@@ -74,11 +74,11 @@ impl SliceSource {
         match item {
             SliceItem::Page { slice, page } => {
                 self.failures = 0;
-                let is_anew = self.plan.page(&slice, &page);
+                let is_restart = self.plan.page(&slice, &page);
                 if let Some(span) = span(&page) {
                     self.covered.page(of(&slice), span);
                 }
-                Some(Step::Page { span: Some(of(&slice)), page, is_anew })
+                Some(Step::Page { span: Some(of(&slice)), page, is_restart })
             }
             SliceItem::Closed { slice, .. } => {
                 self.plan.close(&slice);
@@ -119,12 +119,14 @@ impl Source for SliceSource {
         let slice = self.slices.failed().cloned();
         let start = slice.as_ref().map(Slice::start);
         if let Some(slice) = &slice {
-            self.plan.begin_anew(slice);
+            self.plan.restart(slice);
             self.covered.forget(of(slice));
         }
         self.rebuild();
         let start = start.map(|start| start.to_string()).unwrap_or_default();
-        format!("note: the place in the slice from {start} is gone ({error}): reading it anew")
+        format!(
+            "note: the cursor in the slice from {start} is no longer valid ({error}): restarting the slice"
+        )
     }
 
     fn set_aside(&mut self, error: &Error) -> Option<(FailedSlice, Code)> {
@@ -144,15 +146,15 @@ impl Source for SliceSource {
     }
 
     fn stats(&self) -> Stats {
-        self.given_up + self.slices.stats()
+        self.abandoned + self.slices.stats()
     }
 
     fn show(&mut self, progress: &mut Progress) {
         progress.slices(&self.stats(), &mut self.covered, self.slices.open());
     }
 
-    fn reading(&self) -> Reading {
-        Reading { stats: self.stats(), open_slices: self.slices.open(), ..Reading::default() }
+    fn reading(&self) -> RunSnapshot {
+        RunSnapshot { stats: self.stats(), open_slices: self.slices.open(), ..RunSnapshot::default() }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl RunSummary {
-    /// Writes the file, if one is wanted.
+    /// Writes the file, if there is a path.
     pub(crate) fn write(
         &self,
         path: Option<&Path>,
@@ -34,7 +34,7 @@ impl RunSummary {
         let why = match result {
             Err(failure) => Value::from(failure.message.clone()),
             Ok(()) if self.is_complete => Value::Null,
-            Ok(()) => self.why_not.unwrap_or("as many as asked for").into(),
+            Ok(()) => self.why_not.unwrap_or("as many as requested").into(),
         };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
