@@ -252,10 +252,10 @@ fn an_http_service_is_a_seam_of_the_client_and_of_oauth() {
     #[derive(Debug)]
     struct Own;
     impl HttpService for Own {
-        fn call<'a>(
-            &'a self,
+        fn call(
+            &self,
             _: http::Request<bytes::Bytes>,
-        ) -> BoxFuture<'a, Result<http::Response<HttpBody>, TransportError>> {
+        ) -> BoxFuture<'_, Result<http::Response<HttpBody>, TransportError>> {
             Box::pin(async {
                 let chunks = futures::stream::iter([Ok::<_, TransportError>(bytes::Bytes::new())]);
                 Ok(http::Response::new(HttpBody::from_stream(chunks)))
