@@ -63,6 +63,7 @@
 //! | fault | setter |
 //! |---|---|
 //! | rate limits, with any `Retry-After` | [`rate_limit`](SandboxBuilder::rate_limit), [`rate_limit_header`](SandboxBuilder::rate_limit_header) |
+//! | wrong `Date` headers | [`wrong_dates`](SandboxBuilder::wrong_dates) |
 //! | slow responses | [`latency`](SandboxBuilder::latency), [`slow_bodies`](SandboxBuilder::slow_bodies) |
 //! | other responses than the true one | [`fail`](SandboxBuilder::fail) |
 //! | broken connections | [`drop_connections`](SandboxBuilder::drop_connections), [`cut_bodies`](SandboxBuilder::cut_bodies) |

@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{
     cursor::Expiry,
     items::ItemFaults,
     log::Route,
+    query::Query,
     random::{Purpose, Random},
 };
 
@@ -30,6 +33,7 @@ pub struct When {
     pick: Pick,
     route: Option<Route>,
     span: Option<(Duration, Duration)>,
+    covered: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,7 +47,7 @@ enum Pick {
 
 impl When {
     const fn new(pick: Pick) -> Self {
-        Self { pick, route: Some(Route::List), span: None }
+        Self { pick, route: Some(Route::List), span: None, covered: None }
     }
 
     /// Every request.
@@ -87,6 +91,13 @@ impl When {
     /// themselves. `from` is included, `until` isn't.
     pub const fn during(mut self, from: Duration, until: Duration) -> Self {
         self.span = Some((from, until));
+        self
+    }
+
+    /// Only lists that have a `from` and a `to` which include this instant, for one slice of many that fails in
+    /// whatever order slices are requested.
+    pub const fn covering(mut self, instant: DateTime<Utc>) -> Self {
+        self.covered = Some(instant);
         self
     }
 }
@@ -165,6 +176,7 @@ pub(super) enum Effect {
     Cut(f64),
     Pace(u64),
     Link(LinkFault),
+    Date(TimeDelta),
 }
 
 #[derive(Clone, Debug)]
@@ -175,9 +187,12 @@ struct Rule {
 }
 
 impl Rule {
-    fn applies(&mut self, route: Route, elapsed: Duration, seed: u64) -> bool {
+    fn applies(&mut self, route: Route, query: Option<&Query>, elapsed: Duration, seed: u64) -> bool {
         let in_span = self.when.span.is_none_or(|(from, until)| (from..until).contains(&elapsed));
         if !in_span || self.when.route.is_some_and(|only| only != route) {
+            return false;
+        }
+        if self.when.covered.is_some_and(|instant| !query.is_some_and(|query| query.covers(instant))) {
             return false;
         }
         let number = self.seen;
@@ -200,6 +215,8 @@ pub(super) struct RequestFaults {
     pub(super) response: Option<Response>,
     pub(super) cut: Option<f64>,
     pub(super) pace: Option<u64>,
+    /// What is added to the `Date`.
+    pub(super) date_shift: Option<TimeDelta>,
 }
 
 /// At most this number of requests in each period.
@@ -244,11 +261,17 @@ impl InjectedFaults {
     }
 
     /// Returns the faults of a request. Waits add up. Of paces the slowest applies, of cuts the earliest, of responses the
-    /// one that was set first.
-    pub(super) fn judge(&mut self, route: Route, elapsed: Duration, seed: u64) -> RequestFaults {
+    /// one that was set first, and of shifts too.
+    pub(super) fn judge(
+        &mut self,
+        route: Route,
+        query: Option<&Query>,
+        elapsed: Duration,
+        seed: u64,
+    ) -> RequestFaults {
         let mut verdict = RequestFaults::default();
         for (nth, rule) in (0..).zip(&mut self.rules) {
-            if matches!(rule.effect, Effect::Link(_)) || !rule.applies(route, elapsed, seed ^ nth) {
+            if matches!(rule.effect, Effect::Link(_)) || !rule.applies(route, query, elapsed, seed ^ nth) {
                 continue;
             }
             match &rule.effect {
@@ -259,6 +282,9 @@ impl InjectedFaults {
                 }
                 Effect::Cut(part) => verdict.cut = Some(verdict.cut.map_or(*part, |cut| cut.min(*part))),
                 Effect::Pace(rate) => verdict.pace = Some(verdict.pace.map_or(*rate, |pace| pace.min(*rate))),
+                Effect::Date(shift) => {
+                    verdict.date_shift.get_or_insert(*shift);
+                }
                 Effect::Link(_) => {}
             }
         }
@@ -266,12 +292,12 @@ impl InjectedFaults {
     }
 
     /// Returns the fault of a page's next link. It is called only for pages that have one.
-    pub(super) fn link(&mut self, elapsed: Duration, seed: u64) -> Option<LinkFault> {
+    pub(super) fn link(&mut self, query: Option<&Query>, elapsed: Duration, seed: u64) -> Option<LinkFault> {
         let mut found = None;
         for (nth, rule) in (0..).zip(&mut self.rules) {
             if let Effect::Link(fault) = &rule.effect {
                 let fault = fault.clone();
-                if rule.applies(Route::List, elapsed, seed ^ nth) {
+                if rule.applies(Route::List, query, elapsed, seed ^ nth) {
                     found.get_or_insert(fault);
                 }
             }
@@ -301,7 +327,7 @@ mod tests {
     fn hits(when: When, requests: usize) -> Vec<bool> {
         let mut faults = InjectedFaults::default();
         faults.add(when, Effect::Drop);
-        (0..requests).map(|_| faults.judge(Route::List, Duration::ZERO, 7).drop).collect()
+        (0..requests).map(|_| faults.judge(Route::List, None, Duration::ZERO, 7).drop).collect()
     }
 
     #[test]
@@ -327,11 +353,29 @@ mod tests {
         let mut faults = InjectedFaults::default();
         let second = Duration::from_secs(1);
         faults.add(When::next(1).on(Route::Event).during(second, 2 * second), Effect::Drop);
-        let mut drop = |route, elapsed| faults.judge(route, elapsed, 7).drop;
+        let mut drop = |route, elapsed| faults.judge(route, None, elapsed, 7).drop;
         assert!(!drop(Route::Event, Duration::ZERO));
         assert!(!drop(Route::List, second));
         assert!(drop(Route::Event, second));
         assert!(!drop(Route::Event, second));
+    }
+
+    #[test]
+    fn lists_that_do_not_cover_an_instant_do_not_count() {
+        let mut faults = InjectedFaults::default();
+        let nine = "2026-01-05T09:00:00Z".parse().unwrap();
+        faults.add(When::next(3).covering(nine), Effect::Drop);
+        let mut drop = |query| {
+            let (query, _) = Query::parse(query).unwrap();
+            faults.judge(Route::List, Some(&query), Duration::ZERO, 7).drop
+        };
+        assert!(!drop("from=2026-01-05T09:00:00.001Z"));
+        assert!(!drop("from=2026-01-05T07:00:00Z&to=2026-01-05T08:59:59.999Z"));
+        assert!(drop("from=2026-01-05T08:00:00Z&to=2026-01-05T10:00:00Z&cursor=c"));
+        assert!(drop("from=2026-01-05T09:00:00Z&to=2026-01-05T10:00:00Z"));
+        assert!(drop("from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z"));
+        assert!(!drop("from=2026-01-05T08:00:00Z") && !drop(""), "no slice");
+        assert!(!drop("from=2026-01-05T08:00:00Z&to=2026-01-05T09:00:00Z"), "the first three only");
     }
 
     #[test]

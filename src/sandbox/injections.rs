@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::{
     Sandbox, SandboxBuilder,
     faults::{Effect, InjectedFaults, LinkFault, Response, When},
@@ -85,6 +87,18 @@ injections! {
     /// Replaces the `next` link in the pages of these requests. Only requests for a list whose page has such a link
     /// count. If several faults apply, the one that was set first does.
     links(when: When, fault: LinkFault) => |faults| faults.add(when, Effect::Link(fault));
+
+    /// Adds `shift`, which may be negative, to the `Date` header of the responses to these requests. Everything else
+    /// follows the sandbox's clock. If several shifts apply, the one that was set first does. A date that the header
+    /// can't express becomes the nearest that it can. The default is no shift.
+    ///
+    /// ```
+    /// # use chrono::TimeDelta;
+    /// # use webex_events::sandbox::{Sandbox, When};
+    /// // One node of ten has a clock that is an hour fast.
+    /// let _ = Sandbox::builder().wrong_dates(When::every(10), TimeDelta::hours(1));
+    /// ```
+    wrong_dates(when: When, shift: TimeDelta) => |faults| faults.add(when, Effect::Date(shift));
 
     /// Makes every `n`-th event a [`Malformed`] item in pages. Events are numbered as they are generated: the newest
     /// at the start is 0, late and pushed events follow. So without filters and shuffling these are the `n`-th,

@@ -116,7 +116,7 @@ impl SandboxState {
         let link = |target: &str| format!("<{target}>; rel=\"next\"");
         let elsewhere = |origin: &str| link(&target(next).replacen(self.origin(), origin, 1));
         let first = || target(PageCursor { after: None, page: 0, blanks: 0, ..next });
-        let fault = self.faults().link(self.started.elapsed(), self.seed);
+        let fault = self.faults().link(Some(query), self.started.elapsed(), self.seed);
         match fault {
             None => vec![link(&target(next))],
             Some(LinkFault::Foreign) => vec![elsewhere("https://webexapis.invalid")],

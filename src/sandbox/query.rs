@@ -134,6 +134,13 @@ impl Query {
         Ok(())
     }
 
+    /// True if the query has a `from` and a `to`, and they include this instant.
+    pub(super) fn covers(&self, instant: DateTime<Utc>) -> bool {
+        let millis = instant.timestamp_millis();
+        let range = self.from.zip(self.to);
+        range.is_some_and(|(from, to)| (from.millis..=to.millis).contains(&millis))
+    }
+
     /// The query string of a link to another page of this list.
     pub(super) fn with_cursor(&self, cursor: &str) -> String {
         let mut pairs = Serializer::new(String::new());

@@ -32,7 +32,7 @@ use super::{
     json,
     log::{Log, Request, Route},
     oauth::IssuedTokens,
-    query::Bounds,
+    query::{Bounds, Query},
     random::{Purpose, Random, hyphenated},
     store::Store,
 };
@@ -144,7 +144,8 @@ async fn respond(
 ) -> Result<Response<ResponseBody>, Closed> {
     let (parts, body) = request.into_parts();
     let route = route(&parts);
-    let faults = state.faults().judge(route, state.started.elapsed(), state.seed);
+    let query = Query::parse(parts.uri.query().unwrap_or_default()).ok().map(|(query, _)| query);
+    let faults = state.faults().judge(route, query.as_ref(), state.started.elapsed(), state.seed);
     if !faults.latency.is_zero() {
         tokio::time::sleep(faults.latency).await;
     }
@@ -164,7 +165,8 @@ async fn respond(
     };
     state.record(&parts, route, authorized, draft.as_ref());
     let draft = draft.ok_or(Closed)?;
-    let draft = dated(draft, now).with(TRACKING_ID, tracking_id);
+    let shift = faults.date_shift.map_or(0, |shift| shift.num_milliseconds());
+    let draft = dated(draft, now.saturating_add(shift)).with(TRACKING_ID, tracking_id);
     Ok(state.finish(draft, &parts.headers, faults.cut, faults.pace))
 }
 

@@ -466,6 +466,37 @@ async fn a_response_can_be_late() {
 }
 
 #[tokio::test]
+async fn a_date_can_be_wrong_now_and_then() {
+    let sandbox = start(small().wrong_dates(When::at([1]), TimeDelta::hours(1))).await;
+    sandbox.wrong_dates(When::at([2]), TimeDelta::hours(-2));
+    sandbox.wrong_dates(When::at([3]), TimeDelta::MAX);
+    let mut dates = Vec::new();
+    for _ in 0..4 {
+        let response = get(&sandbox, "/events").await;
+        let date = DateTime::parse_from_rfc2822(&header(&response, "date")).unwrap();
+        dates.push(date.to_utc());
+        assert_eq!(json(response).await["items"].as_array().unwrap().len(), 100, "nothing else is wrong");
+    }
+    let latest = "9999-12-31T23:59:59Z".parse().unwrap();
+    assert_eq!(dates, [noon(), noon() + TimeDelta::hours(1), noon() - TimeDelta::hours(2), latest]);
+}
+
+#[tokio::test]
+async fn a_fault_can_be_of_one_slice() {
+    let sandbox = start(small()).await;
+    sandbox.fail(When::always().covering(noon() - TimeDelta::hours(3)), sandbox::Response::status(400));
+    for (query, status) in [
+        ("from=2026-01-05T10:00:00Z", 200),
+        ("from=2026-01-05T06:00:00Z&to=2026-01-05T08:00:00Z", 200),
+        ("from=2026-01-05T08:00:00Z&to=2026-01-05T10:00:00Z", 400),
+        ("from=2026-01-05T08:00:00Z", 200),
+        ("", 200),
+    ] {
+        assert_eq!(get(&sandbox, &format!("/events?{query}")).await.status(), status, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_can_be_closed_without_a_response() {
     // The HTTP client itself retries once on a connection that closed early.
     let sandbox = start(small().drop_connections(When::next(5))).await;

@@ -14,8 +14,8 @@ use crate::{
     job::{Builder, Job, Kind},
     seeds,
     support::{Running, Service, TOKEN, folder, program, until},
-    tally,
-    weather::{Weather, period},
+    tally::{self, Tally},
+    weather::{Fault, Weather, period},
 };
 
 /// The maximum delay of events, in minutes.
@@ -57,6 +57,13 @@ pub(crate) fn pass_time(rng: &mut Rng, service: &Sandbox) {
 #[test]
 fn a_follower_has_each_event_once_after_kills() {
     tally::run(|seed, weather| job(seed, weather, 700));
+}
+
+#[test]
+fn a_date_that_is_wrong_now_and_then_loses_a_follower_nothing_over_kills() {
+    for seed in [1, 2] {
+        job(seed, Weather::of(&[Fault::Dates]), 400).survive(6, 14, &mut Tally::default());
+    }
 }
 
 /// On stdout, events that were being written at a kill may be repeated, and none is missing.

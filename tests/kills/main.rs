@@ -22,12 +22,14 @@
     reason = "helpers of tests fail as tests do, and say what they found"
 )]
 
+mod bad_slice;
 mod disk;
 mod export;
 mod follow;
 mod job;
 mod moment;
 mod outage;
+mod reader;
 mod remains;
 mod seeds;
 mod signals;

@@ -23,11 +23,13 @@ pub(crate) enum Fault {
     Items,
     /// Unusual but correct behaviour: empty pages, links in other forms, gzip, a shuffled order, other bounds.
     Forms,
+    /// A `Date` that is wrong now and then, by minutes, hours or years.
+    Dates,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Refusals, Self::Breaks, Self::Tokens, Self::Cursors, Self::Items, Self::Forms];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Refusals, Self::Breaks, Self::Tokens, Self::Cursors, Self::Items, Self::Forms, Self::Dates];
 }
 
 /// Which faults a job has.
@@ -124,5 +126,12 @@ fn add(sandbox: SandboxBuilder, fault: Fault, rng: &mut Rng) -> SandboxBuilder {
             .links(When::every(3), LinkFault::Relative)
             .links(When::every(5), LinkFault::Joined)
             .links(When::every(7), LinkFault::SeparateLines),
+        Fault::Dates => {
+            // At most two of five consecutive responses agree on a wrong time.
+            let sandbox = sandbox
+                .wrong_dates(When::every(rng.u64(3..8)), TimeDelta::minutes(rng.i64(6..240)))
+                .wrong_dates(When::every(rng.u64(5..12)), TimeDelta::minutes(-rng.i64(6..240)));
+            sandbox.wrong_dates(When::at([rng.u64(0..30)]), TimeDelta::days(365 * rng.i64(1..8000)))
+        }
     }
 }
