@@ -191,6 +191,14 @@ fn a_range_that_ends_in_the_future_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn a_range_that_ended_long_ago_needs_no_request_for_the_time_of_the_service() {
+    let service = service();
+    let (_folder, _, name) = file();
+    run(service.export(["-o", &name, "--from", "2026-01-05", "--to", "2026-01-06"])).success();
+    assert_eq!(service.counts().requests, 1);
+}
+
+#[test]
 fn a_second_process_on_one_file_is_refused() {
     let service = service();
     let (_folder, path, name) = file();

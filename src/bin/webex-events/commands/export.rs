@@ -86,8 +86,10 @@ async fn to_file(export: &ExportArgs, context: &mut Context, path: PathBuf) -> O
     } else {
         let range = list_range(export, context, &mut service).await?;
         match export.to {
-            Some(_) => range.must_be_past(service.time(export, context).await?)?,
-            None => range,
+            Some(_) if !range.is_long_past(Utc::now()) => {
+                range.must_be_past(service.time(export, context).await?)?
+            }
+            _ => range,
         }
     };
     let codec = meta.compress;

@@ -60,6 +60,12 @@ impl Range {
         Self { from: meta.from, to: meta.to }
     }
 
+    /// True if the range ended more than a day before this time of the machine. No request for the
+    /// time of the service is needed then, because a clock would have to be wrong by a day.
+    pub(crate) fn is_long_past(self, now: DateTime<Utc>) -> bool {
+        self.to.is_some_and(|to| to < now - TimeDelta::days(1))
+    }
+
     /// Refuses a range that ends in the future: the output would look complete, but lack events.
     pub(crate) fn must_be_past(self, now: DateTime<Utc>) -> Result<Self, Failure> {
         if let Some(to) = self.to
