@@ -61,7 +61,10 @@ fn kill_after(service: &Service, slices: usize, name: &str) {
     // A slice has 5 pages, or 6 if its margin adds one.
     service.latency(When::at(6 * slices as u64 + 3..1000), Duration::from_secs(3600));
     let running = Running::start(export(service, name, &["--concurrency", "1", "--commit-every", "0s"]));
-    until("complete slices", || Path::new(name).exists() && complete(name) >= slices);
+    until("complete slices, and one that is open with a cursor", || {
+        let ledger = || fs::read_to_string(Path::new(name).join("ledger.json")).unwrap_or_default();
+        Path::new(name).exists() && complete(name) >= slices && ledger().contains("\"cursor\"")
+    });
     running.kill();
     service.clear_faults();
 }
