@@ -122,7 +122,7 @@ pub enum Error {
     )]
     #[non_exhaustive]
     Clock {
-        /// How far the checkpoint lies ahead.
+        /// The time by which the checkpoint lies ahead of the service.
         ahead: Duration,
     },
 }

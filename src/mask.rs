@@ -149,7 +149,7 @@ fn end_of(secret: &str, read: &Reading<'_>, at: usize) -> Option<usize> {
     ends.last().copied()
 }
 
-/// Whether `rest` can be the beginning of one escaped character.
+/// Returns true if `rest` can be the beginning of one escaped character.
 fn is_part_of_an_escape(rest: &str) -> bool {
     let is_of_escapes =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'\\' | b'%' | b'&' | b'#' | b';');

@@ -331,7 +331,7 @@ proptest! {
         }
     }
 
-    /// What `serde_json` reads is read, and the same items are found in it.
+    /// A page that `serde_json` reads is read too, with the same items.
     #[test]
     fn a_page_that_is_json_is_read_as_such(items in prop::collection::vec("(null|[0-9]|\"[a-z,\\[\\]]{0,3}\"|\\[1,2\\]|\\{\"a\":\\{\\}\\})", 0..5)) {
         let text = format!("{{\"items\":[{}]}}", items.join(" , "));

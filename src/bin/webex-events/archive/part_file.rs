@@ -37,7 +37,7 @@ pub(crate) struct WriteOptions {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PartOptions {
     pub(super) write: WriteOptions,
-    /// Of new files.
+    /// The mode, owner and group of new files.
     pub(super) attributes: Attributes,
 }
 

@@ -14,7 +14,7 @@ pub(super) struct VerifyReport {
     pub(super) problems: u64,
     /// Ranges that aren't exported.
     pub(super) gaps: u64,
-    /// Whether the service no longer has any of them.
+    /// The service no longer has any of them.
     pub(super) are_gaps_lost: bool,
     /// True if another process writes the folder.
     pub(super) is_locked: bool,
