@@ -29,7 +29,10 @@ fn a_wrong_argument_is_a_usage_error() {
         (vec!["export", "-o", "f", "--page-size", "0"], vec!["--page-size", "1..=1000"]),
         (vec!["export", "-o", "f", "--page-size", "1001"], vec!["--page-size", "1..=1000"]),
         (vec!["export", "-o", "f", "--take", "-1"], vec!["-1"]),
-        (vec!["export", "-o", "f", "--from", "yesterday"], vec!["--from", "7d", "2026-01-05"]),
+        (
+            vec!["export", "-o", "f", "--from", "tomorrow"],
+            vec!["--from", "7d", "\"7 days ago\"", "yesterday", "2026-01-05", "UTC"],
+        ),
         (vec!["export", "-o", "f", "--to", "-7d"], vec!["--to", "7d"]),
         (vec!["export", "-o", "f", "--from", "99999999w"], vec!["--from", "later"]),
         (vec!["export", "-o", "f", "--rate-limit", "0"], vec!["--rate-limit", "300/m"]),
@@ -59,6 +62,24 @@ fn an_unknown_resource_is_refused_with_a_list_of_known_ones() {
     refused(&["export", "-o", "f", "--resource", "whiteboards"], 2, &words);
     refused(&["export", "-o", "f", "--resource", "Messages"], 2, &["Messages", "messages"]);
     refused(&["export", "-o", "f", "--type", "archived"], 2, &["archived", "deleted", "--allow-unknown"]);
+}
+
+#[test]
+fn a_misspelt_name_is_refused_with_the_one_that_it_probably_means() {
+    for (option, given, meant) in [
+        ("--resource", "message", "messages"),
+        ("--resource", "Messages", "messages"),
+        ("--resource", "rooms,membership", "memberships"),
+        ("--resource", "callrecords", "call_records"),
+        ("--type", "create", "created"),
+        ("--type", "deletd", "deleted"),
+    ] {
+        for command in ["export", "plan"] {
+            refused(&[command, "--from", "7d", option, given], 2, &[&format!("did you mean {meant}?")]);
+        }
+    }
+    let ended = run_alone(["plan", "--from", "7d", "--resource", "xyz"]);
+    assert!(!ended.stderr.contains("did you mean"), "{}", ended.stderr);
 }
 
 #[test]

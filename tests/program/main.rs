@@ -19,6 +19,7 @@ mod help;
 mod input;
 #[cfg(unix)]
 mod limits;
+mod lists;
 mod malformed;
 mod metrics;
 mod output;

@@ -71,7 +71,7 @@ pub(crate) use self::{
     destination::{ArchiveWarning, Destination},
     error::{ArchiveError, reason},
     layout::Layout,
-    ledger::{FailedSlice, FileEntry, Ledger, MalformedEntry, Stage, hex},
+    ledger::{FailedSlice, FileEntry, Ledger, ListState, MalformedEntry, Stage, hex},
     lock::FileLock,
     meta::{ArchiveKind, ArchiveMeta, Difference, RequestField, Slicing, StoredRequest},
     part_file::{WriteOptions, malformed_path, malformed_record, single_line},
@@ -239,15 +239,26 @@ impl Archive {
         totals
     }
 
-    /// Adds a page to a file, and the cursor after it. Creates the file if it is missing.
+    /// Adds a page to a file of one list, and the cursor after it. Creates the file if it is missing.
     pub(crate) fn add(
         &mut self,
         file: &FileEntry,
         items: impl IntoIterator<Item = ListResult<Event>>,
         cursor: Option<Cursor>,
     ) -> io::Result<()> {
+        self.add_to_list(file, 0, items, cursor)
+    }
+
+    /// Adds a page of one of the lists of a file, by its index in the request.
+    pub(crate) fn add_to_list(
+        &mut self,
+        file: &FileEntry,
+        list: usize,
+        items: impl IntoIterator<Item = ListResult<Event>>,
+        cursor: Option<Cursor>,
+    ) -> io::Result<()> {
         self.is_dirty = true;
-        let partial = self.part(file)?.add(items, cursor)?;
+        let partial = self.part(file)?.add(list, items, cursor)?;
         self.totals.partial += partial;
         Ok(())
     }
@@ -282,8 +293,7 @@ impl Archive {
             return Ok(());
         }
         self.is_dirty = true;
-        let entry = &mut self.part(file)?.entry;
-        (entry.stage, entry.cursor) = (Stage::Complete, None);
+        self.part(file)?.entry.complete();
         Ok(())
     }
 

@@ -32,7 +32,7 @@ mod watch;
 pub(crate) use self::{
     credentials::Credentials,
     doctor::DoctorArgs,
-    export::{ExportArgs, Filters},
+    export::{ExportArgs, Filters, ListNames},
     follow::FollowArgs,
     runs::{PlanArgs, VerifyArgs},
     sandbox::SandboxArgs,
@@ -175,6 +175,7 @@ fn apply_environment(command: &mut Command, base_url: Option<ValueSource>) -> Re
         Command::Get(get) => (&mut get.connection, false),
         Command::Doctor(doctor) => (&mut doctor.connection, doctor.sandbox),
         Command::Verify(verify) => (&mut verify.connection, false),
+        Command::Plan(plan) => return plan.names.check(),
         _ => return Ok(()),
     };
     let from_environment = base_url == Some(ValueSource::EnvVariable);

@@ -20,8 +20,8 @@ use super::{
     meta::{ArchiveKind, ArchiveMeta, Slicing, StoredRequest},
 };
 
-/// The version of the format that this program writes. It reads version 1 too.
-const FORMAT: u64 = 2;
+/// The latest version of the format that this program reads.
+const FORMAT: u64 = 3;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ledger {
@@ -77,6 +77,27 @@ pub(crate) struct FileEntry {
     /// The position of the next page; none before the first page and after the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<Cursor>,
+    /// The position in each list of the request, if it has several. The file has no cursor of its own then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lists: Vec<ListPosition>,
+}
+
+/// The position in one of several lists that a file has the events of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ListPosition {
+    pub(crate) pages: u64,
+    /// The position of the next page; none before the first page and after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<Cursor>,
+}
+
+/// The part of a list that a file has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ListState<'a> {
+    Unread,
+    /// Up to the page at this cursor.
+    Partial(&'a Cursor),
+    Whole,
 }
 
 /// The malformed items of a file, which are kept in `NAME.malformed`.
@@ -176,7 +197,41 @@ impl FileEntry {
             ahead: 0,
             malformed: None,
             cursor: None,
+            lists: Vec::new(),
         }
+    }
+
+    /// The same file for the events of this number of lists.
+    pub(crate) fn with_lists(self, number: usize) -> Self {
+        let lists = if number > 1 { vec![ListPosition::default(); number] } else { Vec::new() };
+        Self { lists, ..self }
+    }
+
+    /// The part that the file has of a list, by the list's index in the request.
+    pub(crate) fn list(&self, index: usize) -> ListState<'_> {
+        let (pages, cursor) = match self.lists.get(index) {
+            Some(list) => (list.pages, &list.cursor),
+            None => (self.pages, &self.cursor),
+        };
+        match cursor {
+            Some(cursor) => ListState::Partial(cursor),
+            None if pages > 0 => ListState::Whole,
+            None => ListState::Unread,
+        }
+    }
+
+    /// Records a page of a list, and the cursor after it.
+    pub(super) fn add_page(&mut self, list: usize, cursor: Option<Cursor>) {
+        self.pages += 1;
+        match self.lists.get_mut(list) {
+            Some(list) => *list = ListPosition { pages: list.pages + 1, cursor },
+            None => self.cursor = cursor,
+        }
+    }
+
+    /// Marks the file as complete, so that no position is needed any more.
+    pub(super) fn complete(&mut self) {
+        (self.stage, self.cursor, self.lists) = (Stage::Complete, None, Vec::new());
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -200,7 +255,9 @@ pub(super) fn text(
     failed: &[FailedSlice],
     lines: impl IntoIterator<Item = impl AsRef<str>>,
 ) -> serde_json::Result<String> {
-    let mut text = format!("{{\n\"webex-events\":{FORMAT},\n\"meta\":{}", serde_json::to_string(meta)?);
+    // A program that doesn't know several lists would resume or verify one of them alone.
+    let version = if meta.request.list_count() > 1 { FORMAT } else { 2 };
+    let mut text = format!("{{\n\"webex-events\":{version},\n\"meta\":{}", serde_json::to_string(meta)?);
     if let Some(checkpoint) = checkpoint {
         text = format!("{text},\n\"checkpoint\":{checkpoint}");
     }
@@ -292,7 +349,14 @@ fn read(text: &[u8]) -> Result<Ledger, LedgerDamage> {
         _ => serde_json::from_str(text),
     };
     let Content { meta, checkpoint, failed, files } = content.map_err(|_| LedgerDamage::Content)?;
-    if meta.kind == ArchiveKind::File && files.len() > 1 {
+    let lists = Some(meta.request.list_count()).filter(|lists| *lists > 1).unwrap_or_default();
+    let has_lists = |file: &FileEntry| file.is_complete() || file.lists.len() == lists;
+    let is_sound = match meta.kind {
+        ArchiveKind::File => files.len() <= 1 && files.iter().all(has_lists),
+        ArchiveKind::Export => files.iter().all(has_lists),
+        ArchiveKind::Follow => true,
+    };
+    if !is_sound {
         return Err(LedgerDamage::Content);
     }
     Ok(Ledger { meta, checkpoint, failed, files })

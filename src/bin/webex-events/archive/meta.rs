@@ -68,7 +68,8 @@ impl Slicing {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredRequest {
-    /// The filters in the form that [`ListEvents`] has in JSON, without its range and page size.
+    /// The filters in the form that [`ListEvents`] has in JSON, without its range and page size. A filter of
+    /// [`ALTERNATIVES`] with several values is an array of them.
     pub(crate) query: Map<String, Value>,
     /// As given: an instant, or an age such as `7d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +111,8 @@ pub(crate) enum RequestField {
 
 /// The parts of a query that aren't filters.
 const NO_FILTERS: [&str; 3] = ["from", "to", "max"];
+/// The filters that can have several values. There is a list for each combination, the first filter first.
+const ALTERNATIVES: [&str; 2] = ["resource", "type"];
 
 impl StoredRequest {
     /// A request with the filters of this query, without its range and page size.
@@ -126,9 +129,44 @@ impl StoredRequest {
         Self { query, ..Self::default() }
     }
 
-    /// The query, without a range.
-    pub(crate) fn query(&self) -> serde_json::Result<ListEvents> {
-        serde_json::from_value(Value::Object(self.query.clone()))
+    /// The same request for all of these lists, which must have every combination of their alternatives.
+    pub(crate) fn of_lists(lists: &[ListEvents]) -> Self {
+        let lists: Vec<_> = lists.iter().map(Self::of).collect();
+        let mut request = lists.first().cloned().unwrap_or_default();
+        for name in ALTERNATIVES {
+            let mut values: Vec<Value> = Vec::new();
+            for value in lists.iter().filter_map(|list| list.query.get(name)) {
+                if !values.contains(value) {
+                    values.push(value.clone());
+                }
+            }
+            if values.len() > 1 {
+                request.query.insert(name.to_owned(), values.into());
+            }
+        }
+        request
+    }
+
+    /// The queries of its lists, in their order, without a range.
+    pub(crate) fn lists(&self) -> serde_json::Result<Vec<ListEvents>> {
+        let mut queries = vec![self.query.clone()];
+        for name in ALTERNATIVES {
+            let Some(Value::Array(values)) = self.query.get(name) else { continue };
+            let with = |query: &Map<String, Value>, value: &Value| {
+                let mut query = query.clone();
+                query.insert(name.to_owned(), value.clone());
+                query
+            };
+            queries =
+                queries.iter().flat_map(|query| values.iter().map(move |value| with(query, value))).collect();
+        }
+        queries.into_iter().map(|query| serde_json::from_value(Value::Object(query))).collect()
+    }
+
+    /// The number of its lists.
+    pub(crate) fn list_count(&self) -> usize {
+        let alternatives = ALTERNATIVES.iter().filter_map(|name| self.query.get(*name)?.as_array());
+        alternatives.map(Vec::len).product()
     }
 
     /// A request as version 1 of the format stored it: by the names of options. Their form of `--slice` and
@@ -163,7 +201,6 @@ impl StoredRequest {
             (RequestField::Service, self.service.clone()),
             (RequestField::Sandbox, number(self.sandbox)),
         ];
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let filters =
             self.query.iter().map(|(name, value)| (RequestField::Filter(name.clone()), Some(text(value))));
         filters.chain(own).filter_map(|(field, value)| Some((field, value?))).collect()
@@ -196,6 +233,18 @@ impl ArchiveMeta {
     }
 }
 
+/// The text of a filter's value: alternatives and parameters are separated by commas, and the name and the value of a
+/// parameter by `=`.
+fn text(value: &Value) -> String {
+    let one = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let Some(values) = value.as_array() else { return one(value) };
+    let each = values.iter().map(|value| match value.as_array() {
+        Some(pair) => pair.iter().map(one).collect::<Vec<_>>().join("="),
+        None => one(value),
+    });
+    each.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +266,28 @@ mod tests {
         let query = ListEvents::new().resource("rooms").actor_id("a").param("x", "y");
         let now = "2026-01-05T09:00:00Z".parse().unwrap();
         let stored = StoredRequest::of(&query.clone().from(now).to(now).page_size(7));
-        assert_eq!((&stored.query().unwrap(), &stored), (&query, &StoredRequest::of(&query)));
+        assert_eq!((stored.lists().unwrap(), &stored), (vec![query.clone()], &StoredRequest::of(&query)));
+        assert_eq!(stored.list_count(), 1);
+    }
+
+    #[test]
+    fn several_lists_are_stored_as_alternatives_and_read_in_the_same_order() {
+        let base = ListEvents::new().actor_id("a");
+        let list = |resource: &str, event_type: &str| base.clone().resource(resource).event_type(event_type);
+        let lists = [
+            list("rooms", "deleted"),
+            list("rooms", "created"),
+            list("messages", "deleted"),
+            list("messages", "created"),
+        ];
+        let stored = StoredRequest::of_lists(&lists);
+        assert_eq!((stored.lists().unwrap().as_slice(), stored.list_count()), (lists.as_slice(), 4));
+        let text =
+            r#"{"query":{"actorId":"a","resource":["rooms","messages"],"type":["deleted","created"]}}"#;
+        let value = serde_json::to_value(&stored).unwrap();
+        assert_eq!(value, serde_json::from_str::<Value>(text).unwrap());
+        let one = StoredRequest::of_lists(&lists[..1]);
+        assert_eq!(one, StoredRequest::of(&lists[0]), "a single list has no alternatives");
     }
 
     #[test]

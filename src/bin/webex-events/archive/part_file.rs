@@ -144,9 +144,10 @@ impl PartFile {
         }
     }
 
-    /// Adds a page, and the cursor after it. Returns the number of its events with field errors.
+    /// Adds a page of a list, and the cursor after it. Returns the number of its events with field errors.
     pub(super) fn add(
         &mut self,
+        list: usize,
         items: impl IntoIterator<Item = ListResult<Event>>,
         cursor: Option<Cursor>,
     ) -> io::Result<u64> {
@@ -165,8 +166,8 @@ impl PartFile {
         }
         self.write()?;
         self.keep_malformed(malformed)?;
-        self.entry.pages += 1;
-        (self.entry.cursor, self.entry.ahead, self.resent) = (cursor, 0, 0);
+        self.entry.add_page(list, cursor);
+        (self.entry.ahead, self.resent) = (0, 0);
         self.is_whole = true;
         Ok(partial)
     }
@@ -274,7 +275,8 @@ impl PartFile {
     /// Resets the entry to an empty file. Call [`empty`](Self::empty) once the ledger says the same.
     pub(super) fn forget(&mut self) {
         let range = self.entry.start.zip(self.entry.end);
-        self.entry = FileEntry::new(std::mem::take(&mut self.entry.name), range);
+        let lists = self.entry.lists.len();
+        self.entry = FileEntry::new(std::mem::take(&mut self.entry.name), range).with_lists(lists);
         self.committed = Some(self.entry.clone());
     }
 

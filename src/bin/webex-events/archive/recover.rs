@@ -45,7 +45,8 @@ pub(super) fn recover(
             Stage::Complete => {
                 has_renamed |= give_left_names(layout, &path, &entry, options)
                     .map_err(|error| failure(layout, &path, error))?;
-                recovered.complete.push(FileEntry { cursor: None, ..entry });
+                entry.complete();
+                recovered.complete.push(entry);
             }
         }
     }

@@ -16,6 +16,9 @@ use crate::{
     error::Failure,
 };
 
+/// The least similarity of a name that is suggested, from 0 to 1.
+const SIMILAR: f64 = 0.7;
+
 #[derive(Args, Debug)]
 #[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{EXPORT}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
 pub(crate) struct ExportArgs {
@@ -23,7 +26,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, short, value_name = "PATH", default_value = "-")]
     pub(crate) output: PathBuf,
 
-    /// Events created at or after this time: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    /// Events created at or after this time, in UTC: 7d, "7 days ago", yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) from: Option<TimeArg>,
 
@@ -46,7 +49,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) slice: Option<Duration>,
 
-    /// Number of slices to read concurrently, for a folder
+    /// Number of lists to read concurrently, for a folder
     #[arg(long, value_name = "N", default_value = "4")]
     pub(crate) concurrency: NonZeroUsize,
 
@@ -70,20 +73,27 @@ pub(crate) struct ExportArgs {
     pub(crate) connection: Connection,
 }
 
-/// The filters of a list.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Filters {
-    /// Events about this kind of resource
-    #[arg(long, value_name = "NAME", value_parser = Open(Resource::KNOWN))]
-    pub(crate) resource: Option<Resource>,
+/// The resources and types: each combination is a list of its own.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ListNames {
+    /// Events about this kind of resource; several, separated by commas, are listed one by one
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = Open(Resource::KNOWN))]
+    resource: Vec<Resource>,
 
-    /// Events of this type
-    #[arg(long = "type", value_name = "NAME", value_parser = Open(EventType::KNOWN))]
-    pub(crate) event_type: Option<EventType>,
+    /// Events of this type; several, separated by commas, are listed one by one
+    #[arg(long = "type", value_name = "NAME", value_delimiter = ',', value_parser = Open(EventType::KNOWN))]
+    event_type: Vec<EventType>,
 
     /// Accept names for --resource and --type that this version doesn't know
     #[arg(long)]
     allow_unknown: bool,
+}
+
+/// The filters of the lists.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Filters {
+    #[command(flatten)]
+    names: ListNames,
 
     /// Events caused by this person
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
@@ -106,47 +116,78 @@ pub(crate) struct Commits {
     pub(crate) commit_every: Duration,
 }
 
+impl ListNames {
+    /// Checks what clap can't check.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.allow_unknown {
+            return Ok(());
+        }
+        known("resource", &self.resource, Resource::KNOWN)?;
+        known("type", &self.event_type, EventType::KNOWN)
+    }
+
+    /// A query for each resource and each type, in the order given.
+    pub(crate) fn lists(&self, query: ListEvents) -> Vec<ListEvents> {
+        let lists = each(vec![query], &self.resource, |query, resource| query.resource(resource));
+        each(lists, &self.event_type, |query, event_type| query.event_type(event_type))
+    }
+}
+
 impl Filters {
     /// Checks what clap can't check.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        known("resource", self.resource.as_ref(), Resource::KNOWN, self.allow_unknown)?;
-        known("type", self.event_type.as_ref(), EventType::KNOWN, self.allow_unknown)
+        self.names.check()
     }
 
-    /// A query with these filters and no time range.
-    pub(crate) fn query(&self) -> ListEvents {
+    /// The queries with these filters and no time range.
+    pub(crate) fn lists(&self) -> Vec<ListEvents> {
         let mut query = ListEvents::new();
-        if let Some(resource) = &self.resource {
-            query = query.resource(resource);
-        }
-        if let Some(event_type) = &self.event_type {
-            query = query.event_type(event_type);
-        }
         if let Some(id) = &self.actor_id {
             query = query.actor_id(id);
         }
         if let Some(events) = self.page_size {
             query = query.page_size(events);
         }
-        query
+        self.names.lists(query)
     }
 }
 
-fn known<T: AsRef<str> + PartialEq>(
-    name: &str,
-    given: Option<&T>,
-    known: &[T],
-    allow_unknown: bool,
-) -> Result<(), Failure> {
-    match given {
-        Some(given) if !allow_unknown && !known.contains(given) => {
-            let given = given.as_ref();
-            let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
-            let known = known.join(", ");
-            Err(Failure::usage(format!(
-                "{given:?} is not a {name} that this version knows ({known}); if the service knows it, add --allow-unknown"
-            )))
-        }
-        _ => Ok(()),
+/// Each query with each of these values, which are without repetitions then; the same queries if there is no value.
+fn each<T>(
+    queries: Vec<ListEvents>,
+    values: &[T],
+    set: impl Fn(ListEvents, &T) -> ListEvents,
+) -> Vec<ListEvents> {
+    if values.is_empty() {
+        return queries;
     }
+    let mut all = Vec::new();
+    for query in &queries {
+        for value in values {
+            let query = set(query.clone(), value);
+            if !all.contains(&query) {
+                all.push(query);
+            }
+        }
+    }
+    all
+}
+
+fn known<T: AsRef<str> + PartialEq>(name: &str, given: &[T], known: &[T]) -> Result<(), Failure> {
+    let Some(unknown) = given.iter().find(|given| !known.contains(given)) else { return Ok(()) };
+    let unknown = unknown.as_ref();
+    let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
+    let similar = similar(unknown, &known).map_or(String::new(), |name| format!("; did you mean {name}?"));
+    let known = known.join(", ");
+    Err(Failure::usage(format!(
+        "{unknown:?} is not a {name} that this version knows ({known}){similar}; if the service knows it, add --allow-unknown"
+    )))
+}
+
+/// The known name that an unknown one most probably means, by the measure that clap uses for its own suggestions.
+fn similar<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    let by_similarity = known.iter().map(|name| (strsim::jaro(&unknown, name), *name));
+    let best = by_similarity.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.filter(|(similarity, _)| *similarity > SIMILAR).map(|(_, name)| name)
 }

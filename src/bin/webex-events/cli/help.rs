@@ -39,6 +39,16 @@ lists the complete files with counts and SHA-256. After any interruption, the sa
 the range that it had at first, even if --from is relative. A command with another request is refused, \
 and so is a second process. `verify` checks the folder.
 
+Several names for --resource or --type, separated by commas or in options of their own, mean one list for \
+each resource and type. In a FILE and on stdout the lists come one after the other: for each resource in \
+the order given, each type in the order given; without --to, all of them end when the export starts. In \
+a FOLDER all lists of a slice go into its one file, their pages in the order in which they arrive. Each \
+list resumes at its own position.
+
+A TIME is a span before now (90m, 12h, 7d, 2w, \"7 days ago\", \"2 hours ago\"), now, today or yesterday \
+(the start of the day), a date (its start), or RFC 3339. Days start at 00:00 UTC, and relative times use \
+the service's clock.
+
 A slice that can't be read doesn't stop the others. It is reported on stderr, in ledger.json and in \
 --summary, the exit code is that of the worst failure, and the same command tries only the failed \
 slices again.

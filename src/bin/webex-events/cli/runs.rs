@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum, builder::PossibleValue};
 use crate::{
     archive::Codec,
     cli::{
-        Connection,
+        Connection, ListNames,
         help::{EXIT_CODES, TOKEN, VERIFY},
         values::{Rate, TimeArg, rate, span, when},
     },
@@ -35,13 +35,16 @@ impl ValueEnum for Codec {
 #[derive(Args, Debug)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct PlanArgs {
-    /// Start of the range: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    /// Start of the range, in UTC: 7d, "7 days ago", yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) from: TimeArg,
 
     /// End of the range, in the same forms; the default is now
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) to: Option<TimeArg>,
+
+    #[command(flatten)]
+    pub(crate) names: ListNames,
 
     /// Length of a slice; slices start at multiples of it, counted from 1970 in UTC
     #[arg(long, value_name = "SPAN", default_value = "6h", value_parser = span)]
@@ -78,7 +81,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) against_service: bool,
 
-    /// Compare events created at or after this time: 90m, 12h, 7d or 2w ago, a date, or RFC 3339
+    /// Compare events created at or after this time, in UTC: 7d, yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]
     pub(crate) from: Option<TimeArg>,
 

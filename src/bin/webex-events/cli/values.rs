@@ -8,7 +8,15 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeArg {
     Ago(Duration),
+    /// The start of a day in UTC: today's, or yesterday's.
+    Midnight(Day),
     At(DateTime<Utc>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Day {
+    Today,
+    Yesterday,
 }
 
 impl TimeArg {
@@ -16,9 +24,21 @@ impl TimeArg {
     pub(crate) fn instant(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::Ago(span) => now.checked_sub_signed(chrono::TimeDelta::from_std(span).ok()?),
+            Self::Midnight(day) => {
+                let today = now.date_naive();
+                let date = match day {
+                    Day::Today => Some(today),
+                    Day::Yesterday => today.pred_opt(),
+                };
+                date.map(midnight)
+            }
             Self::At(instant) => Some(instant),
         }
     }
+}
+
+fn midnight(date: NaiveDate) -> DateTime<Utc> {
+    date.and_time(NaiveTime::MIN).and_utc()
 }
 
 /// A form that is valid on the command line and means the same instant.
@@ -26,6 +46,8 @@ impl fmt::Display for TimeArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ago(span) => f.write_str(&words(*span)),
+            Self::Midnight(Day::Today) => f.write_str("today"),
+            Self::Midnight(Day::Yesterday) => f.write_str("yesterday"),
             Self::At(instant) => f.write_str(&time(*instant)),
         }
     }
@@ -48,18 +70,41 @@ pub(crate) fn words(span: Duration) -> String {
     }
 }
 
-/// Reads `7d`, `2026-01-05` (its midnight in UTC) or an RFC 3339 time.
+/// Reads `7d`, `7 days ago`, `now`, `today` or `yesterday` (their midnights in UTC), `2026-01-05` (the same) or an
+/// RFC 3339 time.
 pub(crate) fn when(text: &str) -> Result<TimeArg, String> {
-    if let Ok(span) = span(text) {
+    match text {
+        "now" => return Ok(TimeArg::Ago(Duration::ZERO)),
+        "today" => return Ok(TimeArg::Midnight(Day::Today)),
+        "yesterday" => return Ok(TimeArg::Midnight(Day::Yesterday)),
+        _ => {}
+    }
+    if let Some(span) = span(text).ok().or_else(|| ago(text)) {
         return Ok(TimeArg::Ago(span));
     }
     if let Ok(date) = text.parse::<NaiveDate>() {
-        return Ok(TimeArg::At(date.and_time(NaiveTime::MIN).and_utc()));
+        return Ok(TimeArg::At(midnight(date)));
     }
     DateTime::parse_from_rfc3339(text).map(|time| TimeArg::At(time.to_utc())).map_err(|_| {
-        "a time is a span before now (90m, 12h, 7d, 2w), a date (2026-01-05) or RFC 3339 (2026-01-05T09:00:00Z)"
+        "a time is a span before now (90m, 12h, 7d, 2w, \"7 days ago\"), now, today or yesterday (00:00 UTC), \
+         a date (2026-01-05, 00:00 UTC) or RFC 3339 (2026-01-05T09:00:00Z)"
             .to_owned()
     })
+}
+
+/// Reads `7 days ago`.
+fn ago(text: &str) -> Option<Duration> {
+    let words: Vec<_> = text.split_ascii_whitespace().collect();
+    let [number, unit, "ago"] = words.as_slice() else { return None };
+    let unit = match unit.strip_suffix('s').unwrap_or(unit) {
+        "second" => 's',
+        "minute" => 'm',
+        "hour" => 'h',
+        "day" => 'd',
+        "week" => 'w',
+        _ => return None,
+    };
+    span(&format!("{number}{unit}")).ok()
 }
 
 /// Reads a span: a whole number and one of `s`, `m` (minutes), `h`, `d` and `w`.
@@ -115,6 +160,15 @@ mod tests {
         let now = "2026-01-15T12:00:00Z".parse().unwrap();
         for (text, expected) in [
             ("0s", "2026-01-15T12:00:00Z"),
+            ("now", "2026-01-15T12:00:00Z"),
+            ("today", "2026-01-15T00:00:00Z"),
+            ("yesterday", "2026-01-14T00:00:00Z"),
+            ("7 days ago", "2026-01-08T12:00:00Z"),
+            ("1 day ago", "2026-01-14T12:00:00Z"),
+            ("2  hours ago", "2026-01-15T10:00:00Z"),
+            ("90 minutes ago", "2026-01-15T10:30:00Z"),
+            ("1 week ago", "2026-01-08T12:00:00Z"),
+            ("30 seconds ago", "2026-01-15T11:59:30Z"),
             ("90m", "2026-01-15T10:30:00Z"),
             ("12h", "2026-01-15T00:00:00Z"),
             ("7d", "2026-01-08T12:00:00Z"),
@@ -136,6 +190,10 @@ mod tests {
             ("120m", "2h"),
             ("7d", "7d"),
             ("2w", "14d"),
+            ("now", "0s"),
+            ("today", "today"),
+            ("yesterday", "yesterday"),
+            ("7 days ago", "7d"),
             ("2026-01-05", "2026-01-05T00:00:00Z"),
             ("2026-01-05T09:00:00.123+02:00", "2026-01-05T07:00:00.123Z"),
         ] {
@@ -157,7 +215,13 @@ mod tests {
             "7D",
             "1.5h",
             "7é",
-            "yesterday",
+            "tomorrow",
+            "Yesterday",
+            "7 days",
+            "days ago",
+            "7 dayss ago",
+            "-7 days ago",
+            "7 months ago",
             "2026-13-01",
             "2026-01-05T09:00",
         ] {

@@ -9,7 +9,7 @@ use webex_events::{Stats, sandbox::Sandbox};
 use crate::{
     archive::{
         Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Destination, FileEntry, Layout,
-        WriteOptions,
+        ListState, WriteOptions,
     },
     cli::{ExportArgs, values::TimeArg},
     commands::{Context, sandbox},
@@ -58,10 +58,11 @@ async fn to_stream(export: &ExportArgs, context: &mut Context, file: File, name:
     if export.commits.compress.is_some() {
         return Err(Failure::usage(format!("--compress needs a file or folder, and {name} is neither")));
     }
+    let meta = request::of_export(export, ArchiveKind::File, None);
     let mut service = Service::start(export, context, Utc::now()).await?;
     let range = list_range(export, context, &mut service).await?;
     let sink = Sink::Stream(Box::new(StreamSink::new(file, name)));
-    Ok(read_list(export, context, &service, range, sink, None).await)
+    Ok(read_lists(export, context, &service, &meta, range, sink, None).await)
 }
 
 async fn to_file(export: &ExportArgs, context: &mut Context, path: PathBuf) -> Outcome {
@@ -82,75 +83,95 @@ async fn to_file(export: &ExportArgs, context: &mut Context, path: PathBuf) -> O
     let begun = destination.ledger().map_or_else(Utc::now, |ledger| ledger.meta.begun);
     let mut service = Service::start(export, context, begun).await?;
     let range = if let Some(ledger) = destination.ledger() {
-        Range::of_meta(&ledger.meta)
+        ListRange { range: Range::of_meta(&ledger.meta), uses_machine_time: false }
     } else {
-        let range = list_range(export, context, &mut service).await?;
-        match export.to {
-            Some(_) if !range.is_long_past(Utc::now()) => {
-                range.must_be_past(service.time(export, context).await?)?
-            }
-            _ => range,
+        let ListRange { mut range, uses_machine_time } = list_range(export, context, &mut service).await?;
+        if export.to.is_some() && !range.is_long_past(Utc::now()) {
+            range = range.must_be_past(service.time(export, context).await?)?;
         }
+        ListRange { range, uses_machine_time }
     };
     let codec = meta.compress;
-    let meta = ArchiveMeta { from: range.from, to: range.to, begun, ..meta };
+    let meta = ArchiveMeta { from: range.range.from, to: range.range.to, begun, ..meta };
     // The summary contains the SHA-256.
     let checksum = if export.summary.is_some() { Checksum::Sha256 } else { Checksum::Crc32 };
-    let archive = destination.open(meta, WriteOptions { codec, checksum, memory: Some(MEMORY) })?;
+    let archive = destination.open(meta.clone(), WriteOptions { codec, checksum, memory: Some(MEMORY) })?;
     let earlier = archive.complete().first().or(archive.open_files().next()).cloned();
     let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, export.commits.commit_every)));
     context.shutdown.allow_slow();
-    Ok(read_list(export, context, &service, range, sink, earlier).await)
+    Ok(read_lists(export, context, &service, &meta, range, sink, earlier).await)
 }
 
-/// The range of one list. A relative end goes by the service's clock.
+/// The range of the lists of one output.
+#[derive(Clone, Copy, Debug)]
+struct ListRange {
+    range: Range,
+    /// True if its start is relative to this machine's time, so that it may have to be corrected.
+    uses_machine_time: bool,
+}
+
+/// The range of the lists of one output. A relative end and a day are by the service's clock. Several lists have an end,
+/// so that all of them have the same.
 async fn list_range(
     export: &ExportArgs,
     context: &mut Context,
     service: &mut Service,
-) -> Result<Range, Failure> {
+) -> Result<ListRange, Failure> {
     if export.from.is_none() && !service.is_sandbox {
         messages::note("note: without --from the service chooses where the list begins", Map::new());
     }
-    let now = match export.to {
-        Some(TimeArg::Ago(_)) => service.time(export, context).await?,
-        _ => Utc::now(),
-    };
-    Range::at(now, export.from, export.to)
+    let has_several = export.filters.lists().len() > 1;
+    let is_by_service = (has_several && export.to.is_none())
+        || matches!(export.from, Some(TimeArg::Midnight(_)))
+        || matches!(export.to, Some(TimeArg::Ago(_) | TimeArg::Midnight(_)));
+    let now = if is_by_service { service.time(export, context).await? } else { Utc::now() };
+    let mut range = Range::at(now, export.from, export.to)?;
+    if has_several && range.to.is_none() {
+        range = Range { to: Some(range::past(now)), ..range }.must_be_past(now)?;
+    }
+    let uses_machine_time = matches!(export.from, Some(TimeArg::Ago(_))) && !is_by_service;
+    Ok(ListRange { range, uses_machine_time })
 }
 
-/// Reads one list to its end, from the position of an earlier run.
-async fn read_list(
+/// Reads the lists of one output to their ends, from the position of an earlier run.
+async fn read_lists(
     export: &ExportArgs,
     context: &mut Context,
     service: &Service,
-    range: Range,
+    meta: &ArchiveMeta,
+    ListRange { range, uses_machine_time }: ListRange,
     sink: Sink,
     earlier: Option<FileEntry>,
 ) -> (RunSummary, Result<(), Failure>) {
     let taken = earlier.as_ref().map_or(0, |entry| entry.events - entry.ahead.min(entry.events));
     let taken = usize::try_from(taken).unwrap_or(usize::MAX);
-    let is_read = earlier.as_ref().is_some_and(|entry| entry.pages > 0 && entry.cursor.is_none());
+    let lists = export.filters.lists();
+    let state = |list| earlier.as_ref().map_or(ListState::Unread, |entry| entry.list(list));
+    let position =
+        (0..lists.len()).map(|list| (list, state(list))).find(|(_, state)| *state != ListState::Whole);
+    let is_read = position.is_none();
     let is_enough = export.take.is_some_and(|take| taken >= take && earlier.is_some());
     let request = ListRequest {
         client: service.connected.client.clone(),
-        filters: export.filters.query(),
+        lists,
         range,
-        is_relative: matches!(export.from, Some(TimeArg::Ago(_))) && earlier.is_none(),
+        is_relative: uses_machine_time && earlier.is_none(),
         take: export.take,
         taken,
         prefetch: export.prefetch.into(),
         is_file: matches!(sink, Sink::Archive(_)),
     };
-    let source = if is_read || is_enough {
-        ListSource::read(request)
-    } else {
-        ListSource::new(request, earlier.and_then(|entry| entry.cursor).as_ref())
+    let source = match position {
+        Some((list, ListState::Partial(cursor))) if !is_enough => {
+            ListSource::new(request, list, Some(cursor))
+        }
+        Some((list, _)) if !is_enough => ListSource::new(request, list, None),
+        _ => ListSource::read(request),
     };
     let driver = Driver::new(source, sink, &mut context.shutdown, &service.metrics, &service.connected);
     let Driven { source, sink, ended, mut summary } = driver.run().await;
     summary.range = sink.archive().map_or(range, |archive| Range::of_meta(archive.meta()));
-    summary.options = request::options(&request::of_export(export, ArchiveKind::File, None));
+    summary.options = request::options(meta);
     summary.is_complete &= is_read || (source.is_whole() && !is_enough);
     service.count_into(&mut summary.stats);
     let result = summary.conclude(ended);
@@ -185,7 +206,7 @@ async fn to_folder(export: &ExportArgs, context: &mut Context, path: PathBuf) ->
     let slicing = destination.ledger().map_or(meta.slicing, |ledger| ledger.meta.slicing);
     let meta = ArchiveMeta { from: range.from, to: range.to, slicing, begun, ..meta };
     // A range that can't be sliced is refused before anything is written.
-    let slices = slices::of(&meta, export.filters.query())?;
+    let slices = slices::of_lists(&meta, export.filters.lists())?;
     let options = WriteOptions { codec: meta.compress, checksum: Checksum::Sha256, memory: None };
     let archive = destination.open(meta, options)?;
     let plan = SlicePlan::new(slices, &archive);
@@ -208,7 +229,7 @@ async fn read_slices(
     let covered = Covered::new(slices, done, range.from.zip(range.to));
     let client = service.connected.client.clone();
     let source = SliceSource::new(client, export.concurrency, plan, covered, service.spent.pages == 0);
-    let codec = export.commits.compress.unwrap_or_default();
+    let codec = archive.meta().compress;
     let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, export.commits.commit_every)));
     let driver = Driver::new(source, sink, &mut context.shutdown, &service.metrics, &service.connected);
     let Driven { ended, mut summary, .. } = driver.run().await;
@@ -260,7 +281,8 @@ impl Service {
     }
 
     async fn time(&mut self, export: &ExportArgs, context: &mut Context) -> Result<DateTime<Utc>, Failure> {
-        let (client, filters) = (&self.connected.client, export.filters.query());
+        let filters = export.filters.lists().into_iter().next().unwrap_or_default();
+        let client = &self.connected.client;
         let time = range::service_time(client, &filters, &mut context.shutdown, &mut self.spent);
         time.await.map_err(StopReason::at_start)
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use webex_events::{Checkpoint, Stats};
+use webex_events::{Checkpoint, ListEvents, Stats};
 
 use crate::{
     archive::{
@@ -36,6 +36,11 @@ const HOURS: Slicing = Slicing { seconds: 3600, is_aligned: true, margin_ms: 0 }
 pub(crate) async fn run(follow: &cli::FollowArgs, context: &mut Context) -> Result<(), Failure> {
     // Refuse an impossible range before anything is created.
     Range::at(Utc::now(), follow.from, None)?;
+    if follow.filters.lists().len() > 1 {
+        return Err(Failure::usage(
+            "follow reads one list: give one --resource and one --type at most, or start a follower for each",
+        ));
+    }
     let output = Output::of(&follow.output, false, true)?;
     roles::check(&output, &follow.connection, None, follow.checkpoint.as_deref())?;
     let connected = service::connect(&follow.connection, &mut context.renewal)?;
@@ -54,13 +59,18 @@ pub(crate) async fn run(follow: &cli::FollowArgs, context: &mut Context) -> Resu
         }
         Output::Stream(file, name) => to_stream(follow, context, &connected, file, name).await?,
     };
-    let query = follow.filters.query();
+    let query = list(follow);
     let events = connected.client.follow(query, checkpoint).every(follow.every).settle(follow.settle);
     let source = FollowSource::new(events);
     let driver = Driver::new(source, sink, &mut context.shutdown, &metrics, &connected);
     let Driven { source, ended, mut summary, .. } = driver.run().await;
     summary.followed = Some((source.checkpoint().settled(), source.lag()));
     summary.conclude(ended)
+}
+
+/// The list to follow.
+fn list(follow: &cli::FollowArgs) -> ListEvents {
+    follow.filters.lists().into_iter().next().unwrap_or_default()
 }
 
 /// The start of the first run: `--from` by the service's clock, or now. Waits after temporary errors, as every later
@@ -77,7 +87,7 @@ async fn beginning(
     loop {
         let time = range::service_time(
             &connected.client,
-            &follow.filters.query(),
+            &list(follow),
             &mut context.shutdown,
             &mut Stats::default(),
         )

@@ -37,7 +37,8 @@ impl<'a> RequestPlan<'a> {
         let range = Range::at(now, Some(args.from), args.to.or(Some(TimeArg::At(seconds(now)))))?;
         let query = range.of(ListEvents::new());
         let slices: Vec<_> = query.slices(args.slice)?.collect();
-        let requests = slices.iter().map(|slice| requests(slice, args)).sum();
+        let lists = args.names.lists(ListEvents::new()).len();
+        let requests = slices.iter().map(|slice| requests(slice, args, lists as u64)).sum();
         Ok(Self { args, slices, requests })
     }
 
@@ -90,13 +91,13 @@ impl<'a> RequestPlan<'a> {
     }
 }
 
-/// The smallest number of requests for a slice: one, even if it has no events.
-fn requests(slice: &Slice, args: &cli::PlanArgs) -> u64 {
-    let Some(events) = args.events_per_day else { return 1 };
+/// The smallest number of requests for a slice: one for each list, even if it has no events.
+fn requests(slice: &Slice, args: &cli::PlanArgs, lists: u64) -> u64 {
+    let Some(events) = args.events_per_day else { return lists };
     let millis = (slice.end() - slice.start()).num_milliseconds().unsigned_abs();
     let events = u128::from(millis) * u128::from(events.get()) / 86_400_000;
     let pages = events.div_ceil(u128::from(args.page_size));
-    u64::try_from(pages).unwrap_or(u64::MAX).max(1)
+    u64::try_from(pages).unwrap_or(u64::MAX).max(lists)
 }
 
 #[cfg(test)]
@@ -108,6 +109,7 @@ mod tests {
         cli::PlanArgs {
             from: TimeArg::Ago(Duration::from_secs(86_400)),
             to: None,
+            names: cli::ListNames::default(),
             slice: Duration::from_secs(6 * 3600),
             compress: Some(Codec::Zstd),
             page_size: 1000,

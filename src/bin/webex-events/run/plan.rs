@@ -1,65 +1,121 @@
 //! The slices of an export that are left to read, and the cursor from which each continues.
+//!
+//! A slice has a part for each list of the request. It is done when all of its parts are.
 
 use std::{
     collections::{HashMap, HashSet},
-    mem,
+    iter, mem,
 };
 
 use chrono::{DateTime, Utc};
-use webex_events::{Cursor, Page, Slice, Slices};
+use webex_events::{Cursor, ListEvents, Page, Slice, Slices};
 
 use crate::{
-    archive::{Archive, FileEntry},
-    run::{range::Span, restart::PagePosition},
+    archive::{Archive, FileEntry, ListState},
+    run::{range::Span, restart::PagePosition, slices},
 };
+
+/// A part of a slice: the start of the slice, and the index of the list.
+type Part = (DateTime<Utc>, usize);
 
 #[derive(Debug)]
 pub(crate) struct SlicePlan {
-    slices: Slices,
-    /// Slices that are complete or aren't tried again, by their start.
-    done: HashSet<DateTime<Utc>>,
+    /// The query of each list, without a range.
+    lists: Vec<ListEvents>,
+    /// The slices of each list. They have the same ranges.
+    slices: Vec<Slices>,
+    /// Parts that are read to their end.
+    done: HashSet<Part>,
+    /// Parts that aren't tried again in this run. The value is true if the service no longer has the slice.
+    skipped: HashMap<Part, bool>,
     /// Slices that an earlier run couldn't read. They come last, so that they don't delay the others.
     failed: HashSet<DateTime<Utc>>,
     /// Slices that an earlier run has read to their end without finishing their files.
     read: Vec<Span>,
-    /// Slices that are partly read.
-    begun: HashMap<DateTime<Utc>, Begun>,
+    /// Parts that are partly read.
+    begun: HashMap<Part, Begun>,
+    /// The number of restarts by slice.
+    restarts: HashMap<DateTime<Utc>, u32>,
+    /// Slices whose next page replaces everything that was written of them.
+    replaced: HashSet<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Begun {
     cursor: Option<Cursor>,
     position: PagePosition,
-    /// True if the next page replaces everything that was written of the slice.
-    is_restart: bool,
-    restarts: u32,
 }
 
 impl SlicePlan {
-    /// The plan for these slices, some of which are in `archive`.
-    pub(crate) fn new(slices: Slices, archive: &Archive) -> Self {
-        let done = archive.complete().iter().filter_map(|entry| entry.start).collect();
-        let mut plan = Self { slices, done, failed: HashSet::new(), read: Vec::new(), begun: HashMap::new() };
+    /// The plan for these lists and their slices, some of which are in `archive`.
+    pub(crate) fn new(lists: Vec<(ListEvents, Slices)>, archive: &Archive) -> Self {
+        let (lists, slices) = lists.into_iter().unzip();
+        let mut plan = Self {
+            lists,
+            slices,
+            done: HashSet::new(),
+            skipped: HashMap::new(),
+            failed: HashSet::new(),
+            read: Vec::new(),
+            begun: HashMap::new(),
+            restarts: HashMap::new(),
+            replaced: HashSet::new(),
+        };
+        for start in archive.complete().iter().filter_map(|entry| entry.start) {
+            plan.done.extend(plan.parts(start));
+        }
         for slice in archive.failed() {
-            let slices = if slice.is_beyond_retention { &mut plan.done } else { &mut plan.failed };
-            slices.insert(slice.start);
+            if slice.is_beyond_retention {
+                plan.done.extend(plan.parts(slice.start));
+            } else {
+                plan.failed.insert(slice.start);
+            }
         }
         for entry in archive.open_files() {
-            let Some(span) = entry.start.zip(entry.end) else { continue };
-            if let Some(cursor) = &entry.cursor {
-                let begun = Begun { cursor: Some(cursor.clone()), ..Begun::default() };
-                plan.begun.insert(span.0, begun);
-            } else if is_read(entry) {
-                plan.done.insert(span.0);
-                plan.read.push(span);
-            }
+            plan.open(entry);
         }
         plan
     }
 
+    /// Takes in a file that isn't complete.
+    fn open(&mut self, entry: &FileEntry) {
+        let Some(span) = entry.start.zip(entry.end) else { return };
+        if is_read(entry) {
+            self.read.push(span);
+        }
+        for part in self.parts(span.0) {
+            match entry.list(part.1) {
+                ListState::Unread => {}
+                ListState::Partial(cursor) => {
+                    let position = PagePosition::Stored;
+                    self.begun.insert(part, Begun { cursor: Some(cursor.clone()), position });
+                }
+                ListState::Whole => _ = self.done.insert(part),
+            }
+        }
+    }
+
+    /// The parts of a slice.
+    fn parts(&self, start: DateTime<Utc>) -> impl Iterator<Item = Part> + use<> {
+        (0..self.lists.len()).map(move |list| (start, list))
+    }
+
+    fn part(&self, slice: &Slice) -> Part {
+        let query = slice.query();
+        let is_of = |list: &ListEvents| list.clone().from(slice.start()).to(slice.end()) == query;
+        let list = if self.lists.len() > 1 { self.lists.iter().position(is_of) } else { None };
+        (slice.start(), list.unwrap_or_default())
+    }
+
+    fn is_done(&self, start: DateTime<Utc>) -> bool {
+        self.parts(start).all(|part| self.done.contains(&part))
+    }
+
     /// The number of slices, and the number of those that are done.
     pub(crate) fn count(&self) -> (usize, usize) {
-        (self.slices.len(), self.done.len())
+        let starts: HashSet<_> = self.done.iter().map(|(start, _)| *start).collect();
+        let done = starts.into_iter().filter(|start| self.is_done(*start)).count();
+        (self.slices.first().map_or(0, Slices::len), done)
     }
 
     /// The slices whose files only have to be finished.
@@ -67,52 +123,88 @@ impl SlicePlan {
         mem::take(&mut self.read)
     }
 
-    /// The slices that are left, oldest first, each with the cursor to resume from. Those that failed before come last.
+    /// The parts that are left, in the order of time, each with the cursor to resume from. Those of slices that failed
+    /// before come last.
     pub(crate) fn rest(&mut self) -> impl Iterator<Item = Slice> + Send + use<> {
         for begun in self.begun.values_mut() {
             begun.position = if begun.cursor.is_some() { PagePosition::Stored } else { PagePosition::First };
         }
         let (done, begun) = (self.done.clone(), self.begun.clone());
+        let skipped: HashSet<_> = self.skipped.keys().copied().collect();
         let failed = self.failed.clone();
-        let is_failed = move |slice: &Slice| failed.contains(&slice.start());
+        let is_failed = move |(start, _): &Part| failed.contains(start);
         let is_last = is_failed.clone();
-        let first = self.slices.clone().filter(move |slice| !is_failed(slice));
-        let slices = first.chain(self.slices.clone().filter(is_last));
-        slices.filter(move |slice| !done.contains(&slice.start())).map(move |slice| {
-            match begun.get(&slice.start()).and_then(|begun| begun.cursor.clone()) {
-                Some(cursor) => slice.with_cursor(cursor),
-                None => slice,
-            }
+        let first = each_part(self.slices.clone()).filter(move |(part, _)| !is_failed(part));
+        let parts = first.chain(each_part(self.slices.clone()).filter(move |(part, _)| is_last(part)));
+        let left = parts.filter(move |(part, _)| !done.contains(part) && !skipped.contains(part));
+        left.map(move |(part, slice)| match begun.get(&part).and_then(|begun| begun.cursor.clone()) {
+            Some(cursor) => slice.with_cursor(cursor),
+            None => slice,
         })
     }
 
-    /// Records a page of this slice. Returns true if it is the first page after a restart.
-    pub(crate) fn page(&mut self, slice: &Slice, page: &Page) -> bool {
-        let begun = self.begun.entry(slice.start()).or_default();
-        begun.cursor = page.cursor().cloned();
-        begun.position = PagePosition::Later;
-        mem::take(&mut begun.is_restart)
+    /// Records a page of a slice. Returns the index of its list, and true if it is the first page after a restart.
+    pub(crate) fn page(&mut self, slice: &Slice, page: &Page) -> (usize, bool) {
+        let part = self.part(slice);
+        self.begun.insert(part, Begun { cursor: page.cursor().cloned(), position: PagePosition::Later });
+        (part.1, self.replaced.remove(&slice.start()))
     }
 
-    /// Marks a slice that was read to its end, or that can't be read and isn't tried again in this run.
-    pub(crate) fn close(&mut self, slice: &Slice) {
-        self.begun.remove(&slice.start());
-        self.done.insert(slice.start());
+    /// Marks a list of a slice that was read to its end. Returns true if the whole slice is.
+    pub(crate) fn close(&mut self, slice: &Slice) -> bool {
+        let part = self.part(slice);
+        self.begun.remove(&part);
+        self.done.insert(part);
+        self.is_done(slice.start())
     }
 
-    /// Lets a slice restart from the beginning.
+    /// Marks a list of a slice that isn't tried again in this run. Returns true if the service no longer has any of the
+    /// lists of the slice that were skipped.
+    pub(crate) fn skip(&mut self, slice: &Slice, is_beyond_retention: bool) -> bool {
+        let part = self.part(slice);
+        self.begun.remove(&part);
+        self.skipped.insert(part, is_beyond_retention);
+        self.parts(slice.start()).filter_map(|part| self.skipped.get(&part)).all(|is_beyond| *is_beyond)
+    }
+
+    /// Lets a slice restart from the beginning, with all of its lists.
     pub(crate) fn restart(&mut self, slice: &Slice) {
-        let begun = self.begun.entry(slice.start()).or_default();
-        *begun = Begun { is_restart: true, restarts: begun.restarts + 1, ..Begun::default() };
+        let start = slice.start();
+        for part in self.parts(start) {
+            self.begun.remove(&part);
+            self.done.remove(&part);
+        }
+        self.replaced.insert(start);
+        *self.restarts.entry(start).or_default() += 1;
     }
 
-    /// The position in a slice, and the number of its restarts.
+    /// The position in a list of a slice, and the number of restarts of the slice.
     pub(crate) fn position(&self, slice: &Slice) -> (PagePosition, u32) {
-        self.begun.get(&slice.start()).map_or_else(Default::default, |begun| (begun.position, begun.restarts))
+        let position =
+            self.begun.get(&self.part(slice)).map_or_else(Default::default, |begun| begun.position);
+        (position, self.restarts.get(&slice.start()).copied().unwrap_or_default())
+    }
+
+    /// The name of the list of a slice, if there are several.
+    pub(crate) fn list_name(&self, slice: &Slice) -> Option<String> {
+        let list = self.lists.get(self.part(slice).1).filter(|_| self.lists.len() > 1)?;
+        Some(slices::list_name(list))
     }
 }
 
-/// Returns true if the last page of a file is written, so that only its final name is missing.
+/// The slices of all lists, in the order of time.
+fn each_part(mut lists: Vec<Slices>) -> impl Iterator<Item = (Part, Slice)> {
+    let mut at = 0_usize;
+    iter::from_fn(move || {
+        let list = at.checked_rem(lists.len())?;
+        at += 1;
+        let slice = lists.get_mut(list)?.next()?;
+        Some(((slice.start(), list), slice))
+    })
+}
+
+/// Returns true if the last page of each list of a file is written, so that only its final name is missing.
 pub(crate) fn is_read(entry: &FileEntry) -> bool {
-    !entry.is_complete() && entry.pages > 0 && entry.cursor.is_none()
+    !entry.is_complete()
+        && (0..entry.lists.len().max(1)).all(|list| matches!(entry.list(list), ListState::Whole))
 }

@@ -22,7 +22,7 @@ pub(crate) fn of_export(export: &ExportArgs, kind: ArchiveKind, slicing: Option<
         take: export.take.and_then(|take| u64::try_from(take).ok()),
         service: if export.sandbox.is_some() { None } else { service(&export.connection) },
         sandbox: export.sandbox.map(u64::from),
-        ..StoredRequest::of(&export.filters.query())
+        ..StoredRequest::of_lists(&export.filters.lists())
     };
     meta(kind, request, slicing, export.commits.compress.unwrap_or_default())
 }
@@ -30,7 +30,7 @@ pub(crate) fn of_export(export: &ExportArgs, kind: ArchiveKind, slicing: Option<
 /// The request of a follower. `slicing` is `Some` for a folder.
 pub(crate) fn of_follower(follow: &FollowArgs, slicing: Option<Slicing>) -> ArchiveMeta {
     let service = service(&follow.connection);
-    let request = StoredRequest { service, ..StoredRequest::of(&follow.filters.query()) };
+    let request = StoredRequest { service, ..StoredRequest::of_lists(&follow.filters.lists()) };
     meta(ArchiveKind::Follow, request, slicing, follow.commits.compress.unwrap_or_default())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use webex_events::{ListEvents, Slices};
 
 use crate::{
-    archive::{ArchiveMeta, Slicing},
+    archive::{ArchiveMeta, Slicing, StoredRequest},
     error::Failure,
     run::range::Range,
 };
@@ -29,4 +29,19 @@ pub(crate) fn of(meta: &ArchiveMeta, filters: ListEvents) -> Result<Slices, Fail
         Some(from) if !slicing.is_aligned => slices.aligned_to(from),
         _ => slices,
     })
+}
+
+/// The slices of each of these lists.
+pub(crate) fn of_lists(
+    meta: &ArchiveMeta,
+    lists: Vec<ListEvents>,
+) -> Result<Vec<(ListEvents, Slices)>, Failure> {
+    lists.into_iter().map(|list| Ok((list.clone(), of(meta, list)?))).collect()
+}
+
+/// A list among several of a request, by its filters.
+pub(crate) fn list_name(list: &ListEvents) -> String {
+    let query = StoredRequest::of(list).query;
+    let names = ["resource", "type"].map(|name| query.get(name).and_then(|value| value.as_str()));
+    names.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

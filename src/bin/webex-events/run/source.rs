@@ -26,9 +26,10 @@ pub(crate) use self::{
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "steps come one at a time, and almost every one is a page")]
 pub(crate) enum Step {
-    /// A page. If `is_restart`, it replaces everything that was written before.
-    Page { span: Option<Span>, page: Page, is_restart: bool },
-    /// The end of the list or the slice.
+    /// A page of one of the lists, by its index in the request. If `is_restart`, it replaces everything that was
+    /// written before.
+    Page { span: Option<Span>, list: usize, page: Page, is_restart: bool },
+    /// The end of all lists, or of all lists of the slice.
     Finished { span: Option<Span> },
     /// A correction of the start of the range. It comes before the first page.
     From(Option<DateTime<Utc>>),

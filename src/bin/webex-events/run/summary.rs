@@ -1,6 +1,6 @@
 //! The result of a run: its last line, its exit code, and the file of `--summary`.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{collections::BTreeSet, io::ErrorKind, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -128,7 +128,8 @@ impl RunSummary {
     }
 
     fn failed_text(&self) -> String {
-        let (failed, (_, all)) = (self.failed.len() as u64, self.slices.unwrap_or_default());
+        let starts: BTreeSet<_> = self.failed.iter().map(|(slice, _)| slice.start).collect();
+        let (failed, (_, all)) = (starts.len(), self.slices.unwrap_or_default());
         let advice = if self.failed.iter().all(|(slice, _)| slice.is_beyond_retention) {
             "the service no longer has them".to_owned()
         } else {

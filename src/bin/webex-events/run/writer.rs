@@ -52,6 +52,8 @@ pub(crate) enum WriterCommand {
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) file: FileEntry,
+    /// The index of its list in the request.
+    pub(crate) list: usize,
     pub(crate) items: Vec<ListResult<Event>>,
     pub(crate) cursor: Option<Cursor>,
     /// True if the file restarts with this page.
@@ -156,11 +158,11 @@ fn write(
 fn apply(archive: &mut Archive, command: WriterCommand) -> io::Result<bool> {
     match command {
         WriterCommand::Page(piece) => {
-            let Piece { file, items, cursor, is_restart } = *piece;
+            let Piece { file, list, items, cursor, is_restart } = *piece;
             if is_restart {
                 archive.start_over(&file)?;
             }
-            archive.add(&file, items, cursor)?;
+            archive.add_to_list(&file, list, items, cursor)?;
             Ok(false)
         }
         WriterCommand::Finish(file) => archive.finish(&file).map(|()| true),
@@ -218,7 +220,7 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         let event = r#"{"id":"1","resource":"rooms","type":"created","created":"2026-01-05T09:00:00Z"}"#;
         let (file, items) = (FileEntry::new("events.ndjson", None), vec![Event::from_json(event)]);
-        let piece = Piece { file, items, cursor: None, is_restart: false };
+        let piece = Piece { file, list: 0, items, cursor: None, is_restart: false };
         writer.send(WriterCommand::Page(Box::new(piece))).await.unwrap();
         // Its queue closes when its thread ends.
         writer.commands.closed().await;

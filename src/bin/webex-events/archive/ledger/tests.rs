@@ -47,6 +47,45 @@ fn a_ledger_is_read_as_it_was_written() {
     assert_eq!(read(written(&empty).as_bytes()), Ok(empty));
 }
 
+/// A request for two lists, and a file that has a page of the first.
+fn ledger_of_two_lists() -> Ledger {
+    let list = |name: &str| webex_events::ListEvents::new().resource(name);
+    let mut ledger = ledger();
+    ledger.meta.request = StoredRequest::of_lists(&[list("messages"), list("rooms")]);
+    let mut open = FileEntry::new("b", None).with_lists(2);
+    open.add_page(0, Cursor::from_page_url("https://example.com/v1/events?cursor=2").ok());
+    ledger.files.truncate(1);
+    ledger.files.push(open);
+    ledger
+}
+
+#[test]
+fn each_list_of_a_file_has_a_position() {
+    let ledger = ledger_of_two_lists();
+    let text = written(&ledger);
+    assert!(text.starts_with("{\n\"webex-events\":3,"), "an older program must not read it: {text}");
+    let read = read(text.as_bytes()).unwrap();
+    assert_eq!(read, ledger);
+    let mut open = read.files[1].clone();
+    assert!(matches!(open.list(0), ListState::Partial(_)));
+    assert_eq!(open.list(1), ListState::Unread);
+    open.add_page(0, None);
+    open.add_page(1, None);
+    assert_eq!((open.list(0), open.list(1), open.pages), (ListState::Whole, ListState::Whole, 3));
+}
+
+#[test]
+fn a_file_with_positions_in_another_number_of_lists_is_refused() {
+    for number in [0, 1, 3] {
+        let mut ledger = ledger_of_two_lists();
+        ledger.files[1] = FileEntry::new("b", None).with_lists(number);
+        assert_eq!(read(written(&ledger).as_bytes()), Err(LedgerDamage::Content), "{number}");
+    }
+    let mut single = ledger();
+    single.files[1] = FileEntry::new("b", None).with_lists(2);
+    assert_eq!(read(written(&single).as_bytes()), Err(LedgerDamage::Content));
+}
+
 #[test]
 fn a_ledger_that_is_truncated_anywhere_is_refused() {
     let text = written(&ledger());

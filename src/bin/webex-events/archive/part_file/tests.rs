@@ -37,8 +37,8 @@ fn a_repeated_event_is_counted_and_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let mut part_file = create(&path, Codec::None);
-    part_file.add([event("a"), event("b"), event("a")], None).unwrap();
-    part_file.add([event("b"), malformed(), event("c")], None).unwrap();
+    part_file.add(0, [event("a"), event("b"), event("a")], None).unwrap();
+    part_file.add(0, [event("b"), malformed(), event("c")], None).unwrap();
     part_file.seal().unwrap();
     assert_eq!(ids(part_file.path(), Codec::None), ["a", "b", "c"]);
     let entry = &part_file.entry;
@@ -53,15 +53,15 @@ fn a_reopened_file_matches_its_entry_and_knows_its_ids() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         let mut part_file = create(&path, codec);
-        part_file.add([event("a"), malformed()], None).unwrap();
+        part_file.add(0, [event("a"), malformed()], None).unwrap();
         part_file.seal().unwrap();
         assert!(part_file.is_new);
         let entry = part_file.entry.clone();
-        part_file.add([event("b"), malformed()], None).unwrap();
+        part_file.add(0, [event("b"), malformed()], None).unwrap();
         part_file.seal().unwrap();
         drop(part_file);
         let mut part_file = PartFile::reopen(&path, entry.clone(), options(codec)).unwrap();
-        part_file.add([event("a"), event("b")], None).unwrap();
+        part_file.add(0, [event("a"), event("b")], None).unwrap();
         part_file.seal().unwrap();
         assert!(!part_file.is_new);
         assert_eq!(ids(part_file.path(), codec), ["a", "b"]);
@@ -76,7 +76,7 @@ fn a_file_that_differs_from_its_entry_is_not_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let mut part_file = create(&path, Codec::None);
-    part_file.add([event("a"), malformed()], None).unwrap();
+    part_file.add(0, [event("a"), malformed()], None).unwrap();
     part_file.seal().unwrap();
     let (entry, part, other) = (part_file.entry.clone(), part(&path), folder.path().join("f.malformed.part"));
     let reopen = |entry: &FileEntry| PartFile::reopen(&path, entry.clone(), options(Codec::None)).map(drop);
@@ -105,9 +105,9 @@ fn a_page_that_was_not_written_completely_is_rolled_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         let mut part_file = create(&path, codec);
-        part_file.add([event("a"), malformed()], None).unwrap();
+        part_file.add(0, [event("a"), malformed()], None).unwrap();
         part_file.seal().unwrap();
-        part_file.add([event("b")], None).unwrap();
+        part_file.add(0, [event("b")], None).unwrap();
         part_file.is_whole = false;
         part_file.event(&event("c").unwrap()).unwrap();
         part_file.malformed().unwrap().append(b"half a li").unwrap();
@@ -140,7 +140,7 @@ fn the_written_part_of_a_page_is_kept_and_not_written_again() {
     assert_eq!((entry.ahead, entry.pages), (entry.events, 0));
     drop(part_file);
     let mut part_file = PartFile::reopen(&path, entry, options(Codec::None)).unwrap();
-    part_file.add((0..600).chain([0]).map(long), None).unwrap();
+    part_file.add(0, (0..600).chain([0]).map(long), None).unwrap();
     part_file.seal().unwrap();
     assert_eq!(ids(part_file.path(), Codec::None).len(), 600);
     assert_eq!((part_file.entry.events, part_file.entry.duplicates, part_file.entry.ahead), (600, 1, 0));
@@ -151,11 +151,11 @@ fn an_emptied_file_accepts_all_events_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
     let mut part_file = create(&path, Codec::Gzip);
-    part_file.add([event("a"), malformed()], None).unwrap();
+    part_file.add(0, [event("a"), malformed()], None).unwrap();
     part_file.seal().unwrap();
     part_file.forget();
     part_file.empty().unwrap();
-    part_file.add([event("a")], None).unwrap();
+    part_file.add(0, [event("a")], None).unwrap();
     part_file.seal().unwrap();
     assert_eq!(ids(part_file.path(), Codec::Gzip), ["a"]);
     assert_eq!((part_file.entry.events, part_file.entry.malformed_items()), (1, 0));
@@ -180,7 +180,7 @@ fn a_frame_whose_end_can_not_be_written_is_rolled_back() {
     // The page fits into the encoder's buffer, and only the end of the frame is written.
     let mut part_file = create(&path, Codec::Zstd);
     part_file.break_file();
-    part_file.add([event("a")], None).unwrap();
+    part_file.add(0, [event("a")], None).unwrap();
     assert!(part_file.seal().is_err());
     part_file.roll_back().unwrap();
     part_file.seal().unwrap();
@@ -196,7 +196,7 @@ fn a_changed_byte_is_detected_by_the_fast_checksum_too() {
     let write = WriteOptions { codec: Codec::None, checksum: Checksum::Crc32, memory: None };
     let options = PartOptions { write, attributes: Attributes::default() };
     let mut part_file = PartFile::create(&path, FileEntry::new("f", None), options).unwrap();
-    part_file.add([event("a")], None).unwrap();
+    part_file.add(0, [event("a")], None).unwrap();
     part_file.seal().unwrap();
     let entry = part_file.entry.clone();
     assert!(entry.crc32.is_some() && entry.sha256.is_none());

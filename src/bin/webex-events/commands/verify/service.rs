@@ -1,7 +1,7 @@
 //! Comparison of files with the service.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -82,7 +82,8 @@ struct Comparison<'a> {
     /// Oldest first.
     targets: Vec<Target<'a>>,
     spans: Vec<TimeSpan>,
-    query: ListEvents,
+    /// The query of each list of the request.
+    lists: Vec<ListEvents>,
     /// The earliest start of a list.
     earliest: Option<DateTime<Utc>>,
     /// Events that no file has, by id, with the instant and the index of the file that they belong to.
@@ -114,8 +115,8 @@ impl<'a> Comparison<'a> {
             targets.push(Target { span, entry, name, result: Listing::Pending });
         }
         let spans = targets.iter().map(|target| target.span).collect();
-        let query = filters(meta)?;
-        Ok(Self { targets, spans, query, earliest: meta.from, missing: BTreeMap::new(), check })
+        let lists = lists(meta)?;
+        Ok(Self { targets, spans, lists, earliest: meta.from, missing: BTreeMap::new(), check })
     }
 
     fn all(&self) -> Vec<std::ops::Range<usize>> {
@@ -131,8 +132,13 @@ impl<'a> Comparison<'a> {
         ranges: Vec<std::ops::Range<usize>>,
     ) -> Result<Vec<std::ops::Range<usize>>, Failure> {
         let mut by_slice = HashMap::new();
+        // The lists of each range that are left to read, and the ranges of which one couldn't be listed.
+        let mut pending = HashMap::new();
+        let mut failed = HashSet::new();
         for range in ranges {
-            by_slice.extend(self.slice(&range)?.map(|slice| (slice, range)));
+            let slices = self.slices(&range)?;
+            pending.insert(range.start, slices.len());
+            by_slice.extend(slices.into_iter().map(|slice| (slice, range.clone())));
         }
         let mut slices: Vec<_> = by_slice.keys().cloned().collect();
         slices.sort_by_key(Slice::start);
@@ -149,7 +155,11 @@ impl<'a> Comparison<'a> {
                 Some(Ok(SliceItem::Page { page, .. })) => self.page(&page),
                 Some(Ok(SliceItem::Closed { slice, .. })) => {
                     let range = by_slice.get(&slice).cloned().unwrap_or_default();
-                    self.set(range, || Listing::Listed);
+                    let left = pending.entry(range.start).or_insert(1);
+                    *left -= 1;
+                    if *left == 0 {
+                        self.set(range, || Listing::Listed);
+                    }
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
@@ -159,6 +169,9 @@ impl<'a> Comparison<'a> {
                     }
                     let range = stream.skip_failed().and_then(|slice| by_slice.get(&slice).cloned());
                     let range = range.unwrap_or_default();
+                    if !failed.insert(range.start) {
+                        continue;
+                    }
                     if range.len() > 1 {
                         remaining.extend(range.map(|index| index..index + 1));
                     } else {
@@ -169,16 +182,20 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// One slice over all of these files. It starts earlier by the margin; events before the files are ignored.
-    fn slice(&self, range: &std::ops::Range<usize>) -> Result<Option<Slice>, Failure> {
+    /// One slice of each list over all of these files. It starts earlier by the margin; events before the files are
+    /// ignored.
+    fn slices(&self, range: &std::ops::Range<usize>) -> Result<Vec<Slice>, Failure> {
         let (Some(first), Some(last)) = (self.spans.get(range.start), self.spans.get(range.end - 1)) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let start = first.start.checked_sub_signed(MARGIN).unwrap_or(first.start);
         let start = self.earliest.map_or(start, |earliest| start.max(earliest).min(first.start));
-        let query = self.query.clone().from(start).to(last.end);
-        let slices = query.slices(Duration::MAX)?;
-        Ok(slices.aligned_to(start).next())
+        let mut all = Vec::new();
+        for list in &self.lists {
+            let slices = list.clone().from(start).to(last.end).slices(Duration::MAX)?;
+            all.extend(slices.aligned_to(start).next());
+        }
+        Ok(all)
     }
 
     fn page(&mut self, page: &Page) {
@@ -287,9 +304,9 @@ fn spans(state: &Ledger) -> Vec<(TimeSpan, Option<&FileEntry>)> {
     hours
 }
 
-/// The filters of the export or the follower.
-fn filters(meta: &ArchiveMeta) -> Result<ListEvents, Failure> {
-    meta.request.query().map_err(|error| {
+/// The lists of the export or the follower.
+fn lists(meta: &ArchiveMeta) -> Result<Vec<ListEvents>, Failure> {
+    meta.request.lists().map_err(|error| {
         Failure::new(
             Code::Output,
             format!("the request in the ledger can't be read: {error}; restore ledger.json from a copy"),

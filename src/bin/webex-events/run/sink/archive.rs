@@ -21,6 +21,8 @@ pub(crate) struct ArchiveSink {
     layout: Layout,
     codec: Codec,
     hours: Hours,
+    /// The number of lists that each file has the events of.
+    lists: usize,
     /// `None` once the sink has ended.
     writer: Option<Writer>,
     /// `None` until the sink has ended.
@@ -32,15 +34,16 @@ impl ArchiveSink {
     pub(crate) fn new(archive: Archive, codec: Codec, commit_every: Duration) -> Self {
         let (layout, totals) = (archive.layout().clone(), archive.totals());
         let hours = Hours::new(archive.open_files().cloned());
+        let lists = archive.meta().request.list_count();
         let writer = Some(Writer::start(archive, commit_every));
-        Self { layout, codec, hours, writer, archive: None, totals }
+        Self { layout, codec, hours, lists, writer, archive: None, totals }
     }
 
     pub(super) async fn write(&mut self, step: Step) -> Result<(), StopReason> {
         let command = match step {
-            Step::Page { span, page, is_restart } => {
+            Step::Page { span, list, page, is_restart } => {
                 let (file, cursor) = (self.file(span), page.cursor().cloned());
-                WriterCommand::Page(Box::new(Piece { file, items: page.items, cursor, is_restart }))
+                WriterCommand::Page(Box::new(Piece { file, list, items: page.items, cursor, is_restart }))
             }
             Step::Finished { span } => WriterCommand::Finish(Box::new(self.file(span))),
             Step::From(from) => WriterCommand::From(from),
@@ -94,9 +97,10 @@ impl ArchiveSink {
 
     /// The file of a slice, or the one file.
     fn file(&self, span: Option<Span>) -> FileEntry {
-        match span {
+        let file = match span {
             Some((start, end)) => names::entry(start, end, self.codec),
             None => FileEntry::new(self.layout.file_name(), None),
-        }
+        };
+        file.with_lists(self.lists)
     }
 }

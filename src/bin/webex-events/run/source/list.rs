@@ -1,4 +1,4 @@
-//! One list, page by page, from its beginning or from a stored cursor.
+//! One or more lists, one after the other, page by page, from the beginning or from a stored cursor.
 
 use std::{
     mem,
@@ -21,11 +21,11 @@ use crate::{
     ui::{messages, progress::Progress},
 };
 
-/// The list to read.
+/// The lists to read.
 #[derive(Clone, Debug)]
 pub(crate) struct ListRequest {
     pub(crate) client: Client,
-    pub(crate) filters: ListEvents,
+    pub(crate) lists: Vec<ListEvents>,
     pub(crate) range: Range,
     /// True if the start of the range uses this machine's clock, and nothing has been written yet.
     pub(crate) is_relative: bool,
@@ -40,13 +40,15 @@ pub(crate) struct ListRequest {
 #[derive(Debug)]
 pub(crate) struct ListSource {
     request: ListRequest,
+    /// The index of the list that is being read.
+    list: usize,
     /// `None` if an earlier run has read everything.
     pages: Option<Pages>,
     position: PagePosition,
     is_restart: bool,
     restarts: u32,
-    /// The statistics of lists that were abandoned.
-    abandoned: Stats,
+    /// The statistics of lists that are over or were abandoned.
+    earlier: Stats,
     is_finished: bool,
     /// The creation time of the last event.
     created: Option<DateTime<Utc>>,
@@ -55,10 +57,11 @@ pub(crate) struct ListSource {
 }
 
 impl ListRequest {
-    fn pages(&self, cursor: Option<&Cursor>) -> Pages {
+    fn pages(&self, list: usize, cursor: Option<&Cursor>) -> Pages {
+        let query = || self.range.of(self.lists.get(list).cloned().unwrap_or_default());
         let events = match cursor {
             Some(cursor) => self.client.resume(cursor),
-            None => self.client.list(self.range.of(self.filters.clone())),
+            None => self.client.list(query()),
         };
         let events = events.prefetch(self.prefetch);
         match self.take {
@@ -69,38 +72,60 @@ impl ListRequest {
 }
 
 impl ListSource {
-    /// Lists from the beginning, or from a cursor that an earlier run has stored.
-    pub(crate) fn new(request: ListRequest, cursor: Option<&Cursor>) -> Self {
+    /// Starts with the list of this index, at its beginning or at a cursor that an earlier run has stored.
+    pub(crate) fn new(request: ListRequest, list: usize, cursor: Option<&Cursor>) -> Self {
         let position = if cursor.is_some() { PagePosition::Stored } else { PagePosition::First };
-        let pages = Some(request.pages(cursor));
-        Self { pages, position, ..Self::read(request) }
+        let pages = Some(request.pages(list, cursor));
+        Self { list, pages, position, ..Self::read(request) }
     }
 
     /// Reads nothing: an earlier run has read everything, and only the file's name is missing.
     pub(crate) fn read(request: ListRequest) -> Self {
         Self {
             request,
+            list: 0,
             pages: None,
             position: PagePosition::First,
             is_restart: false,
             restarts: 0,
-            abandoned: Stats::default(),
+            earlier: Stats::default(),
             is_finished: false,
             created: None,
             has_news: false,
         }
     }
 
-    /// Returns true if the end of the list was reached, not only the maximum number of events.
+    /// Returns true if the end of the last list was reached, not only the maximum number of events.
     pub(crate) fn is_whole(&self) -> bool {
-        self.is_finished && self.pages.as_ref().is_none_or(|pages| pages.cursor().is_none())
+        let is_at_end = |pages: &Pages| self.list + 1 >= self.request.lists.len() && pages.cursor().is_none();
+        self.is_finished && self.pages.as_ref().is_none_or(is_at_end)
     }
 
     fn restart(&mut self) {
         self.request.taken = 0;
-        self.abandoned = self.stats();
-        self.pages = Some(self.request.pages(None));
-        (self.position, self.is_restart) = (PagePosition::First, true);
+        self.is_restart = true;
+        self.start(0);
+    }
+
+    /// Starts a list at its beginning.
+    fn start(&mut self, list: usize) {
+        self.earlier = self.stats();
+        self.pages = Some(self.request.pages(list, None));
+        (self.list, self.position) = (list, PagePosition::First);
+    }
+
+    /// Starts the list after one that has ended. Returns false if there is none, or the maximum number of events is
+    /// reached.
+    fn start_next(&mut self) -> bool {
+        let Some(pages) = &self.pages else { return false };
+        let events = usize::try_from(pages.stats().events).unwrap_or(usize::MAX);
+        self.request.taken = self.request.taken.saturating_add(events);
+        let is_enough = self.request.take.is_some_and(|take| self.request.taken >= take);
+        if is_enough || self.list + 1 >= self.request.lists.len() {
+            return false;
+        }
+        self.start(self.list + 1);
+        true
     }
 
     /// Corrects a start that uses this machine's clock, if that clock is ahead.
@@ -129,13 +154,18 @@ impl Stream for ListSource {
         if this.is_finished {
             return Poll::Ready(None);
         }
-        let page = match &mut this.pages {
-            Some(pages) => ready!(pages.poll_next_unpin(cx)),
-            None => None,
-        };
-        let Some(page) = page.transpose()? else {
-            this.is_finished = true;
-            return Poll::Ready(Some(Ok(Step::Finished { span: None })));
+        let page = loop {
+            let page = match &mut this.pages {
+                Some(pages) => ready!(pages.poll_next_unpin(cx)),
+                None => None,
+            };
+            if let Some(page) = page.transpose()? {
+                break page;
+            }
+            if !this.start_next() {
+                this.is_finished = true;
+                return Poll::Ready(Some(Ok(Step::Finished { span: None })));
+            }
         };
         if mem::take(&mut this.request.is_relative)
             && let Some(step) = this.correct_from()
@@ -145,7 +175,8 @@ impl Stream for ListSource {
         this.position = PagePosition::Later;
         this.created = page.items.iter().rev().flatten().next().map(Event::created);
         this.has_news = true;
-        Poll::Ready(Some(Ok(Step::Page { span: None, page, is_restart: mem::take(&mut this.is_restart) })))
+        let (list, is_restart) = (this.list, mem::take(&mut this.is_restart));
+        Poll::Ready(Some(Ok(Step::Page { span: None, list, page, is_restart })))
     }
 }
 
@@ -161,7 +192,7 @@ impl Source for ListSource {
     }
 
     fn stats(&self) -> Stats {
-        self.abandoned + self.pages.as_ref().map(Pages::stats).unwrap_or_default()
+        self.earlier + self.pages.as_ref().map(Pages::stats).unwrap_or_default()
     }
 
     fn show(&mut self, progress: &mut Progress) {

@@ -74,14 +74,13 @@ impl SliceSource {
         match item {
             SliceItem::Page { slice, page } => {
                 self.failures = 0;
-                let is_restart = self.plan.page(&slice, &page);
+                let (list, is_restart) = self.plan.page(&slice, &page);
                 if let Some(span) = span(&page) {
                     self.covered.page(of(&slice), span);
                 }
-                Some(Step::Page { span: Some(of(&slice)), page, is_restart })
+                Some(Step::Page { span: Some(of(&slice)), list, page, is_restart })
             }
-            SliceItem::Closed { slice, .. } => {
-                self.plan.close(&slice);
+            SliceItem::Closed { slice, .. } if self.plan.close(&slice) => {
                 self.covered.close(of(&slice));
                 Some(Step::Finished { span: Some(of(&slice)) })
             }
@@ -131,16 +130,20 @@ impl Source for SliceSource {
 
     fn set_aside(&mut self, error: &Error) -> Option<(FailedSlice, Code)> {
         let slice = self.slices.skip_failed()?;
-        self.plan.close(&slice);
+        let is_beyond_retention = self.plan.skip(&slice, error.is_beyond_retention());
         self.failures += 1;
         self.covered.forget(of(&slice));
         let failure = Failure::within_run(error);
+        let message = match self.plan.list_name(&slice) {
+            Some(list) => format!("{list}: {}", failure.message),
+            None => failure.message,
+        };
         let failed = FailedSlice {
             start: slice.start(),
             end: slice.end(),
             kind: kind(error).to_owned(),
-            message: failure.message,
-            is_beyond_retention: error.is_beyond_retention(),
+            message,
+            is_beyond_retention,
         };
         Some((failed, failure.code))
     }
