@@ -40,7 +40,7 @@ fn export(service: &Service, range: (DateTime<Utc>, DateTime<Utc>), parent: &Pat
     assert!(command.stdout(Stdio::null()).status().unwrap().success());
     let seconds = start.elapsed().as_secs_f64();
     let ledger = fs::read_to_string(folder.path().join("out/ledger.json")).unwrap();
-    assert_eq!(ledger.matches("\"stage\":\"closed\"").count(), usize::try_from(SLICES).unwrap());
+    assert_eq!(ledger.matches("\"stage\":\"complete\"").count(), usize::try_from(SLICES).unwrap());
     seconds
 }
 

@@ -62,6 +62,7 @@ mod part_file;
 mod recover;
 mod roles;
 mod seen;
+mod sync_ahead;
 #[cfg(test)]
 mod tests;
 

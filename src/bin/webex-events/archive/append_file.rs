@@ -12,6 +12,7 @@ use super::{
     attributes::Attributes,
     codec::{Codec, Encoder},
     ledger::hex,
+    sync_ahead::SyncAhead,
 };
 
 /// The checksum that is kept of a file.
@@ -82,6 +83,7 @@ pub(super) struct AppendFile {
     is_dirty: bool,
     /// True if a sync has failed. After that, the system no longer reports if a later sync succeeds.
     has_failed: bool,
+    ahead: SyncAhead,
 }
 
 /// A point between two frames, to which the file can be rolled back.
@@ -99,9 +101,8 @@ impl AppendFile {
         codec: Codec,
         checksum: Checksum,
     ) -> io::Result<Self> {
-        let file = Some(attributes.create(&path)?);
-        let (encoder, digests) = (codec.encoder(), Digests::new([checksum]));
-        Ok(Self { path, file, encoder, digests, bytes: 0, is_dirty: true, has_failed: false })
+        let file = attributes.create(&path)?;
+        Ok(Self { is_dirty: true, ..Self::new(path, file, codec, Digests::new([checksum])) })
     }
 
     /// Opens the first `bytes` bytes of a file, and calls `show` for each of its lines. Truncates the file after them.
@@ -129,10 +130,22 @@ impl AppendFile {
         read_hashed(&file, codec, bytes, |read| digests.update(read), line)?;
         check(&digests)?;
         digests.keep(checksum);
-        let (encoder, file) = (codec.encoder(), Some(file));
-        let mut file = Self { path, file, encoder, digests, bytes, is_dirty: false, has_failed: false };
+        let mut file = Self::new(path, file, codec, digests);
         file.rollback_to(&Savepoint { bytes, digests: file.digests.clone() })?;
         Ok(file)
+    }
+
+    fn new(path: PathBuf, file: File, codec: Codec, digests: Digests) -> Self {
+        Self {
+            path,
+            file: Some(file),
+            encoder: codec.encoder(),
+            digests,
+            bytes: 0,
+            is_dirty: false,
+            has_failed: false,
+            ahead: SyncAhead::default(),
+        }
     }
 
     /// Adds text. If that fails, the file has its previous content, perhaps with an incomplete frame after it.
@@ -144,7 +157,9 @@ impl AppendFile {
         let file = opened(&mut self.file, &self.path, self.bytes)?;
         write(file, ready, &mut self.digests, &mut self.bytes)?;
         self.is_dirty = true;
-        Ok(())
+        let ahead = self.ahead.wrote(file, ready.len());
+        self.has_failed |= ahead.is_err();
+        ahead
     }
 
     /// Ends the frame, so that the file is valid if it ends here.
@@ -178,6 +193,7 @@ impl AppendFile {
         }
         if self.is_dirty {
             self.has_failed = true;
+            self.ahead.end()?;
             opened(&mut self.file, &self.path, self.bytes)?.sync_data()?;
             (self.is_dirty, self.has_failed) = (false, false);
         }
@@ -214,6 +230,11 @@ impl AppendFile {
             self.is_dirty = true;
         }
         file.seek(SeekFrom::Start(self.bytes)).map(drop)
+    }
+
+    #[cfg(test)]
+    pub(super) fn break_sync(&mut self) {
+        self.ahead.fail();
     }
 
     #[cfg(test)]

@@ -5,14 +5,16 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
-/// Remembers ids by two independent 64-bit hashes with keys of this process. Two ids collide with a probability of 2^-128
-/// per pair, and nobody can choose ids that collide.
+use siphasher::sip128::SipHasher13;
+
+/// Remembers ids by a 128-bit hash with a key of this process. Two ids collide with a probability of 2^-128 per pair, and
+/// nobody can choose ids that collide.
 ///
 /// With a limit, it remembers at least this number of the last ids and at most twice as many, in two generations: when
 /// the newer one is full, the older one is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SeenIds {
-    keys: [RandomState; 2],
+    hasher: SipHasher13,
     young: Hashes,
     old: Hashes,
     limit: Option<usize>,
@@ -36,13 +38,15 @@ impl Hasher for Hashed {
 
 impl SeenIds {
     pub(super) fn new(limit: Option<usize>) -> Self {
-        Self { limit, ..Self::default() }
+        // The standard library has random keys, and no 128-bit hash.
+        let [first, second] = [0, 1].map(|half| RandomState::new().hash_one(half));
+        let hasher = SipHasher13::new_with_keys(first, second);
+        Self { hasher, young: Hashes::default(), old: Hashes::default(), limit }
     }
 
     /// Adds an id. Returns true if it is new.
     pub(crate) fn insert(&mut self, id: &str) -> bool {
-        let [first, second] = self.keys.each_ref().map(|key| u128::from(key.hash_one(id)));
-        let hash = first << 64 | second;
+        let hash = self.hasher.hash(id.as_bytes()).as_u128();
         if self.old.contains(&hash) || !self.young.insert(hash) {
             return false;
         }

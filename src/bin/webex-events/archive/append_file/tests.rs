@@ -122,3 +122,33 @@ fn either_checksum_is_kept_over_openings_and_rollbacks() {
         assert_eq!((file.digests().crc32(), file.digests().sha256()), expected);
     }
 }
+
+#[test]
+fn a_failed_sync_ahead_of_a_commit_fails_the_commit_and_all_after_it() {
+    for appends in [0, 1, 100] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = create(&folder.path().join("f.part"), Codec::None).unwrap();
+        file.append(b"1\n").unwrap();
+        file.break_sync();
+        for _ in 0..appends {
+            // It fails as soon as the sync has ended, which may be later.
+            let _ = file.append(b"2\n");
+        }
+        file.sync().unwrap_err();
+        file.sync().unwrap_err();
+    }
+}
+
+#[test]
+fn a_file_that_is_synced_ahead_has_its_whole_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.part");
+    let mut file = create(&path, Codec::None).unwrap();
+    let line = [vec![b'1'; (1 << 20) - 1], vec![b'\n']].concat();
+    for _ in 0..40 {
+        file.append(&line).unwrap();
+    }
+    file.sync().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), 40 << 20);
+    assert_eq!(lines(&file, Codec::None).len(), 40);
+}
