@@ -5,6 +5,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 mod api;
 mod decode;
 mod item;
+mod login;
 mod text;
 mod transport;
 
@@ -14,6 +15,7 @@ pub use self::{
     api::ApiError,
     decode::DecodeError,
     item::MalformedItem,
+    login::LoginError,
     transport::{TransportError, TransportErrorKind},
 };
 
@@ -125,6 +127,10 @@ pub enum Error {
         /// The time by which the checkpoint lies ahead of the service.
         ahead: Duration,
     },
+
+    /// A login with [`OAuthLogin`](crate::OAuthLogin) gave no tokens.
+    #[error(transparent)]
+    Login(LoginError),
 }
 
 impl Error {

@@ -41,11 +41,11 @@ pub use crate::{
     client::{Client, ClientBuilder, FEDRAMP_BASE_URL},
     cursor::Cursor,
     error::{
-        ApiError, DecodeError, Error, LinkErrorKind, MalformedItem, Result, TransportError,
+        ApiError, DecodeError, Error, LinkErrorKind, LoginError, MalformedItem, Result, TransportError,
         TransportErrorKind,
     },
     event::{Attachment, Event, EventData, EventType, FieldError, Recipient, Resource, UnknownName},
-    oauth::OAuth,
+    oauth::{CodeLogin, DeviceLogin, OAuth, OAuthLogin},
     page::Page,
     query::ListEvents,
     rate::RateLimit,

@@ -53,6 +53,7 @@ use crate::{
 
 mod disk;
 mod grant;
+mod login;
 mod renewal_error;
 mod state;
 mod store;
@@ -60,6 +61,7 @@ mod tokens;
 
 use disk::SystemDisk;
 use grant::{GrantEndpoint, GrantError};
+pub use login::{CodeLogin, DeviceLogin, OAuthLogin};
 use renewal_error::RenewalError;
 use state::{PendingRenewal, RenewalResult, RenewalStep, TokenState};
 use store::{PreparedCommit, ReadError, StoreLock, TokenStore};
@@ -204,31 +206,9 @@ impl OAuth {
         store: io::Result<TokenStore>,
         clock: Box<dyn Clock>,
     ) -> Result<Self> {
-        let client_id = client_id.trim().to_owned();
-        let client_secret = Token::from(client_secret);
-        if client_id.is_empty() {
-            return Err(Error::config("the client id is empty"));
-        }
-        if client_secret.secret().is_empty() {
-            return Err(Error::config("the client secret is empty"));
-        }
-        let store = store.map_err(|error| {
-            Error::config(format!("the path of the token file can't be resolved: {error}"))
-        })?;
-        let (held, _) = store.read(clock.utc()).map_err(|error| {
-            let path = store.path();
-            match error {
-                ReadError::Missing => Error::config(format!(
-                    "there is no token file {}: put the refresh token into it, alone on one line or as \
-                     {{\"refresh_token\": \"…\"}}",
-                    path.display()
-                )),
-                ReadError::Invalid(reason) => {
-                    Error::config(format!("{} isn't a token file: {reason}", path.display()))
-                }
-                ReadError::Io(error) => RenewalError::file("read", path, error).error(),
-            }
-        })?;
+        let (client_id, client_secret) = credentials(client_id, client_secret)?;
+        let store = store.map_err(|error| unresolved(&error))?;
+        let (held, _) = store.read(clock.utc()).map_err(|error| unread(&store, error))?;
         let renewer = Renewer {
             client_id,
             client_secret,
@@ -238,6 +218,39 @@ impl OAuth {
             clock,
         };
         Ok(Self { renewer: Arc::new(renewer) })
+    }
+
+    /// Removes the token file at `store` and the files beside it (`FILE.lock`, `FILE.new`). Returns false if there is
+    /// no such file. Nothing is sent: the service accepts the tokens until they expire or are revoked there.
+    ///
+    /// A process that still uses the file writes it again with its next renewal, so stop it before.
+    ///
+    /// ```
+    /// # fn main() -> webex_events::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let file = folder.path().join("webex-token.json");
+    /// std::fs::write(&file, "MDEyMzQ1Njc4").unwrap();
+    /// assert!(webex_events::OAuth::remove(&file)?);
+    /// assert!(!webex_events::OAuth::remove(&file)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the path is empty, or if the file isn't a token file, which is then left as it is;
+    /// [`Error::Store`] if it can't be read or removed, or if another process is renewing its tokens.
+    pub fn remove(store: impl Into<PathBuf>) -> Result<bool> {
+        let store =
+            TokenStore::open(&store.into(), Box::new(SystemDisk)).map_err(|error| unresolved(&error))?;
+        match store.read(Utc::now()) {
+            Ok(_) => {}
+            Err(ReadError::Missing) => return Ok(false),
+            Err(error) => return Err(unread(&store, error)),
+        }
+        let lock = store.try_lock().map_err(|error| error.error())?.ok_or_else(|| busy(&store))?;
+        store.remove(lock).map_err(|error| error.error())?;
+        Ok(true)
     }
 
     /// Sets the base URL for grants: `https://webexapis.com/v1` unless set. `http` is allowed for a loopback host
@@ -444,22 +457,65 @@ impl Renewer {
 
     /// Takes the lock that keeps other processes out, until it is dropped.
     async fn locked(&self) -> Result<StoreLock, RenewalError> {
-        let start = self.clock.now();
-        loop {
-            if let Some(lock) = self.store.try_lock()? {
-                return Ok(lock);
-            }
-            if self.clock.now().saturating_duration_since(start) >= LOCK_TIMEOUT {
-                let path = self.path();
-                return Err(RenewalError::no_response(format!("another process holds the lock of {path}")));
-            }
-            self.clock.sleep(LOCK_INTERVAL).await;
-        }
+        let path = self.path();
+        locked(&self.store, &*self.clock)
+            .await?
+            .ok_or_else(|| RenewalError::no_response(format!("another process holds the lock of {path}")))
     }
 
     fn path(&self) -> std::path::Display<'_> {
         self.store.path().display()
     }
+}
+
+/// Takes the lock of a file; none if another process has it for too long.
+async fn locked(store: &TokenStore, clock: &dyn Clock) -> Result<Option<StoreLock>, RenewalError> {
+    let start = clock.now();
+    loop {
+        if let Some(lock) = store.try_lock()? {
+            return Ok(Some(lock));
+        }
+        if clock.now().saturating_duration_since(start) >= LOCK_TIMEOUT {
+            return Ok(None);
+        }
+        clock.sleep(LOCK_INTERVAL).await;
+    }
+}
+
+/// The client id and secret, without the white space around them.
+fn credentials(id: &str, secret: String) -> Result<(String, Token)> {
+    let (id, secret) = (id.trim().to_owned(), Token::from(secret));
+    if id.is_empty() {
+        return Err(Error::config("the client id is empty"));
+    }
+    if secret.secret().is_empty() {
+        return Err(Error::config("the client secret is empty"));
+    }
+    Ok((id, secret))
+}
+
+fn unresolved(error: &io::Error) -> Error {
+    Error::config(format!("the path of the token file can't be resolved: {error}"))
+}
+
+fn unread(store: &TokenStore, error: ReadError) -> Error {
+    let path = store.path();
+    match error {
+        ReadError::Missing => Error::config(format!(
+            "there is no token file {}: put the refresh token into it, alone on one line or as \
+             {{\"refresh_token\": \"…\"}}",
+            path.display()
+        )),
+        ReadError::Invalid(reason) => {
+            Error::config(format!("{} isn't a token file: {reason}", path.display()))
+        }
+        ReadError::Io(error) => RenewalError::file("read", path, error).error(),
+    }
+}
+
+fn busy(store: &TokenStore) -> Error {
+    let detail = format!("the token file {} is locked by another process", store.path().display());
+    Error::Store { detail: detail.into(), source: io::Error::from(io::ErrorKind::ResourceBusy).into() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -47,7 +47,11 @@
 //!   that has begun. A next link must be requested as it is: the response to one with another parameter is a
 //!   400. There is a next link if and only if another event remains.
 //! - `GET /v1/events/{id}`.
-//! - `POST /v1/access_token`, the refresh grant of OAuth.
+//! - `POST /v1/access_token`, for refresh tokens and authorization codes.
+//! - `GET /v1/authorize`, a page with the buttons *Allow* and *Deny* (`decision=allow` in its form), which redirects to
+//!   any loopback address. Codes are good for 5 minutes and one use, by the same client, with the same redirect URI and
+//!   the verifier of its PKCE challenge. `POST /v1/device/authorize` and `/v1/device/token` are the device grant, with
+//!   such a page at `/v1/device/verify`.
 //! - Bearer tokens, error bodies and a `TrackingID` in the forms of the real service.
 //!
 //! # The events
@@ -85,7 +89,7 @@
 //! `from` and `to` include their instants ([`Bounds`] chooses); a 400 for a misspelt `resource` or `type`, for a
 //! `max` out of bounds, for a `to` in the future and for a `from` after `to`; a `serviceType` that isn't needed is
 //! ignored; the lifetime of cursors; all events, however old, in a list without `from`; a 401 for a wrong OAuth client
-//! and a 400 for a wrong refresh token; the texts of most error messages.
+//! and a 400 for a wrong refresh token; that a login replaces the refresh token before; the texts of most error messages.
 
 mod body;
 mod builder;
@@ -98,6 +102,7 @@ mod items;
 mod json;
 mod list;
 mod log;
+mod login;
 mod oauth;
 mod query;
 mod random;
@@ -165,13 +170,13 @@ impl Sandbox {
 
 /// # Tokens
 impl Sandbox {
-    /// Returns the client id for a refresh grant.
+    /// Returns the client id for a refresh grant or a login.
     #[must_use]
     pub fn client_id(&self) -> String {
         self.state.tokens().client().0.to_owned()
     }
 
-    /// Returns the client secret for a refresh grant.
+    /// Returns the client secret for a refresh grant or a login.
     #[must_use]
     pub fn client_secret(&self) -> String {
         self.state.tokens().client().1.to_owned()
@@ -189,7 +194,7 @@ impl Sandbox {
         self.state.tokens().revoke();
     }
 
-    /// Refuses the refresh token. No grant can succeed from then on.
+    /// Refuses the refresh token. No refresh grant can succeed from then on, until another login.
     pub fn revoke_refresh_token(&self) {
         self.state.tokens().revoke_refresh_token();
     }

@@ -129,6 +129,7 @@ impl Transport {
         &self,
         url: &Url,
         form: String,
+        authorization: Option<&HeaderValue>,
         clock: &dyn Clock,
         mask: impl Fn(&str) -> String + Sync,
     ) -> Result<CompleteResponse, Interrupted> {
@@ -137,6 +138,9 @@ impl Transport {
             let mut request = self.request(Method::POST, url, form.clone())?;
             let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
             request.headers_mut().insert(CONTENT_TYPE, content_type);
+            if let Some(authorization) = authorization {
+                request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            }
             Ok(request)
         };
         self.exchange(url, request, 0, clock, &|_, _| {}, mask).await

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    error::{ApiError, Error},
+    error::{ApiError, Error, Result},
     mask::Mask,
     retry::retry_after,
     token::Token,
@@ -58,11 +58,22 @@ impl GrantEndpoint {
             Error::Config(reason) => RenewalError::Setting(reason),
             error => RenewalError::Setting(error.to_string().into()),
         };
-        let mut url = trusted_url("base URL of the token source", &self.base_url).map_err(setting)?;
-        let transport = Transport::new(&self.settings, std::slice::from_ref(&url)).map_err(setting)?;
-        let path = format!("{}/access_token", url.path().trim_end_matches('/'));
-        url.set_path(&path);
+        let url = self.url("access_token").map_err(setting)?;
+        let transport = self.transport(&url).map_err(setting)?;
         Ok((url, transport))
+    }
+
+    /// The URL of this path below the base URL.
+    pub(super) fn url(&self, path: &str) -> Result<Url> {
+        let mut url = trusted_url("base URL of the token source", &self.base_url)?;
+        let path = format!("{}/{path}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        Ok(url)
+    }
+
+    /// A transport for requests to the origin of `url`.
+    pub(super) fn transport(&self, url: &Url) -> Result<Transport> {
+        Transport::new(&self.settings, std::slice::from_ref(url))
     }
 }
 
@@ -82,7 +93,7 @@ pub(super) async fn request(
     let secrets = Secrets::new([Some(secret), Some(&held.refresh), held.access.as_ref()]);
     // The lifetime of a token begins no earlier.
     let sent_at = clock.utc();
-    let response = transport.post_form(&url, form, clock, |text| secrets.hide(text)).await;
+    let response = transport.post_form(&url, form, None, clock, |text| secrets.hide(text)).await;
     let response = response.map_err(|interrupted| {
         let error = match interrupted.error {
             Error::Transport(error) => RenewalError::no_response(error),
@@ -114,7 +125,7 @@ pub(super) async fn request(
     })
 }
 
-fn refusal(response: &CompleteResponse, secrets: &Secrets) -> ApiError {
+pub(super) fn refusal(response: &CompleteResponse, secrets: &Secrets) -> ApiError {
     let date = response.header(DATE.as_str());
     let wait = response.header(RETRY_AFTER.as_str()).and_then(|value| retry_after(value, date));
     let body = String::from_utf8_lossy(&response.body).into_owned();
@@ -126,10 +137,10 @@ const LEFT_OUT: &str = "(left out, since it may hold tokens)";
 
 /// The secrets that no text about a grant may show: the credentials that were sent, and tokens that are still unknown.
 #[derive(Clone)]
-struct Secrets(Mask);
+pub(super) struct Secrets(Mask);
 
 impl Secrets {
-    fn new<const N: usize>(secrets: [Option<&Token>; N]) -> Self {
+    pub(super) fn new<const N: usize>(secrets: [Option<&Token>; N]) -> Self {
         Self(secrets.into_iter().flatten().fold(Mask::default(), Mask::token))
     }
 
@@ -153,7 +164,7 @@ impl Secrets {
     }
 
     /// The same for a response that should have held tokens, under whatever names.
-    fn hide(&self, text: &str) -> String {
+    pub(super) fn hide(&self, text: &str) -> String {
         if text.contains(['{', '[']) { LEFT_OUT.to_owned() } else { self.cut(text) }
     }
 }

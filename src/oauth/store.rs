@@ -88,6 +88,11 @@ impl TokenStore {
         }
     }
 
+    /// Returns whether the file exists and has no content.
+    pub(super) fn is_empty(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|file| file.len() == 0)
+    }
+
     /// Takes the lock; none while another process has it.
     pub(super) fn try_lock(&self) -> Result<Option<StoreLock>, RenewalError> {
         let target = self.target();
@@ -133,6 +138,11 @@ impl TokenStore {
             Err(error) => Err(error),
         };
         rehearsed.map_err(|error| self.not_written(error))
+    }
+
+    /// Takes the room for the content of a file that doesn't exist yet.
+    pub(super) fn prepare_new(&self) -> Result<PreparedCommit, RenewalError> {
+        self.create_temp(0).map(PreparedCommit::Replace).map_err(|error| self.not_written(error))
     }
 
     /// Prepares a commit of tokens that are already at risk, without a rehearsal.
@@ -204,6 +214,26 @@ impl TokenStore {
         bytes.push(b'\n');
         self.disk.write(file, &bytes)?;
         self.disk.sync(file)
+    }
+
+    /// Removes the file, the file beside it, and the link that leads to it. The lock is removed last.
+    pub(super) fn remove(&self, lock: StoreLock) -> Result<(), RenewalError> {
+        let target = self.target();
+        let [temp, lock_file] = [".new", ".lock"].map(|ending| beside(&target, ending));
+        let removed = |path: &Path| match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(RenewalError::file("removed", path, error))
+            }
+            _ => Ok(()),
+        };
+        for path in [&target, &self.path, &temp] {
+            removed(path)?;
+        }
+        let folder = target.parent().unwrap_or(Path::new("/"));
+        self.disk.sync_folder(folder).map_err(|error| RenewalError::file("removed", &self.path, error))?;
+        // An open file can't be removed on each system.
+        drop(lock);
+        removed(&lock_file)
     }
 
     fn not_written(&self, error: io::Error) -> RenewalError {

@@ -85,15 +85,40 @@ impl Tokens {
 
     /// Reads the reply to a grant with these tokens that was sent at `now`.
     pub(super) fn granted(&self, reply: &[u8], now: DateTime<Utc>) -> Result<Self, &'static str> {
+        Self::of_reply(reply, now, Some(self), self.others.clone())
+    }
+
+    /// Reads the reply to a login that was sent at `now`. `former` are the tokens that it replaces.
+    pub(super) fn issued(
+        reply: &[u8],
+        now: DateTime<Utc>,
+        former: Option<&Self>,
+    ) -> Result<Self, &'static str> {
+        let others = former.map(|former| former.others.clone()).unwrap_or_default();
+        Self::of_reply(reply, now, None, others)
+    }
+
+    /// Reads a reply. Without a new refresh token, that of `held` stays.
+    fn of_reply(
+        reply: &[u8],
+        now: DateTime<Utc>,
+        held: Option<&Self>,
+        others: Map<String, Value>,
+    ) -> Result<Self, &'static str> {
         let Ok(Value::Object(reply)) = serde_json::from_slice(reply) else {
             return Err("it isn't a JSON object");
         };
         let token = |name: &str| secret(&reply, name).map_err(|_| "it holds an invalid token");
         let after = |name: &str| reply.get(name).and_then(Value::as_f64).and_then(|s| later(now, s));
         let access = token("access_token")?.ok_or("it holds no `access_token`")?;
-        let (refresh, refresh_expires_at) = match token("refresh_token")? {
-            Some(refresh) if refresh != self.refresh => (refresh, after("refresh_token_expires_in")),
-            _ => (self.refresh.clone(), after("refresh_token_expires_in").or(self.refresh_expires_at)),
+        let expiry = after("refresh_token_expires_in");
+        let (refresh, refresh_expires_at) = match (token("refresh_token")?, held) {
+            (Some(refresh), Some(held)) if refresh == held.refresh => {
+                (refresh, expiry.or(held.refresh_expires_at))
+            }
+            (Some(refresh), _) => (refresh, expiry),
+            (None, Some(held)) => (held.refresh.clone(), expiry.or(held.refresh_expires_at)),
+            (None, None) => return Err("it holds no `refresh_token`"),
         };
         let mut tokens = Self {
             access: Some(access),
@@ -101,7 +126,7 @@ impl Tokens {
             renew_at: None,
             refresh,
             refresh_expires_at,
-            others: self.others.clone(),
+            others,
         };
         tokens.schedule(now);
         Ok(tokens)

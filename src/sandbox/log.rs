@@ -12,6 +12,12 @@ pub enum Route {
     Event,
     /// `POST /v1/access_token`.
     AccessToken,
+    /// `GET` and `POST /v1/authorize` and `/v1/device/verify`: the pages on which a user decides.
+    Authorization,
+    /// `POST /v1/device/authorize`.
+    DeviceAuthorization,
+    /// `POST /v1/device/token`.
+    DeviceToken,
     /// Anything else. The response is a 404 or 405.
     Other,
 }
@@ -45,7 +51,7 @@ pub struct Counts {
     pub lists: u64,
     /// Requests for one event.
     pub gets: u64,
-    /// Requests for an access token.
+    /// Requests for an access token: refresh grants and codes.
     pub refreshes: u64,
     /// Responses with the status 200.
     pub succeeded: u64,
@@ -81,7 +87,7 @@ impl Log {
             Route::List => counts.lists += 1,
             Route::Event => counts.gets += 1,
             Route::AccessToken => counts.refreshes += 1,
-            Route::Other => {}
+            Route::Authorization | Route::DeviceAuthorization | Route::DeviceToken | Route::Other => {}
         }
         match request.status {
             Some(200) => counts.succeeded += 1,

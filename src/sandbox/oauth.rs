@@ -1,10 +1,14 @@
-//! Access tokens, and the grant that refreshes them.
+//! Access tokens, and the grants that give them.
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use url::form_urlencoded;
 
-use super::random::{Purpose, Random};
+use super::{
+    login::IssuedCodes,
+    random::{Purpose, Random},
+};
 
 /// Settings of the token endpoint.
 #[derive(Clone, Debug)]
@@ -98,24 +102,51 @@ impl IssuedTokens {
         self.accept(token, now);
     }
 
-    /// Returns the reply to a form-encoded refresh grant.
-    pub(super) fn grant(&mut self, form: &[u8], now: i64) -> Result<String, GrantRefusal> {
-        let field = |wanted: &str| {
-            form_urlencoded::parse(form).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-        };
-        if field("grant_type").as_deref() != Some("refresh_token") {
+    /// Returns the reply to a form-encoded grant, of a refresh token or of a code.
+    pub(super) fn grant(
+        &mut self,
+        form: &[u8],
+        codes: &mut IssuedCodes,
+        now: i64,
+    ) -> Result<String, GrantRefusal> {
+        let kind = field(form, "grant_type").unwrap_or_default();
+        if !["authorization_code", "refresh_token"].contains(&&*kind) {
             return Err((400, "Invalid value for parameter: grant_type"));
         }
-        if field("client_id").as_deref() != Some(&*self.settings.client_id)
-            || field("client_secret").as_deref() != Some(&*self.settings.client_secret)
-        {
-            return Err((401, "The client id or the client secret is wrong."));
+        self.check_client(form)?;
+        if kind == "authorization_code" {
+            codes.redeem(form, now)?;
+            return Ok(self.log_in(now));
         }
-        if self.refresh.is_none() || field("refresh_token") != self.refresh {
+        if self.refresh.is_none() || field(form, "refresh_token") != self.refresh {
             return Err((400, "The refresh token is unknown, was replaced or was revoked."));
         }
+        Ok(self.issue(self.settings.rotate, now))
+    }
+
+    /// Checks the client's credentials in a form.
+    pub(super) fn check_client(&self, form: &[u8]) -> Result<(), GrantRefusal> {
+        let is_client = field(form, "client_id").as_deref() == Some(&*self.settings.client_id)
+            && field(form, "client_secret").as_deref() == Some(&*self.settings.client_secret);
+        if is_client { Ok(()) } else { Err((401, "The client id or the client secret is wrong.")) }
+    }
+
+    /// Checks the client's credentials in a header of Basic authentication (RFC 7617).
+    pub(super) fn check_basic(&self, authorization: Option<&[u8]>) -> Result<(), GrantRefusal> {
+        let credentials =
+            STANDARD.encode(format!("{}:{}", self.settings.client_id, self.settings.client_secret));
+        let sent = authorization.and_then(|value| value.strip_prefix(b"Basic "));
+        if sent == Some(credentials.as_bytes()) { Ok(()) } else { Err((401, "invalid_client")) }
+    }
+
+    /// Returns the reply to a login, which has a new refresh token.
+    pub(super) fn log_in(&mut self, now: i64) -> String {
+        self.issue(true, now)
+    }
+
+    fn issue(&mut self, replaces_refresh_token: bool, now: i64) -> String {
         let access = self.make("access");
-        if self.settings.rotate {
+        if replaces_refresh_token {
             self.refresh = Some(self.make("refresh"));
         }
         let reply = serde_json::json!({
@@ -127,6 +158,11 @@ impl IssuedTokens {
             "scope": "spark-compliance:events_read",
         });
         self.accept(access, now);
-        Ok(reply.to_string())
+        reply.to_string()
     }
+}
+
+/// The value of a field in a form or a query.
+pub(super) fn field(form: &[u8], wanted: &str) -> Option<String> {
+    form_urlencoded::parse(form).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
 }

@@ -21,6 +21,7 @@ pub(super) enum Purpose {
     Tracking,
     Token,
     Fault,
+    Login,
 }
 
 /// The generator `SplitMix64`.

@@ -15,7 +15,8 @@ use flate2::{Compression, write::GzEncoder};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, LINK, RETRY_AFTER,
+        ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, LINK, LOCATION,
+        RETRY_AFTER,
     },
     request::Parts,
 };
@@ -31,6 +32,7 @@ use super::{
     faults::{self, InjectedFaults},
     json,
     log::{Log, Request, Route},
+    login::{IssuedCodes, LoginReply},
     oauth::IssuedTokens,
     query::{Bounds, Query},
     random::{Purpose, Random, hyphenated},
@@ -38,6 +40,7 @@ use super::{
 };
 
 const JSON: &str = "application/json;charset=UTF-8";
+const HTML: &str = "text/html; charset=utf-8";
 const TRACKING_ID: HeaderName = HeaderName::from_static("trackingid");
 const MAX_FORM_BYTES: usize = 64 << 10;
 /// The last instant that an HTTP date can express.
@@ -62,6 +65,7 @@ pub(super) struct SandboxState {
     store: RwLock<Store>,
     faults: Mutex<InjectedFaults>,
     tokens: Mutex<IssuedTokens>,
+    codes: Mutex<IssuedCodes>,
     cursors: Mutex<IssuedCursors>,
     log: Mutex<Log>,
     responses: AtomicU64,
@@ -149,7 +153,7 @@ async fn respond(
     if !faults.latency.is_zero() {
         tokio::time::sleep(faults.latency).await;
     }
-    let form = if route == Route::AccessToken {
+    let form = if parts.method == Method::POST && route != Route::Other {
         Limited::new(body, MAX_FORM_BYTES).collect().await.map(Collected::to_bytes).unwrap_or_default()
     } else {
         Bytes::new()
@@ -174,6 +178,9 @@ fn route(parts: &Parts) -> Route {
     match (parts.uri.path(), &parts.method) {
         ("/v1/events", &Method::GET) => Route::List,
         ("/v1/access_token", &Method::POST) => Route::AccessToken,
+        ("/v1/authorize" | "/v1/device/verify", &Method::GET | &Method::POST) => Route::Authorization,
+        ("/v1/device/authorize", &Method::POST) => Route::DeviceAuthorization,
+        ("/v1/device/token", &Method::POST) => Route::DeviceToken,
         (path, &Method::GET) if event_id(path).is_some() => Route::Event,
         _ => Route::Other,
     }
@@ -241,6 +248,7 @@ impl SandboxState {
             store: RwLock::new(parts.store),
             faults: Mutex::new(parts.faults),
             tokens: Mutex::new(parts.tokens),
+            codes: Mutex::new(IssuedCodes::new(parts.seed)),
             cursors: Mutex::default(),
             log: Mutex::new(parts.log),
             responses: AtomicU64::new(0),
@@ -298,11 +306,12 @@ impl SandboxState {
         if route == Route::Other {
             return Self::unrouted(parts, tracking_id);
         }
-        if route == Route::AccessToken {
-            let granted = self.tokens().grant(form, self.clock.now());
-            return match granted {
-                Ok(reply) => ResponseDraft::new(200, JSON, reply),
-                Err((status, reason)) => refusal(status, reason, tracking_id),
+        if let Some(reply) = self.log_in(parts, route, form) {
+            return match reply {
+                LoginReply::Page(status, page) => ResponseDraft::new(status, HTML, page),
+                LoginReply::Redirect(url) => ResponseDraft::new(302, HTML, "").with(LOCATION, url),
+                LoginReply::Json(reply) => ResponseDraft::new(200, JSON, reply),
+                LoginReply::Refused((status, reason)) => refusal(status, reason, tracking_id),
             };
         }
         if !authorized {
@@ -333,9 +342,37 @@ impl SandboxState {
         })
     }
 
+    /// The response to a request of a login or for a token; none for another request.
+    fn log_in(&self, parts: &Parts, route: Route, form: &[u8]) -> Option<LoginReply> {
+        if matches!(route, Route::List | Route::Event) {
+            return None;
+        }
+        let now = self.clock.now();
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        let (mut tokens, mut codes) = (self.tokens(), lock(&self.codes));
+        let client_id = tokens.client().0.to_owned();
+        let granted = |granted: Result<String, _>| granted.map_or_else(LoginReply::Refused, LoginReply::Json);
+        let reply = match (route, parts.uri.path(), &parts.method) {
+            (Route::AccessToken, ..) => granted(tokens.grant(form, &mut codes, now)),
+            (Route::Authorization, "/v1/authorize", &Method::GET) => IssuedCodes::page(query, &client_id),
+            (Route::Authorization, "/v1/authorize", _) => codes.decide(form, &client_id, now),
+            (Route::Authorization, _, &Method::GET) => codes.device_page(query, &client_id),
+            (Route::Authorization, ..) => codes.decide_device(form, now),
+            (Route::DeviceAuthorization, ..) => codes.device(form, &client_id, &self.base_url, now),
+            (Route::DeviceToken, ..) => {
+                let credentials = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+                let allowed = tokens.check_basic(credentials).and_then(|()| codes.poll(form, now));
+                granted(allowed.map(|()| tokens.log_in(now)))
+            }
+            (Route::List | Route::Event | Route::Other, ..) => return None,
+        };
+        Some(reply)
+    }
+
     fn unrouted(parts: &Parts, tracking_id: &str) -> ResponseDraft {
         let allowed = match parts.uri.path() {
-            "/v1/access_token" => Some("POST"),
+            "/v1/access_token" | "/v1/device/authorize" | "/v1/device/token" => Some("POST"),
+            "/v1/authorize" | "/v1/device/verify" => Some("GET, POST"),
             path => (path == "/v1/events" || event_id(path).is_some()).then_some("GET"),
         };
         match allowed {

@@ -19,6 +19,8 @@ mod follow;
 mod layers;
 mod laziness;
 mod links;
+#[cfg(feature = "sandbox")]
+mod logins;
 mod logs;
 mod oauth;
 mod pacing;

@@ -16,10 +16,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, future::BoxFuture, stream::FusedStream};
 use serde::{Serialize, de::DeserializeOwned};
 use webex_events::{
-    ApiError, Checkpoint, Client, ClientBuilder, Cursor, Error, Event, EventData, EventStream, EventType,
-    FieldError, Follow, HttpBody, HttpService, LinkErrorKind, ListEvents, MalformedItem, OAuth, Page, Pages,
-    RateLimit, Resource, Result, RetryPolicy, Slice, SliceEvents, SliceItem, SliceStream, Slices, Stats,
-    Take, Token, TokenSource, TransportError, TransportErrorKind, WithCursors, token_fn,
+    ApiError, Checkpoint, Client, ClientBuilder, CodeLogin, Cursor, DeviceLogin, Error, Event, EventData,
+    EventStream, EventType, FieldError, Follow, HttpBody, HttpService, LinkErrorKind, ListEvents, LoginError,
+    MalformedItem, OAuth, OAuthLogin, Page, Pages, RateLimit, Resource, Result, RetryPolicy, Slice,
+    SliceEvents, SliceItem, SliceStream, Slices, Stats, Take, Token, TokenSource, TransportError,
+    TransportErrorKind, WithCursors, token_fn,
 };
 
 /// Fails to compile if the type has the trait.
@@ -54,6 +55,10 @@ fn public_types_can_be_shared_and_shown() {
     shared::<ClientBuilder>();
     shared::<Token>();
     shared::<OAuth>();
+    shared::<OAuthLogin>();
+    shared::<CodeLogin>();
+    shared::<DeviceLogin>();
+    shared::<LoginError>();
     shared::<ListEvents>();
     shared::<Page>();
     shared::<Event>();
