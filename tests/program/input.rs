@@ -83,6 +83,42 @@ fn a_misspelt_name_is_refused_with_the_one_that_it_probably_means() {
 }
 
 #[test]
+fn a_parameter_with_an_option_of_its_own_is_refused_and_the_option_is_named() {
+    for (param, option) in [
+        ("resource=rooms", "--resource"),
+        ("type=created", "--type"),
+        ("actorId=a", "--actor-id"),
+        ("from=2026-01-01", "--from"),
+        ("to=2026-01-01", "--to"),
+        ("max=5", "--page-size"),
+        ("Max=5", "--page-size"),
+        ("max", "NAME=VALUE"),
+    ] {
+        refused(&["export", "-o", "f", "--param", param], 2, &["--param", option]);
+    }
+}
+
+#[test]
+fn a_header_that_the_program_sets_is_refused_and_no_value_is_shown() {
+    for (header, words) in [
+        (format!("Authorization=Bearer {TOKEN}"), ["authorization", "--token-file"]),
+        (format!("HOST={TOKEN}"), ["host", "--base-url"]),
+        (format!("content-length={TOKEN}"), ["content-length", "omit"]),
+        (format!("Transfer-Encoding={TOKEN}"), ["transfer-encoding", "omit"]),
+        (format!("connection={TOKEN}"), ["connection", "omit"]),
+        (TOKEN.to_owned(), ["--header", "NAME=VALUE"]),
+        (format!("={TOKEN}"), ["--header", "NAME=VALUE"]),
+    ] {
+        for command in ["export", "follow"] {
+            refused(&[command, "-o", "f", "--header", &header], 2, &words);
+        }
+        refused(&["get", "x", "--header", &header], 2, &words);
+    }
+    refused(&["export", "-o", "f", "--header", "a b=c"], 78, &["header name"]);
+    refused(&["export", "-o", "f", "--header", &format!("a={TOKEN}\n")], 78, &["can't be sent"]);
+}
+
+#[test]
 fn from_must_be_before_to() {
     for (from, to) in [("2026-02-01", "2026-01-01"), ("2026-01-01", "2026-01-01"), ("1h", "2h")] {
         refused(&["export", "-o", "f", "--from", from, "--to", to], 2, &["--from", "before --to"]);

@@ -1,10 +1,19 @@
 //! The requests that the arguments cause.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
 
 use webex_events::sandbox::{Bounds, Sandbox};
 
-use crate::support::{Service, TOKEN, folder, program, run};
+use crate::{
+    stub::{NEXT, page},
+    support::{Service, TOKEN, export_from, folder, program, run},
+};
 
 #[track_caller]
 fn targets(service: &Service, arguments: &[&str]) -> Vec<String> {
@@ -38,6 +47,69 @@ fn every_filter_is_sent() {
         ["/v1/events?resource=messages&type=created&actorId=A%2F1&from=2026-01-05T00%3A00%3A00.000Z\
           &to=2026-01-05T23%3A00%3A00.000Z&max=50"]
     );
+}
+
+#[test]
+fn additional_parameters_are_sent_and_are_part_of_the_request() {
+    let service = service();
+    let folder = folder();
+    let name = format!("{}/", folder.path().join("out").display());
+    let export = |params: &[&str]| {
+        let mut command = service.export(["-o", &name, "--from", "2026-01-05", "--to", "2026-01-06"]);
+        command.args(params.iter().flat_map(|param| ["--param", param]));
+        run(command)
+    };
+    export(&["hasAttachments=a b", "new=1", "new=2"]).success();
+    let target = service.requests().pop().unwrap().target;
+    assert!(target.ends_with("&hasAttachments=a+b&new=1&new=2"), "{target}");
+    let ended = export(&["new=1"]);
+    let (code, line) = ended.failure();
+    assert!(
+        code == 2 && line.contains("--param was hasAttachments=a b,new=1,new=2 and now is new=1"),
+        "{line}"
+    );
+    let mut command = program(["verify", &name, "--against-service", "--base-url", service.base_url()]);
+    command.env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let before = service.requests().len();
+    run(command).success();
+    let requests = service.requests();
+    assert!(
+        requests.len() > before && requests[before..].iter().all(|request| request.target.contains("&new=2"))
+    );
+}
+
+/// A header may hold a secret, so that neither the ledger nor a message has its value.
+#[test]
+fn additional_headers_are_sent_and_not_stored() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let mut heads = Vec::new();
+        // A page with a next one, and a second one that is cut off.
+        for length in [0, 1] {
+            let (mut connection, _) = listener.accept().unwrap();
+            let lines = BufReader::new(&connection).lines().map_while(Result::ok);
+            heads.push(lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>());
+            let body = page(&["a"]);
+            let length = body.len() + length;
+            let head =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{NEXT}content-length: {length}\r\n\r\n");
+            connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+        heads
+    });
+    let folder = folder();
+    let name = folder.path().join("f");
+    let mut command = export_from(&base_url, ["-o", name.to_str().unwrap(), "--attempts", "1"]);
+    command.args(["--header", "X-Gateway-Key=k3y=1", "--header", "x-trace=t"]);
+    let ended = run(command);
+    assert_eq!(ended.code, 75, "{}", ended.stderr);
+    for head in server.join().unwrap() {
+        assert!(head.iter().any(|line| line == "x-gateway-key: k3y=1"), "{head:?}");
+        assert!(head.iter().any(|line| line == "x-trace: t"), "{head:?}");
+    }
+    let state = fs::read_to_string(folder.path().join("f.cursor")).unwrap().to_lowercase();
+    assert!(!ended.stderr.contains("k3y") && !state.contains("k3y") && !state.contains("gateway"), "{state}");
 }
 
 #[test]

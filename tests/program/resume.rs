@@ -142,6 +142,43 @@ fn an_event_that_is_listed_twice_is_written_once_and_counted() {
 }
 
 #[test]
+fn the_name_of_a_file_chooses_its_compression() {
+    let service = service();
+    for (suffix, option, how) in [
+        (".gz", None, Some("gzip")),
+        (".zst", None, Some("zstd")),
+        (".ZST", Some("zstd"), Some("zstd")),
+        (".ndjson", Some("gzip"), Some("gzip")),
+        (".ndjson", None, None),
+        (".gz.ndjson", None, None),
+    ] {
+        let (_folder, _, name) = file();
+        let name = format!("{name}{suffix}");
+        let arguments = option.map_or(Vec::new(), |option| vec!["--compress", option]);
+        kill_after(&service, 2, &name, &arguments);
+        let mut command = service.export(["--page-size", "10", "-o", &name]);
+        command.args(&arguments);
+        run(command).success();
+        let bytes = fs::read(&name).unwrap();
+        let text =
+            how.map_or_else(|| String::from_utf8(bytes.clone()).unwrap(), |how| decompressed(how, &bytes));
+        assert!(text == service.lines(), "{name}");
+    }
+}
+
+#[test]
+fn a_compression_that_contradicts_the_name_of_the_file_is_refused() {
+    for (suffix, option) in [("zst", "gzip"), ("gz", "zstd")] {
+        let (folder, _, name) = file();
+        let name = format!("{name}.ndjson.{suffix}");
+        let ended = run_alone(["export", "--sandbox", "10", "-o", &name, "--compress", option]);
+        let (code, line) = ended.failure();
+        assert!(code == 2 && line.contains("omit --compress") && line.contains(option), "{line}");
+        assert!(names(&folder).is_empty());
+    }
+}
+
+#[test]
 fn take_counts_the_events_of_all_runs() {
     let service = service();
     let (_folder, path, name) = file();

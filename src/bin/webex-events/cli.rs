@@ -136,8 +136,40 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "FILE")]
     pub(crate) root_certificate: Vec<PathBuf>,
 
+    /// Additional header of each request, visible to other users of this machine; not stored
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+
     #[command(flatten)]
     pub(crate) credentials: Credentials,
+}
+
+/// The headers that the program sets itself, each with the way to change it.
+const OWN_HEADERS: [(&str, &str); 5] = [
+    ("authorization", "the token is set by WEBEX_ACCESS_TOKEN, --token-file or --oauth-store"),
+    ("host", "the host is set by --base-url"),
+    ("content-length", "omit it"),
+    ("transfer-encoding", "omit it"),
+    ("connection", "omit it"),
+];
+
+impl Connection {
+    /// The additional headers. An error shows no value, which may be a secret.
+    pub(crate) fn headers(&self) -> Result<Vec<(&str, &str)>, Failure> {
+        self.header.iter().map(|text| header(text)).collect()
+    }
+}
+
+fn header(text: &str) -> Result<(&str, &str), Failure> {
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err(Failure::usage("a header isn't NAME=VALUE; give --header as NAME=VALUE"));
+    };
+    match OWN_HEADERS.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {
+        Some((name, advice)) => {
+            Err(Failure::usage(format!("--header can't set {name}, which the program sets itself; {advice}")))
+        }
+        None => Ok((name, value)),
+    }
 }
 
 /// The reason why there is nothing to run.
@@ -178,6 +210,7 @@ fn apply_environment(command: &mut Command, base_url: Option<ValueSource>) -> Re
         Command::Plan(plan) => return plan.names.check(),
         _ => return Ok(()),
     };
+    connection.headers()?;
     let from_environment = base_url == Some(ValueSource::EnvVariable);
     if has_sandbox && !from_environment && connection.base_url.is_some() {
         return Err(Failure::usage("--sandbox has its own service; omit --base-url"));

@@ -85,6 +85,9 @@ fn common(connection: &Connection) -> Result<ClientBuilder, Failure> {
         Some(Rate::PerMinute(requests)) => builder.rate_limit(RateLimit::per_minute(requests)),
         None => builder,
     };
+    for (name, value) in connection.headers()? {
+        builder = builder.header(name, value);
+    }
     for pem in certificates(connection)? {
         builder = builder.root_certificate(&pem);
     }

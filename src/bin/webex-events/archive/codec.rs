@@ -3,7 +3,10 @@
 //! A compressed file is a sequence of frames (zstd) or members (gzip). Each is complete in itself, so that everything
 //! up to the end of a frame is a valid file whatever follows.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    path::Path,
+};
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,14 @@ impl Codec {
             Self::Gzip => ".gz",
             Self::Zstd => ".zst",
         }
+    }
+
+    /// The compression that a file's name says, if it says one.
+    pub(crate) fn of_name(path: &Path) -> Option<Self> {
+        let extension = path.extension()?;
+        [Self::Gzip, Self::Zstd]
+            .into_iter()
+            .find(|codec| extension.eq_ignore_ascii_case(codec.suffix().trim_start_matches('.')))
     }
 
     pub(crate) fn name(self) -> &'static str {

@@ -11,7 +11,7 @@ use crate::{
         Connection, Watch,
         help::{EXIT_CODES, EXPORT, TOKEN},
         open::Open,
-        values::{TimeArg, span, when},
+        values::{TimeArg, param, span, when},
     },
     error::Failure,
 };
@@ -99,6 +99,10 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) actor_id: Option<String>,
 
+    /// Additional parameter of each list, which this version has no option for
+    #[arg(long, value_name = "NAME=VALUE", value_parser = param)]
+    param: Vec<(String, String)>,
+
     /// Events per page, 1 to 1000; the default is 1000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     page_size: Option<u16>,
@@ -107,7 +111,7 @@ pub(crate) struct Filters {
 /// The options for writing files.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Commits {
-    /// Compression of the output
+    /// Compression of the output; the default for a file is that of its name: .gz or .zst
     #[arg(long, value_name = "METHOD", value_enum)]
     pub(crate) compress: Option<Codec>,
 
@@ -147,6 +151,9 @@ impl Filters {
         }
         if let Some(events) = self.page_size {
             query = query.page_size(events);
+        }
+        for (name, value) in &self.param {
+            query = query.param(name, value);
         }
         self.names.lists(query)
     }

@@ -125,6 +125,25 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a span is a number with s, m, h, d or w, such as 90m or 7d".to_owned())
 }
 
+/// Reads `name=value`, a parameter that has no option of its own.
+pub(crate) fn param(text: &str) -> Result<(String, String), String> {
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err("a parameter is NAME=VALUE".to_owned());
+    };
+    let own = [
+        ("resource", "--resource"),
+        ("type", "--type"),
+        ("actorId", "--actor-id"),
+        ("from", "--from"),
+        ("to", "--to"),
+        ("max", "--page-size"),
+    ];
+    match own.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)) {
+        Some((name, option)) => Err(format!("the parameter {name} has an option of its own: give {option}")),
+        None => Ok((name.to_owned(), value.to_owned())),
+    }
+}
+
 /// A number per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rate {
@@ -236,6 +255,24 @@ mod tests {
             assert_eq!(when(text).unwrap().instant(now), None, "{text}");
         }
         assert!(span("18446744073709551615w").is_err());
+    }
+
+    #[test]
+    fn a_parameter_is_split_at_the_first_equals_sign() {
+        for (text, name, value) in
+            [("a=b", "a", "b"), ("a=", "a", ""), ("a=b=c", "a", "b=c"), ("a= b", "a", " b")]
+        {
+            assert_eq!(param(text), Ok((name.to_owned(), value.to_owned())));
+        }
+        for (text, word) in [
+            ("", "NAME=VALUE"),
+            ("a", "NAME=VALUE"),
+            ("=b", "NAME=VALUE"),
+            ("max=5", "--page-size"),
+            ("TYPE=x", "--type"),
+        ] {
+            assert!(param(text).is_err_and(|error| error.contains(word)), "{text}");
+        }
     }
 
     #[test]

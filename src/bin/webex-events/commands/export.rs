@@ -1,6 +1,10 @@
 //! `export`: a list of events, written as NDJSON.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::Map;
@@ -8,7 +12,7 @@ use webex_events::{Stats, sandbox::Sandbox};
 
 use crate::{
     archive::{
-        Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Destination, FileEntry, Layout,
+        Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Codec, Destination, FileEntry, Layout,
         ListState, WriteOptions,
     },
     cli::{ExportArgs, values::TimeArg},
@@ -66,7 +70,10 @@ async fn to_stream(export: &ExportArgs, context: &mut Context, file: File, name:
 }
 
 async fn to_file(export: &ExportArgs, context: &mut Context, path: PathBuf) -> Outcome {
-    let meta = request::of_export(export, ArchiveKind::File, None);
+    let meta = ArchiveMeta {
+        compress: compression(&export.output, export.commits.compress)?,
+        ..request::of_export(export, ArchiveKind::File, None)
+    };
     let destination = Destination::claim(Layout::File(path), ArchiveKind::File)?;
     if let Some(ledger) = destination.ledger() {
         must_fit(destination.layout().root(), &ledger.meta, &meta)?;
@@ -100,6 +107,20 @@ async fn to_file(export: &ExportArgs, context: &mut Context, path: PathBuf) -> O
     let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, export.commits.commit_every)));
     context.shutdown.allow_slow();
     Ok(read_lists(export, context, &service, &meta, range, sink, earlier).await)
+}
+
+/// The compression of a file, which its name can say.
+fn compression(path: &Path, option: Option<Codec>) -> Result<Codec, Failure> {
+    match (option, Codec::of_name(path)) {
+        (Some(option), Some(named)) if option != named => Err(Failure::usage(format!(
+            "the name of {} says {}, and --compress says {}; omit --compress, or choose a name with {}",
+            path.display(),
+            named.name(),
+            option.name(),
+            option.suffix()
+        ))),
+        (option, named) => Ok(option.or(named).unwrap_or_default()),
+    }
 }
 
 /// The range of the lists of one output.

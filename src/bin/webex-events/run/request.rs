@@ -92,6 +92,7 @@ fn difference(difference: &Difference) -> String {
 fn option(field: &RequestField) -> String {
     match field {
         RequestField::Filter(name) if name == "actorId" => "--actor-id".to_owned(),
+        RequestField::Filter(name) if name == "params" => "--param".to_owned(),
         RequestField::Filter(name) => format!("--{name}"),
         RequestField::From => "--from".to_owned(),
         RequestField::To => "--to".to_owned(),
