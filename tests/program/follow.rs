@@ -257,6 +257,91 @@ fn a_follower_on_stdout_keeps_a_checkpoint_in_a_file() {
     );
 }
 
+const LISTS: [&str; 4] = ["--resource", "messages,memberships,rooms", "--type", "created"];
+
+/// The events of these lists that the service has now.
+fn listed(service: &Service) -> Vec<String> {
+    let is_listed = |line: &&str| {
+        let event = Event::from_json(*line).unwrap();
+        ["messages", "memberships", "rooms"].contains(&event.resource().as_str())
+            && event.event_type().as_str() == "created"
+    };
+    service.lines().lines().filter(is_listed).map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn several_lists_are_followed_and_after_kills_each_event_is_in_the_files_once() {
+    let service = service();
+    let (_folder, out) = output();
+    for minute in (0..120).step_by(15) {
+        service.set_now(at("2026-01-05T10:00:00Z") + TimeDelta::minutes(minute));
+        let running =
+            Running::start(follow(&service, &out, &[&LISTS, ["--page-size", "7"].as_slice()].concat()));
+        let enough = committed(&out) + 1 + u64::try_from(minute).unwrap() % 7;
+        until("some of it", || committed(&out) >= enough.min(listed(&service).len() as u64));
+        running.kill();
+    }
+    let running = Running::start(follow(&service, &out, &LISTS));
+    until("all of it", || committed(&out) == listed(&service).len() as u64);
+    stop(running);
+    assert_eq!(sorted(written(&out)), sorted(listed(&service)));
+    let ledger: Value = serde_json::from_slice(&fs::read(out.join("ledger.json")).unwrap()).unwrap();
+    assert_eq!((&ledger["webex-events"], ledger["checkpoint"].as_array().unwrap().len()), (&3.into(), 3));
+    let ended = verify_against(&service, &out);
+    assert!(ended.code == 0 && ended.stdout.contains("the same that the service has"), "{}", ended.stderr);
+    let ended = run(follow(&service, &out, &LISTS[..2]));
+    assert!(ended.failure().0 == 2 && ended.stderr.contains("--type created is missing"), "{}", ended.stderr);
+}
+
+/// A round of the longest list covers only a part of the time, and the other lists wait for it.
+#[cfg(unix)]
+#[test]
+fn lists_of_different_lengths_are_caught_up_with_together() {
+    let (start, end) = (at("2025-12-01T00:00:00Z"), at("2026-01-05T10:00:00Z"));
+    let service = Service::start(Sandbox::builder().events(30_000).period(start, end).now(end));
+    let (_folder, out) = output();
+    let mut command = program(["follow", "--base-url", service.base_url(), "-o", out.to_str().unwrap()]);
+    command.args(["--every", "0s", "--from", "2025-12-01"]).args(LISTS).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let running = Running::start(command);
+    let listed = sorted(listed(&service));
+    until("all of it", || committed(&out) == listed.len() as u64);
+    stop(running);
+    assert!(sorted(written(&out)) == listed);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_error_of_one_list_does_not_end_the_others() {
+    let service = service();
+    let (_folder, out) = output();
+    service.fail(When::at([3]), Response::status(503).retry_after(0));
+    let running = Running::start(follow(&service, &out, &[&LISTS, ["--attempts", "2"].as_slice()].concat()));
+    until("all of it", || committed(&out) == listed(&service).len() as u64);
+    stop(running);
+    assert_eq!(sorted(written(&out)), sorted(listed(&service)));
+}
+
+#[cfg(unix)]
+#[test]
+fn several_lists_on_stdout_have_one_checkpoint_file() {
+    let service = service();
+    let folder = folder();
+    let checkpoint = folder.path().join("checkpoint.json");
+    let arguments = [&LISTS, ["--checkpoint", checkpoint.to_str().unwrap()].as_slice()].concat();
+    let mut lines = Vec::new();
+    for now in ["2026-01-05T10:00:00Z", "2026-01-05T11:00:00Z"] {
+        service.set_now(at(now));
+        let expected = listed(&service);
+        let mut running = Running::start(follow(&service, Path::new("-"), &arguments));
+        while lines.len() < expected.len() {
+            lines.push(running.line().trim_end().to_owned());
+        }
+        assert_eq!(stop(running).code, 143);
+        assert_eq!(sorted(lines.clone()), sorted(expected));
+    }
+}
+
 #[test]
 fn invalid_options_of_follow_are_refused() {
     let service = service();

@@ -4,6 +4,7 @@ pub(crate) mod driver;
 pub(crate) mod names;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod positions;
 pub(crate) mod range;
 pub(crate) mod request;
 pub(crate) mod restart;

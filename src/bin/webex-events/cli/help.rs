@@ -62,6 +62,10 @@ Each event is written once, even if the service lists it twice: an export into o
 last 200,000 ids, an export into a folder all ids of a slice. If the service no longer knows a cursor, \
 that slice, or the one file, restarts from the beginning.
 
+--param adds a parameter that the service knows and this version doesn't. It is a part of the request: \
+the ledger stores it, and each run needs the same. --header adds a header to each request; it isn't \
+stored, because its value may be a secret, so that each run needs it again.
+
 Malformed items don't end an export, and don't make it incomplete. They are written to FILE.malformed, \
 one JSON object per line with page, index, error and raw text; without a FILE they are written to \
 stderr, and if that fails, the export fails (74). The last line reports their number.";
@@ -104,6 +108,10 @@ resumes, and each event is in the files once.
 -o - writes to stdout. With --checkpoint FILE, the checkpoint is stored in that file after the events \
 are written: after a kill some events are repeated, and none is lost. A run that resumes first writes an \
 empty line, unless the run before it completed its last line. It ends when the reader closes the pipe.
+
+Several names for --resource or --type, separated by commas or in options of their own, mean one list for \
+each resource and type. All lists are requested at each interval, and share the output and the \
+checkpoint; an hour ends when all lists have settled.
 
 Temporary errors don't end it: it waits for 30 s, and twice as long each time, up to 5 min. A refusal \
 does (77), such as a revoked token, or a checkpoint that is older than the oldest events that can be \

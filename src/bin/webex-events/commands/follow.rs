@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use webex_events::{Checkpoint, ListEvents, Stats};
+use webex_events::Stats;
 
 use crate::{
     archive::{
@@ -19,6 +19,7 @@ use crate::{
     run::{
         driver::{self, Driven, Driver},
         output::Output,
+        positions::Positions,
         range::{self, Range},
         request::{self, must_fit},
         restart::{self, PagePosition, Pauses, Reaction},
@@ -36,16 +37,11 @@ const HOURS: Slicing = Slicing { seconds: 3600, is_aligned: true, margin_ms: 0 }
 pub(crate) async fn run(follow: &cli::FollowArgs, context: &mut Context) -> Result<(), Failure> {
     // Refuse an impossible range before anything is created.
     Range::at(Utc::now(), follow.from, None)?;
-    if follow.filters.lists().len() > 1 {
-        return Err(Failure::usage(
-            "follow reads one list: give one --resource and one --type at most, or start a follower for each",
-        ));
-    }
     let output = Output::of(&follow.output, false, true)?;
     roles::check(&output, &follow.connection, None, follow.checkpoint.as_deref())?;
     let connected = service::connect(&follow.connection, &mut context.renewal)?;
     let metrics = Metrics::start(&follow.watch).await?;
-    let (sink, checkpoint) = match output {
+    let (sink, positions) = match output {
         Output::File(path) if path.exists() => {
             return Err(Failure::usage(format!(
                 "{} is a file: follow needs a folder, or - for stdout",
@@ -59,18 +55,16 @@ pub(crate) async fn run(follow: &cli::FollowArgs, context: &mut Context) -> Resu
         }
         Output::Stream(file, name) => to_stream(follow, context, &connected, file, name).await?,
     };
-    let query = list(follow);
-    let events = connected.client.follow(query, checkpoint).every(follow.every).settle(follow.settle);
-    let source = FollowSource::new(events);
+    let lists = follow.filters.lists().into_iter().zip(positions.each());
+    let events = lists.map(|(query, checkpoint)| {
+        let events = connected.client.follow(query, checkpoint.clone());
+        events.every(follow.every).settle(follow.settle)
+    });
+    let source = FollowSource::new(events.collect(), positions.clone());
     let driver = Driver::new(source, sink, &mut context.shutdown, &metrics, &connected);
     let Driven { source, ended, mut summary, .. } = driver.run().await;
-    summary.followed = Some((source.checkpoint().settled(), source.lag()));
+    summary.followed = Some((source.settled(), source.lag()));
     summary.conclude(ended)
-}
-
-/// The list to follow.
-fn list(follow: &cli::FollowArgs) -> ListEvents {
-    follow.filters.lists().into_iter().next().unwrap_or_default()
 }
 
 /// The start of the first run: `--from` by the service's clock, or now. Waits after temporary errors, as every later
@@ -83,15 +77,12 @@ async fn beginning(
     if let Some(TimeArg::At(instant)) = follow.from {
         return Ok(instant);
     }
+    let filters = follow.filters.lists().into_iter().next().unwrap_or_default();
     let mut pauses = Pauses::default();
     loop {
-        let time = range::service_time(
-            &connected.client,
-            &list(follow),
-            &mut context.shutdown,
-            &mut Stats::default(),
-        )
-        .await;
+        let time =
+            range::service_time(&connected.client, &filters, &mut context.shutdown, &mut Stats::default())
+                .await;
         let error = match time {
             Ok(now) => {
                 let now = range::past(now);
@@ -120,7 +111,7 @@ async fn to_folder(
     context: &mut Context,
     connected: &Connected,
     path: PathBuf,
-) -> Result<(Sink, Checkpoint), Failure> {
+) -> Result<(Sink, Positions), Failure> {
     if follow.checkpoint.is_some() {
         return Err(Failure::usage("--checkpoint is for stdout: a folder has its checkpoint in ledger.json"));
     }
@@ -136,14 +127,14 @@ async fn to_folder(
     let codec = meta.compress;
     let options = WriteOptions { codec, checksum: Checksum::Sha256, memory: None };
     let store = destination.open(ArchiveMeta { from: Some(from), ..meta }, options)?;
-    let checkpoint = stored(
+    let positions = stored(
         store.checkpoint(),
-        from,
+        (from, follow.filters.lists().len()),
         &store.layout().ledger_path(),
         "follow into another folder, with --from",
     )?;
     let sink = ArchiveSink::new(store, codec, follow.commits.commit_every);
-    Ok((Sink::Archive(Box::new(sink)), checkpoint))
+    Ok((Sink::Archive(Box::new(sink)), positions))
 }
 
 /// Writes to stdout from the checkpoint that an earlier run has stored.
@@ -153,14 +144,15 @@ async fn to_stream(
     connected: &Connected,
     file: File,
     name: String,
-) -> Result<(Sink, Checkpoint), Failure> {
+) -> Result<(Sink, Positions), Failure> {
     if follow.commits.compress.is_some() {
         return Err(Failure::usage("--compress needs a folder, and stdout isn't one"));
     }
     let sink = StreamSink::new(file, name);
     let Some(path) = &follow.checkpoint else {
         let from = beginning(follow, context, connected).await?;
-        return Ok((Sink::Stream(Box::new(sink)), Checkpoint::at(from)));
+        let positions = Positions::at(from, follow.filters.lists().len());
+        return Ok((Sink::Stream(Box::new(sink)), positions));
     };
     let lock = FileLock::beside(path)?;
     let meta = request::of_follower(follow, None);
@@ -173,32 +165,32 @@ async fn to_stream(
         Some(ledger) => ledger.meta.from.unwrap_or_default(),
         None => beginning(follow, context, connected).await?,
     };
-    let checkpoint = stored(
+    let positions = stored(
         old.as_ref().and_then(|ledger| ledger.checkpoint.as_ref()),
-        from,
+        (from, follow.filters.lists().len()),
         path,
         "start from the beginning with another --checkpoint and --from",
     )?;
     let meta = ArchiveMeta { from: Some(from), ..meta };
     let file = CheckpointFile::new(path.clone(), lock, meta, old.as_ref());
-    let sink = sink.with_checkpoint(file, &checkpoint)?;
-    Ok((Sink::Stream(Box::new(sink)), checkpoint))
+    let sink = sink.with_checkpoint(file, &positions)?;
+    Ok((Sink::Stream(Box::new(sink)), positions))
 }
 
-/// The checkpoint in a state file, or one at `from` if there is none.
+/// The positions in a state file, or `lists` positions at `from` if there are none.
 fn stored(
     checkpoint: Option<&serde_json::Value>,
-    from: DateTime<Utc>,
+    (from, lists): (DateTime<Utc>, usize),
     path: &Path,
     advice: &str,
-) -> Result<Checkpoint, Failure> {
+) -> Result<Positions, Failure> {
     match checkpoint {
-        Some(checkpoint) => serde_json::from_value(checkpoint.clone()).map_err(|error| {
+        Some(checkpoint) => Positions::read(checkpoint, lists).map_err(|error| {
             Failure::new(
                 Code::Output,
                 format!("the checkpoint in {} can't be read: {error}; {advice}", path.display()),
             )
         }),
-        None => Ok(Checkpoint::at(from)),
+        None => Ok(Positions::at(from, lists)),
     }
 }

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use futures_core::Stream;
-use webex_events::{Checkpoint, Error, Event, Page, Result as ListResult, Stats};
+use webex_events::{Error, Event, Page, Result as ListResult, Stats};
 
 use crate::{
     archive::FailedSlice,
     error::Code,
     metrics::RunSnapshot,
-    run::{range::Span, restart::Reaction},
+    run::{positions::Positions, range::Span, restart::Reaction},
     ui::progress::Progress,
 };
 
@@ -33,8 +33,8 @@ pub(crate) enum Step {
     Finished { span: Option<Span> },
     /// A correction of the start of the range. It comes before the first page.
     From(Option<DateTime<Utc>>),
-    /// Everything that a follower yields without waiting, and the checkpoint after it.
-    Round { items: Vec<ListResult<Event>>, checkpoint: Checkpoint },
+    /// Everything that a follower yields without waiting, and the positions after it.
+    Round { items: Vec<ListResult<Event>>, positions: Positions },
 }
 
 /// A stream of steps that ends at an error, and can then be continued in the way that [`react`](Self::react) returns.

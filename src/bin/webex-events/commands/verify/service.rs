@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use webex_events::{Checkpoint, Client, Error, ListEvents, Page, Slice, SliceItem, sandbox::Sandbox};
+use webex_events::{Client, Error, ListEvents, Page, Slice, SliceItem, sandbox::Sandbox};
 
 use super::{
     files::{self, FolderCheck},
@@ -21,6 +21,7 @@ use crate::{
     commands::{Context, sandbox},
     error::{Code, Failure, reason},
     run::{
+        positions::Positions,
         range::{Range, hour},
         request,
     },
@@ -290,8 +291,8 @@ fn spans(state: &Ledger) -> Vec<(TimeSpan, Option<&FileEntry>)> {
     }
     let by_start: HashMap<_, _> = files.into_iter().map(|(span, entry)| (span.start, entry)).collect();
     let settled = || {
-        let checkpoint = serde_json::from_value::<Checkpoint>(state.checkpoint.clone()?).ok()?;
-        hour(checkpoint.settled())
+        let positions = Positions::read(state.checkpoint.as_ref()?, state.meta.request.list_count()).ok()?;
+        hour(positions.settled())
     };
     let (Some(mut start), Some(end)) = (state.meta.from.and_then(hour), settled()) else {
         return Vec::new();

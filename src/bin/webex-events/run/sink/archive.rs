@@ -2,8 +2,6 @@
 
 use std::{io, time::Duration};
 
-use serde_json::json;
-
 use super::hours::Hours;
 use crate::{
     archive::{Archive, Codec, FailedSlice, FileEntry, Layout, Totals},
@@ -47,10 +45,10 @@ impl ArchiveSink {
             }
             Step::Finished { span } => WriterCommand::Finish(Box::new(self.file(span))),
             Step::From(from) => WriterCommand::From(from),
-            Step::Round { items, checkpoint } => {
-                let sorted = self.hours.sort(items, &checkpoint, self.codec);
+            Step::Round { items, positions } => {
+                let sorted = self.hours.sort(items, positions.settled(), self.codec);
                 let (files, finished) = sorted.map_err(StopReason::Output)?;
-                WriterCommand::Round { files, finished, checkpoint: json!(checkpoint) }
+                WriterCommand::Round { files, finished, checkpoint: positions.stored() }
             }
         };
         self.send(command).await

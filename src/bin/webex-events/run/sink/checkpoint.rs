@@ -2,12 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use serde_json::json;
-use webex_events::Checkpoint;
-
 use crate::{
     archive::{ArchiveMeta, FileEntry, FileLock, Ledger, Stage},
     error::{Code, Failure, reason},
+    run::positions::Positions,
 };
 
 /// The name of the only entry, whose stage says if the last line was completed.
@@ -17,7 +15,7 @@ const STDOUT: &str = "stdout";
 pub(crate) struct CheckpointFile {
     path: PathBuf,
     meta: ArchiveMeta,
-    stored: Option<Checkpoint>,
+    stored: Option<Positions>,
     may_be_within_a_line: bool,
     /// Held while this process writes.
     _lock: FileLock,
@@ -35,9 +33,9 @@ impl CheckpointFile {
         self.may_be_within_a_line
     }
 
-    /// Stores the first checkpoint of this run, and marks the last line as possibly incomplete.
-    pub(super) fn open(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        self.store(checkpoint).map_err(|error| {
+    /// Stores the first positions of this run, and marks the last line as possibly incomplete.
+    pub(super) fn open(&mut self, positions: &Positions) -> Result<(), Failure> {
+        self.store(positions).map_err(|error| {
             Failure::new(
                 Code::Output,
                 format!(
@@ -49,23 +47,23 @@ impl CheckpointFile {
         })
     }
 
-    pub(super) fn store(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        self.write(checkpoint, Stage::Open)?;
-        self.stored = Some(checkpoint.clone());
+    pub(super) fn store(&mut self, positions: &Positions) -> io::Result<()> {
+        self.write(positions, Stage::Open)?;
+        self.stored = Some(positions.clone());
         Ok(())
     }
 
     /// Marks the last line as complete.
     pub(super) fn close(&mut self) -> io::Result<()> {
         match self.stored.take() {
-            Some(checkpoint) => self.write(&checkpoint, Stage::Complete),
+            Some(positions) => self.write(&positions, Stage::Complete),
             None => Ok(()),
         }
     }
 
-    fn write(&self, checkpoint: &Checkpoint, stage: Stage) -> io::Result<()> {
+    fn write(&self, positions: &Positions, stage: Stage) -> io::Result<()> {
         let entry = FileEntry { stage, ..FileEntry::new(STDOUT, None) };
-        let (meta, checkpoint) = (self.meta.clone(), Some(json!(checkpoint)));
+        let (meta, checkpoint) = (self.meta.clone(), Some(positions.stored()));
         Ledger { meta, checkpoint, failed: Vec::new(), files: vec![entry] }.write(&self.path)
     }
 }

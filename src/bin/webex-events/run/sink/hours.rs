@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use webex_events::{Checkpoint, Event, Result as ListResult};
+use webex_events::{Event, Result as ListResult};
 
 use crate::{
     archive::{Codec, FileEntry},
@@ -27,14 +27,13 @@ impl Hours {
         Self { open: open.into_iter().filter_map(|entry| Some((entry.start?, entry))).collect() }
     }
 
-    /// Sorts items into files. An hour is over once the checkpoint has settled up to its end.
+    /// Sorts items into files. An hour is over once all lists have settled up to its end.
     pub(super) fn sort(
         &mut self,
         items: Vec<ListResult<Event>>,
-        checkpoint: &Checkpoint,
+        settled: DateTime<Utc>,
         codec: Codec,
     ) -> io::Result<Sorted> {
-        let settled = checkpoint.settled();
         let newest = items.iter().flatten().map(Event::created).max();
         let mut files: BTreeMap<DateTime<Utc>, Vec<_>> = BTreeMap::new();
         for item in items {
@@ -79,16 +78,16 @@ mod tests {
             event("2", "2026-01-05T09:00:00Z"),
             event("3", "2026-01-05T08:00:00Z"),
         ];
-        let checkpoint = Checkpoint::at(at("2026-01-05T09:00:00Z") - TimeDelta::milliseconds(1));
-        let (files, over) = hours.sort(items, &checkpoint, Codec::None).unwrap();
+        let settled = at("2026-01-05T09:00:00Z") - TimeDelta::milliseconds(1);
+        let (files, over) = hours.sort(items, settled, Codec::None).unwrap();
         let counts: Vec<_> = files.iter().map(|(entry, items)| (entry.start.unwrap(), items.len())).collect();
         assert_eq!(counts, [(at("2026-01-05T08:00:00Z"), 2), (at("2026-01-05T09:00:00Z"), 1)]);
         assert!(over.is_empty(), "an event of the last millisecond may come: {over:?}");
-        let checkpoint = Checkpoint::at(at("2026-01-05T09:00:00Z"));
-        let (files, over) = hours.sort(Vec::new(), &checkpoint, Codec::None).unwrap();
+        let settled = at("2026-01-05T09:00:00Z");
+        let (files, over) = hours.sort(Vec::new(), settled, Codec::None).unwrap();
         assert!(files.is_empty());
         assert_eq!(file_names(&over), ["events_20260105T080000Z_20260105T090000Z.ndjson"]);
-        let (_, over) = hours.sort(Vec::new(), &checkpoint, Codec::None).unwrap();
+        let (_, over) = hours.sort(Vec::new(), settled, Codec::None).unwrap();
         assert!(over.is_empty(), "it is over once");
     }
 
@@ -96,7 +95,7 @@ mod tests {
     fn files_of_an_earlier_run_end_too() {
         let start = at("2026-01-05T08:00:00Z");
         let mut hours = Hours::new([names::entry(start, start + HOUR, Codec::None)]);
-        let checkpoint = Checkpoint::at(at("2026-01-05T12:00:00Z"));
-        assert_eq!(hours.sort(Vec::new(), &checkpoint, Codec::None).unwrap().1.len(), 1);
+        let settled = at("2026-01-05T12:00:00Z");
+        assert_eq!(hours.sort(Vec::new(), settled, Codec::None).unwrap().1.len(), 1);
     }
 }

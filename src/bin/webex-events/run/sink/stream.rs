@@ -3,13 +3,13 @@
 use std::{fs::File, io};
 
 use serde_json::Map;
-use webex_events::{Checkpoint, Error, Event, Result as ListResult};
+use webex_events::{Error, Event, Result as ListResult};
 
 use super::{checkpoint::CheckpointFile, lines::LineWriter, pipe::Pipe};
 use crate::{
     archive::{Totals, malformed_record},
     error::Failure,
-    run::source::Step,
+    run::{positions::Positions, source::Step},
     ui::messages,
 };
 
@@ -41,9 +41,9 @@ impl StreamSink {
     pub(crate) fn with_checkpoint(
         mut self,
         mut file: CheckpointFile,
-        checkpoint: &Checkpoint,
+        positions: &Positions,
     ) -> Result<Self, Failure> {
-        file.open(checkpoint)?;
+        file.open(positions)?;
         if file.may_be_within_a_line() {
             // An earlier run may have been stopped in the middle of a line.
             self.lines.end_line();
@@ -68,13 +68,13 @@ impl StreamSink {
                 sync(self.lines.file())
             }
             Step::From(_) => Ok(()),
-            Step::Round { items, checkpoint } => {
+            Step::Round { items, positions } => {
                 self.items(items)?;
                 self.flush()?;
                 // Store the checkpoint after the events: after a kill some are repeated, and none is lost.
                 if let Some(file) = &mut self.checkpoint {
                     sync(self.lines.file())?;
-                    file.store(&checkpoint)?;
+                    file.store(&positions)?;
                 }
                 Ok(())
             }

@@ -1,4 +1,4 @@
-//! A follower. Everything that it yields without waiting is one round.
+//! A follower of one or more lists. Everything that they yield without waiting is one round.
 
 use std::{
     mem,
@@ -7,54 +7,93 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_core::Stream;
 use futures_util::StreamExt;
-use webex_events::{Checkpoint, Error, Event, Follow, Result as ListResult, Stats};
+use webex_events::{Error, Event, Follow, Result as ListResult, Stats};
 
 use super::{Source, Step};
 use crate::{
     metrics::RunSnapshot,
-    run::restart::{self, PagePosition, Reaction},
+    run::{
+        positions::Positions,
+        restart::{self, PagePosition, Reaction},
+    },
     ui::progress::Progress,
 };
 
 /// A round has at most this many items.
 const BATCH: usize = 1000;
+/// A list that has settled this much later than another one waits for it. Otherwise the files of all hours in between
+/// would be open, and the ids in them in memory.
+const LEAD: TimeDelta = TimeDelta::hours(12);
 
 #[derive(Debug)]
 pub(crate) struct FollowSource {
-    events: Follow,
+    /// The followers of the lists, in the order of the request.
+    lists: Vec<Follow>,
+    /// Their positions after the last item.
+    positions: Positions,
     items: Vec<ListResult<Event>>,
     /// The error after the items.
     error: Option<Error>,
-    /// The checkpoint of the last round.
-    reported: Option<Checkpoint>,
+    /// The index of the list that the last error belongs to.
+    failed: usize,
+    /// True once a round has had the positions.
+    is_reported: bool,
 }
 
 impl FollowSource {
-    pub(crate) fn new(events: Follow) -> Self {
-        Self { events, items: Vec::new(), error: None, reported: None }
+    /// Follows these lists, which start at these positions.
+    pub(crate) fn new(lists: Vec<Follow>, positions: Positions) -> Self {
+        Self { lists, positions, items: Vec::new(), error: None, failed: 0, is_reported: false }
     }
 
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
-        self.events.checkpoint()
+    /// The instant up to which all lists have settled.
+    pub(crate) fn settled(&self) -> DateTime<Utc> {
+        self.positions.settled()
     }
 
+    /// The longest lag of a list.
     pub(crate) fn lag(&self) -> Duration {
-        self.events.lag()
+        self.lists.iter().map(Follow::lag).max().unwrap_or_default()
     }
 
     /// Collects items until there is none, an error, or a full round. Returns true if there is none for now.
     fn gather(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.error.is_none() && self.items.len() < BATCH {
-            match self.events.poll_next_unpin(cx) {
-                Poll::Ready(Some(Err(error))) if !matches!(error, Error::Item(_)) => self.error = Some(error),
-                Poll::Ready(Some(item)) => self.items.push(item),
-                Poll::Ready(None) => return false,
-                Poll::Pending => return true,
+        let latest = self.settled().checked_add_signed(LEAD).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let mut is_pending = true;
+        for (index, list) in self.lists.iter_mut().enumerate() {
+            if list.checkpoint().settled() > latest {
+                continue;
+            }
+            loop {
+                if self.error.is_some() || self.items.len() >= BATCH {
+                    return false;
+                }
+                match list.poll_next_unpin(cx) {
+                    Poll::Ready(Some(Err(error))) if !matches!(error, Error::Item(_)) => {
+                        (self.error, self.failed) = (Some(error), index);
+                    }
+                    Poll::Ready(Some(item)) => self.items.push(item),
+                    Poll::Ready(None) => {
+                        is_pending = false;
+                        break;
+                    }
+                    Poll::Pending => break,
+                }
             }
         }
-        false
+        is_pending
+    }
+
+    /// The positions after everything that was gathered.
+    fn gathered(&self) -> Positions {
+        let mut checkpoints = self.lists.iter().map(Follow::checkpoint);
+        match checkpoints.next() {
+            Some(first) => Positions::new(first, checkpoints),
+            None => self.positions.clone(),
+        }
     }
 }
 
@@ -64,12 +103,11 @@ impl Stream for FollowSource {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let is_pending = this.gather(cx);
-        let checkpoint = this.events.checkpoint();
-        // A quiet period moves the checkpoint too.
-        if !this.items.is_empty() || this.reported.as_ref() != Some(&checkpoint) {
-            this.reported = Some(checkpoint.clone());
-            let items = mem::take(&mut this.items);
-            return Poll::Ready(Some(Ok(Step::Round { items, checkpoint })));
+        let positions = this.gathered();
+        // A quiet period moves the positions too.
+        if !this.items.is_empty() || !this.is_reported || this.positions != positions {
+            (this.positions, this.is_reported) = (positions.clone(), true);
+            return Poll::Ready(Some(Ok(Step::Round { items: mem::take(&mut this.items), positions })));
         }
         match this.error.take() {
             Some(error) => Poll::Ready(Some(Err(error))),
@@ -81,25 +119,27 @@ impl Stream for FollowSource {
 
 impl Source for FollowSource {
     fn react(&self, error: &Error) -> Reaction {
-        let position = if self.stats().pages > 0 { PagePosition::Later } else { PagePosition::First };
+        let pages = self.lists.get(self.failed).map_or(0, |list| list.stats().pages);
+        let position = if pages > 0 { PagePosition::Later } else { PagePosition::First };
         restart::of_follower(error, position)
     }
 
     fn start_over(&mut self, error: &Error) -> String {
-        self.events.resume();
+        self.resume();
         error.to_string()
     }
 
     fn resume(&mut self) {
-        self.events.resume();
+        self.lists.iter_mut().for_each(Follow::resume);
     }
 
     fn stats(&self) -> Stats {
-        self.events.stats()
+        self.lists.iter().map(Follow::stats).fold(Stats::default(), |sum, stats| sum + stats)
     }
 
     fn show(&mut self, progress: &mut Progress) {
-        progress.follows(&self.events.stats(), self.events.lag(), self.events.is_caught_up());
+        let is_caught_up = self.lists.iter().all(Follow::is_caught_up);
+        progress.follows(&self.stats(), self.lag(), is_caught_up);
     }
 
     fn reading(&self) -> RunSnapshot {
