@@ -7,6 +7,9 @@
 //! - **open**: it grows. Bytes after its committed length are ignored.
 //! - **complete**: its whole content is on disk. Once the ledger says so, it gets its final name, and never changes.
 //!
+//! The range of a file can be read again (`reread.rs`): the file keeps its name until another one, which is open, is
+//! complete and replaces it.
+//!
 //! The steps of a commit are, in this order: fsync of the part files; fsync of the folder, if a part file is new;
 //! replacing the ledger, with an fsync of file and folder; renaming the files that are complete. The end of a run, or
 //! the next commit, brings the new names to disk.
@@ -24,6 +27,8 @@
 //! | when the power fails before the folder is on disk | perhaps the part file of a complete file | gives it its name |
 //! | while a file is restarted from the beginning | its entry is empty, or still the old one | cuts it, or continues |
 //! | after the last file of an export into one file got its name | the file, and a state that says complete | checks it, and removes the state |
+//! | between the copy of a file that is read again and the ledger | the old file, and its copy as the part file | takes the old file as complete, and removes the copy |
+//! | while the file that a complete one replaces is set aside | the part file, with everything | sets the old file aside, and gives the part file its name |
 //! | at any time | the lock file, which nobody holds | locks it, and removes it at the end |
 //!
 //! Anything else is damage, and refused: a part file that is shorter than its entry or has another checksum, a
@@ -60,6 +65,7 @@ mod lock;
 mod meta;
 mod part_file;
 mod recover;
+mod reread;
 mod roles;
 mod seen;
 mod sync_ahead;
@@ -77,6 +83,7 @@ pub(crate) use self::{
     meta::{ArchiveKind, ArchiveMeta, Difference, RequestField, Slicing, StoredRequest},
     part_file::{WriteOptions, malformed_path, malformed_record, single_line},
     recover::unknown_files,
+    reread::Reread,
     roles::{Role, RoleFile, check_roles},
 };
 
@@ -189,6 +196,7 @@ impl Archive {
     }
 
     fn resume(&mut self, ledger: Ledger) -> Result<(), ArchiveError> {
+        self.is_dirty |= ledger.files.iter().any(|entry| entry.is_complete() && entry.replaces.is_some());
         let Recovered { complete, parts } = recover::recover(&self.layout, &ledger, self.options)?;
         for entry in complete {
             self.add_complete(entry).map_err(|error| self.layout.unwritable(error.into()))?;
@@ -301,6 +309,12 @@ impl Archive {
     /// Empties an open file whose cursor is no longer valid.
     pub(crate) fn start_over(&mut self, file: &FileEntry) -> io::Result<()> {
         let Some(part) = self.parts.get_mut(&self.key(file)) else { return Ok(()) };
+        if part.entry.replaces.is_some() {
+            // The service may no longer have all events of the file that this one replaces.
+            part.forget_pages()?;
+            self.write()?;
+            return self.part(file)?.drop_malformed();
+        }
         // Update the ledger before truncating: a file that is shorter than its entry counts as damaged.
         part.forget();
         self.write()?;
@@ -362,6 +376,11 @@ impl Archive {
     /// Commits everything at the end of a run.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.commit()?;
+        if self.is_dirty {
+            // Files have replaced others, which the ledger still names.
+            self.write()?;
+            self.is_dirty = false;
+        }
         if std::mem::take(&mut self.has_new_names) {
             disk::sync_folder(&self.layout.ledger_path())?;
         }
@@ -418,7 +437,8 @@ impl Archive {
             self.open_parts.remove(&name);
             self.layout.publish(&entry)?;
             self.has_new_names = true;
-            self.add_complete(entry)?;
+            self.is_dirty |= entry.replaces.is_some();
+            self.add_complete(FileEntry { replaces: None, ..entry })?;
         }
         Ok(())
     }

@@ -100,6 +100,14 @@ impl Destination {
         self.ledger.as_ref()
     }
 
+    pub(super) fn set_ledger(&mut self, ledger: Ledger) {
+        self.ledger = Some(ledger);
+    }
+
+    pub(super) fn attributes(&self) -> Attributes {
+        self.attributes
+    }
+
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }

@@ -90,6 +90,15 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Renames a file, or removes it if there is no name to keep it under. Succeeds if there is none.
+pub(super) fn set_aside(path: &Path, keep_as: Option<&Path>) -> io::Result<()> {
+    let Some(kept) = keep_as else { return remove(path) };
+    match fs::rename(path, kept) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Returns whether a file can be read and written in parts. Opening a pipe would wait for another process.
 pub(super) fn is_regular(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|file| file.is_file())

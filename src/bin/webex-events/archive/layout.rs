@@ -101,6 +101,7 @@ impl Layout {
 
     /// Gives a complete file its final name, after the file of its malformed items.
     pub(super) fn publish(&self, entry: &FileEntry) -> io::Result<()> {
+        self.retire(entry)?;
         let path = self.path(&entry.name);
         let malformed = malformed_path(&path);
         if let Some(kept) = &entry.malformed {
@@ -109,6 +110,25 @@ impl Layout {
         self.give_name(&path, entry.bytes)?;
         if entry.malformed.is_none() {
             self.drop_old_malformed()?;
+        }
+        Ok(())
+    }
+
+    /// Removes the file that a complete one replaces, or gives it the name under which it is kept. The complete file still
+    /// has its temporary name. A file that this has done is left alone, so it can be repeated.
+    pub(super) fn retire(&self, entry: &FileEntry) -> io::Result<()> {
+        let Some(replaced) = &entry.replaces else { return Ok(()) };
+        let (old, new) = (self.path(&replaced.name), self.path(&entry.name));
+        let kept = replaced.keep_as.as_ref().map(|name| self.path(name));
+        let malformed = malformed_path(&new);
+        // The new malformed items get their name first, which may be the name of the old ones.
+        let has_old_malformed = entry.malformed.is_none() || part(&malformed).exists();
+        if old != new || has_old_malformed {
+            disk::set_aside(&malformed_path(&old), kept.as_deref().map(malformed_path).as_deref())?;
+        }
+        // A file with the same name that isn't kept is replaced by the rename.
+        if old != new || kept.is_some() {
+            disk::set_aside(&old, kept.as_deref())?;
         }
         Ok(())
     }

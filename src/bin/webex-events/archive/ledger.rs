@@ -68,8 +68,8 @@ pub(crate) struct FileEntry {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) duplicates: u64,
     pub(crate) pages: u64,
-    /// The number of events at the end of the file that belong to a page that couldn't be written completely. That page
-    /// is requested again.
+    /// The number of events at the end of the file that will be listed again: those of a page that couldn't be written
+    /// completely, or those of the file that this one replaces.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) ahead: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +80,9 @@ pub(crate) struct FileEntry {
     /// The position in each list of the request, if it has several. The file has no cursor of its own then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lists: Vec<ListPosition>,
+    /// Set while the range is read again: the file that this one replaces when it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replaces: Option<ReplacedFile>,
 }
 
 /// The position in one of several lists that a file has the events of.
@@ -98,6 +101,15 @@ pub(crate) enum ListState<'a> {
     /// Up to the page at this cursor.
     Partial(&'a Cursor),
     Whole,
+}
+
+/// A file that keeps its name until its replacement is complete. It may be missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplacedFile {
+    pub(crate) name: String,
+    /// The name under which it is kept then. It is removed if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_as: Option<String>,
 }
 
 /// The malformed items of a file, which are kept in `NAME.malformed`.
@@ -134,7 +146,7 @@ pub(crate) enum LedgerDamage {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_zero(n: &u64) -> bool {
+pub(super) fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
@@ -198,6 +210,7 @@ impl FileEntry {
             malformed: None,
             cursor: None,
             lists: Vec::new(),
+            replaces: None,
         }
     }
 
@@ -229,9 +242,15 @@ impl FileEntry {
         }
     }
 
+    /// Records that no page is read, and that all of its events will be listed again.
+    pub(super) fn forget_pages(&mut self) {
+        (self.pages, self.cursor, self.malformed, self.ahead) = (0, None, None, self.events);
+        self.lists.fill(ListPosition::default());
+    }
+
     /// Marks the file as complete, so that no position is needed any more.
     pub(super) fn complete(&mut self) {
-        (self.stage, self.cursor, self.lists) = (Stage::Complete, None, Vec::new());
+        (self.stage, self.cursor, self.lists, self.ahead) = (Stage::Complete, None, Vec::new(), 0);
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -321,6 +340,7 @@ impl From<ContentV1> for Content {
                 is_aligned: old_meta.slice_margin_millis.is_some(),
                 margin_ms: old_meta.slice_margin_millis.unwrap_or(1),
             }),
+            waited_s: 0,
             compress: old_meta.compress,
             begun: old_meta.begun,
         };

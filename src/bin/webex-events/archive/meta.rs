@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use webex_events::ListEvents;
 
-use super::codec::Codec;
+use super::{codec::Codec, ledger::is_zero};
 
 /// The part of a ledger that is the same in all runs of an export.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub(crate) struct ArchiveMeta {
     pub(crate) to: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) slicing: Option<Slicing>,
+    /// The time in seconds for which late events were waited for: reading began at least this long after `to`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) waited_s: u64,
     pub(crate) compress: Codec,
     /// The start of the first run. A sandbox has its last event at this instant.
     pub(crate) begun: DateTime<Utc>,
@@ -256,6 +259,7 @@ mod tests {
             from: None,
             to: None,
             slicing: Some(Slicing { seconds: 3600, is_aligned: true, margin_ms: 1 }),
+            waited_s: 0,
             compress: Codec::None,
             begun: "2026-01-05T09:00:00Z".parse().unwrap(),
         }

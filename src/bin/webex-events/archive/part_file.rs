@@ -167,7 +167,10 @@ impl PartFile {
         self.write()?;
         self.keep_malformed(malformed)?;
         self.entry.add_page(list, cursor);
-        (self.entry.ahead, self.resent) = (0, 0);
+        if self.entry.replaces.is_none() {
+            self.resent = 0;
+        }
+        self.entry.ahead = self.resent;
         self.is_whole = true;
         Ok(partial)
     }
@@ -289,7 +292,18 @@ impl PartFile {
         Ok(())
     }
 
-    fn drop_malformed(&mut self) -> io::Result<()> {
+    /// Resets the entry to one of which no page is read, and keeps its events, which are brought to disk. Call
+    /// [`drop_malformed`](Self::drop_malformed) once the ledger says the same.
+    pub(super) fn forget_pages(&mut self) -> io::Result<()> {
+        self.seal()?;
+        self.entry.forget_pages();
+        self.resent = self.entry.ahead;
+        self.committed = Some(self.entry.clone());
+        self.save();
+        Ok(())
+    }
+
+    pub(super) fn drop_malformed(&mut self) -> io::Result<()> {
         self.malformed.take().map_or(Ok(()), |malformed| remove(malformed.path()))
     }
 
@@ -358,12 +372,12 @@ pub(super) fn check_complete(path: &Path, entry: &FileEntry, codec: Codec) -> io
 }
 
 /// The checksums that an entry has.
-fn kept(entry: &FileEntry) -> impl Iterator<Item = Checksum> + use<> {
+pub(super) fn kept(entry: &FileEntry) -> impl Iterator<Item = Checksum> + use<> {
     let sha256 = entry.sha256.as_ref().map(|_| Checksum::Sha256);
     sha256.into_iter().chain(entry.crc32.map(|_| Checksum::Crc32))
 }
 
-fn check(entry: &FileEntry, digests: &Digests) -> io::Result<()> {
+pub(super) fn check(entry: &FileEntry, digests: &Digests) -> io::Result<()> {
     let fits = (entry.sha256.is_none() || entry.sha256 == digests.sha256())
         && (entry.crc32.is_none() || entry.crc32 == digests.crc32());
     if fits { Ok(()) } else { Err(unfit("its checksum doesn't match")) }
@@ -425,7 +439,7 @@ pub(crate) fn malformed_record(page: u64, item: &MalformedItem) -> Map<String, V
     record.map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect()
 }
 
-fn unfit(why: impl Into<String>) -> io::Error {
+pub(super) fn unfit(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 

@@ -46,7 +46,7 @@ pub(super) fn recover(
                 has_renamed |= give_left_names(layout, &path, &entry, options)
                     .map_err(|error| failure(layout, &path, error))?;
                 entry.complete();
-                recovered.complete.push(entry);
+                recovered.complete.push(FileEntry { replaces: None, ..entry });
             }
         }
     }
@@ -78,6 +78,9 @@ fn give_left_names(
     let malformed = malformed_path(path);
     let is_malformed_left = entry.malformed.is_some() && disk::length(&part(&malformed))?.is_some();
     let is_left = is_left(layout, path, entry, is_malformed_left, options)?;
+    if is_left {
+        layout.retire(entry)?;
+    }
     if let Some(kept) = &entry.malformed {
         if is_malformed_left {
             layout.give_name(&malformed, kept.bytes)?;
@@ -134,10 +137,11 @@ pub(super) fn refuse_unknown(layout: &Layout, known: &[FileEntry]) -> Result<(),
     })
 }
 
-/// The files under final names without a complete entry.
+/// The files under final names without a complete entry, except those that open files replace.
 pub(crate) fn unknown_files(layout: &Layout, known: &[FileEntry]) -> io::Result<Vec<String>> {
-    let known: HashSet<_> =
-        known.iter().filter(|entry| entry.is_complete()).map(|entry| entry.name.as_str()).collect();
+    let complete = known.iter().filter(|entry| entry.is_complete()).map(|entry| entry.name.as_str());
+    let replaced = known.iter().filter_map(|entry| Some(entry.replaces.as_ref()?.name.as_str()));
+    let known: HashSet<_> = complete.chain(replaced).collect();
     let is_known = |name: &str| known.contains(name.strip_suffix(".malformed").unwrap_or(name));
     let names = layout.names()?.into_iter();
     Ok(names.filter(|name| name.strip_suffix(".part").is_none() && !is_known(name)).collect())
@@ -160,7 +164,7 @@ pub(super) fn sweep(layout: &Layout, known: &[FileEntry]) -> io::Result<()> {
 }
 
 /// Turns an error into `DamagedFile` if it is about the content, or into `Read` if the file can't be opened.
-fn failure(layout: &Layout, path: &Path, error: io::Error) -> ArchiveError {
+pub(super) fn failure(layout: &Layout, path: &Path, error: io::Error) -> ArchiveError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::NotFound => {

@@ -12,6 +12,7 @@ use super::*;
 
 mod claims;
 mod one_file;
+mod reread;
 mod version_1;
 
 const OPTIONS: WriteOptions = WriteOptions { codec: Codec::None, checksum: Checksum::Sha256, memory: None };
@@ -23,6 +24,7 @@ fn meta(kind: ArchiveKind) -> ArchiveMeta {
         from: None,
         to: None,
         slicing: None,
+        waited_s: 0,
         compress: Codec::None,
         begun: "2026-01-05T09:00:00Z".parse().unwrap(),
     }

@@ -35,7 +35,7 @@ pub(crate) fn of_follower(follow: &FollowArgs, slicing: Option<Slicing>) -> Arch
 }
 
 fn meta(kind: ArchiveKind, request: StoredRequest, slicing: Option<Slicing>, compress: Codec) -> ArchiveMeta {
-    ArchiveMeta { kind, request, from: None, to: None, slicing, compress, begun: Utc::now() }
+    ArchiveMeta { kind, request, from: None, to: None, slicing, waited_s: 0, compress, begun: Utc::now() }
 }
 
 /// The service, if it isn't the default. The port of one on this machine, such as a tunnel, can differ from run to run

@@ -209,6 +209,7 @@ mod tests {
             from: None,
             to: None,
             slicing: None,
+            waited_s: 0,
             compress: Codec::None,
             begun: "2026-01-05T09:00:00Z".parse().unwrap(),
         };

@@ -16,6 +16,7 @@ fn ledger() -> Ledger {
             from: Some(range.0),
             to: None,
             slicing: Some(Slicing { seconds: 21_600, is_aligned: true, margin_ms: 60_000 }),
+            waited_s: 0,
             compress: Codec::Zstd,
             begun: range.1,
         },

@@ -80,6 +80,12 @@ impl FolderCheck {
         self.files.values().flat_map(|file| &file.problems).chain(&self.other)
     }
 
+    /// The files with problems.
+    pub(super) fn damaged(&self) -> impl Iterator<Item = (&FileEntry, &[String])> {
+        let damaged = self.files.values().filter(|file| !file.is_sound());
+        damaged.map(|file| (&file.entry, file.problems.as_slice()))
+    }
+
     pub(super) fn file(&self, name: &str) -> Option<&FileCheck> {
         self.files.get(name)
     }
@@ -254,6 +260,7 @@ mod tests {
             from: None,
             to: None,
             slicing: None,
+            waited_s: 0,
             compress: Codec::None,
             begun: chrono::Utc::now(),
         };

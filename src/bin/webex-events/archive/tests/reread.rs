@@ -1,0 +1,216 @@
+//! Ranges that are read again, and every instant at which the program can be killed meanwhile.
+
+use super::*;
+
+const A: &str = "events_a.ndjson";
+const LONGER: &str = "events_a2.ndjson";
+
+/// A folder with one complete file, of two events and a malformed item.
+fn complete() -> (TempDir, Layout, PathBuf) {
+    let (folder, layout, path) = begun();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("2")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    archive.end().unwrap();
+    (folder, layout, path)
+}
+
+fn claim(layout: &Layout) -> Destination {
+    Destination::claim(layout.clone(), ArchiveKind::Export).unwrap()
+}
+
+/// Lets the file be read again, into one of this name.
+fn reread(layout: &Layout, new: &str, is_sound: bool) -> Result<(), ArchiveError> {
+    let mut destination = claim(layout);
+    let old = destination.ledger().unwrap().files.first().cloned();
+    let new = Some(FileEntry::new(new, None));
+    destination.reread(&[Reread { old, new, is_sound, is_kept: true }], |_| ())
+}
+
+fn kept(folder: &Path) -> Vec<String> {
+    names(folder).into_iter().filter(|name| name.contains("replaced")).collect()
+}
+
+/// Reads the range: an event that the old file has, and a new one. Ends with every file in its place.
+#[track_caller]
+fn is_read(layout: &Layout, new: &str, expected: &[&str]) {
+    let mut archive = open(layout);
+    if archive.complete().is_empty() {
+        archive.add(&FileEntry::new(new, None), [event("1"), event("3")], None).unwrap();
+        archive.finish(&FileEntry::new(new, None)).unwrap();
+        archive.end().unwrap();
+    }
+    drop(archive);
+    let folder = layout.root();
+    assert_eq!(ids(&folder.join(new)), expected);
+    let data: Vec<_> = names(folder).into_iter().filter(|name| name.contains(".ndjson")).collect();
+    assert_eq!(data, [new], "no other file is taken for data");
+    assert_eq!(kept(folder), ["events_a.replaced-1", "events_a.replaced-1.malformed"]);
+    let archive = open(layout);
+    let entry = &archive.complete()[0];
+    assert_eq!((archive.complete().len(), entry.duplicates, &entry.replaces), (1, 0, &None));
+    assert_eq!((entry.ahead, archive.totals().events), (0, expected.len() as u64));
+}
+
+#[test]
+fn the_new_file_has_the_events_of_a_sound_old_one_which_stays_until_then() {
+    for new in [A, LONGER] {
+        let (folder, layout, path) = complete();
+        reread(&layout, new, true).unwrap();
+        assert_eq!(ids(&path), ["1", "2"]);
+        let mut archive = open(&layout);
+        archive.add(&FileEntry::new(new, None), [event("1")], None).unwrap();
+        archive.commit().unwrap();
+        assert_eq!(ids(&path), ["1", "2"], "a reader still finds it");
+        assert_eq!(archive.totals().events, 2);
+        drop(archive);
+        is_read(&layout, new, &["1", "2", "3"]);
+        assert_eq!(ids(&folder.path().join("events_a.replaced-1")), ["1", "2"]);
+    }
+}
+
+#[test]
+fn a_damaged_file_is_replaced_by_what_is_read_and_kept() {
+    for new in [A, LONGER] {
+        let (folder, layout, path) = complete();
+        fs::write(&path, "garbage").unwrap();
+        reread(&layout, new, false).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"garbage");
+        is_read(&layout, new, &["1", "3"]);
+        assert_eq!(fs::read(folder.path().join("events_a.replaced-1")).unwrap(), b"garbage");
+    }
+}
+
+#[test]
+fn a_missing_file_is_read_again() {
+    let (folder, layout, path) = complete();
+    fs::remove_file(&path).unwrap();
+    reread(&layout, A, false).unwrap();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("1")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    archive.end().unwrap();
+    assert_eq!(
+        (ids(&path), kept(folder.path())),
+        (vec!["1".to_owned()], vec!["events_a.replaced-1.malformed".to_owned()])
+    );
+}
+
+#[test]
+fn a_file_that_is_not_kept_is_replaced() {
+    for new in [A, LONGER] {
+        let (folder, layout, path) = complete();
+        let mut destination = claim(&layout);
+        let old = destination.ledger().unwrap().files.first().cloned();
+        let file = FileEntry::new(new, None);
+        let files = [Reread { old, new: Some(file.clone()), is_sound: true, is_kept: false }];
+        destination.reread(&files, |_| ()).unwrap();
+        drop(destination);
+        let mut archive = open(&layout);
+        archive.add(&file, [event("3")], None).unwrap();
+        archive.finish(&file).unwrap();
+        archive.record(|_| true).unwrap();
+        assert_eq!(ids(&path), ["1", "2"]);
+        archive.give_names().unwrap();
+        archive.end().unwrap();
+        drop(archive);
+        assert_eq!(names(folder.path()), [new, "ledger.json"]);
+        assert_eq!(ids(&folder.path().join(new)), ["1", "2", "3"]);
+    }
+}
+
+#[test]
+fn killed_before_the_ledger_says_so() {
+    for new in [A, LONGER] {
+        let (folder, layout, path) = complete();
+        fs::copy(&path, part_file::part(&folder.path().join(new))).unwrap();
+        fs::write(folder.path().join("ledger.json.tmp"), "half a copy").unwrap();
+        let archive = open(&layout);
+        assert_eq!((archive.complete().len(), archive.open_files().count()), (1, 0));
+        drop(archive);
+        assert_eq!(names(folder.path()), [A, "events_a.ndjson.malformed", "ledger.json"]);
+        assert_eq!(ids(&path), ["1", "2"]);
+    }
+}
+
+#[test]
+fn killed_at_each_step_after_the_new_file_is_complete() {
+    for (new, steps) in [A, LONGER].into_iter().flat_map(|new| (0..=3).map(move |steps| (new, steps))) {
+        let (folder, layout, path) = complete();
+        reread(&layout, new, true).unwrap();
+        let file = FileEntry::new(new, None);
+        let mut archive = open(&layout);
+        archive.add(&file, [event("3")], None).unwrap();
+        archive.finish(&file).unwrap();
+        archive.record(|_| true).unwrap();
+        drop(archive);
+        let at = |name: &str| folder.path().join(name);
+        let renames = [
+            (malformed_path(&path), at("events_a.replaced-1.malformed")),
+            (path, at("events_a.replaced-1")),
+            (part_file::part(&at(new)), at(new)),
+        ];
+        for (from, to) in renames.iter().take(steps) {
+            fs::rename(from, to).unwrap();
+        }
+        is_read(&layout, new, &["1", "2", "3"]);
+    }
+}
+
+#[test]
+fn a_repair_that_was_interrupted_is_repeated_after_more_damage() {
+    let (folder, layout, path) = complete();
+    reread(&layout, A, true).unwrap();
+    let part = part_file::part(&path);
+    fs::write(&part, "short").unwrap();
+    refused(&layout, &["events_a.ndjson.part is damaged"]);
+    reread(&layout, A, false).unwrap();
+    assert_eq!(fs::read(folder.path().join("events_a.replaced-2")).unwrap(), b"short");
+    assert_eq!(ids(&path), ["1", "2"]);
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("1"), event("2")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    archive.end().unwrap();
+    assert_eq!(ids(&folder.path().join("events_a.replaced-1")), ["1", "2"]);
+}
+
+#[test]
+fn a_list_that_restarts_keeps_the_events_of_the_old_file() {
+    let (_folder, layout, _) = complete();
+    reread(&layout, A, true).unwrap();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("3"), malformed()], None).unwrap();
+    archive.start_over(&a()).unwrap();
+    let entry = archive.open_files().next().unwrap();
+    assert_eq!((entry.events, entry.pages, &entry.malformed), (3, 0, &None));
+    drop(archive);
+    is_read(&layout, A, &["1", "2", "3"]);
+}
+
+#[test]
+fn a_damaged_file_is_not_taken_for_a_sound_one() {
+    for content in ["garbage".to_owned(), "x".repeat(1000)] {
+        let (folder, layout, path) = complete();
+        fs::write(&path, content).unwrap();
+        let before = snapshot(folder.path());
+        let error = reread(&layout, A, true).unwrap_err();
+        assert!(matches!(error, ArchiveError::DamagedFile { .. }), "{error}");
+        assert_eq!(snapshot(folder.path()), before);
+    }
+}
+
+#[test]
+fn a_complete_file_without_its_name_is_read_again() {
+    for is_sound in [true, false] {
+        let (folder, layout, path) = begun();
+        let mut archive = open(&layout);
+        archive.add(&a(), [event("2")], None).unwrap();
+        archive.finish(&a()).unwrap();
+        archive.record(|_| true).unwrap();
+        drop(archive);
+        reread(&layout, A, is_sound).unwrap();
+        assert_eq!(ids(&path), ["1", "2"]);
+        is_read(&layout, A, if is_sound { &["1", "2", "3"] } else { &["1", "3"] });
+        assert_eq!(ids(&folder.path().join("events_a.replaced-1")), ["1", "2"]);
+    }
+}
