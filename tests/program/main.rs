@@ -11,6 +11,7 @@
 mod archive;
 mod commands;
 mod doctor;
+mod extend;
 mod failed_slices;
 mod folder;
 mod follow;
@@ -24,6 +25,7 @@ mod malformed;
 mod metrics;
 mod output;
 mod query;
+mod repair;
 mod resume;
 mod roles;
 mod sandbox;

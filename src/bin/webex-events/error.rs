@@ -136,7 +136,7 @@ impl From<ArchiveError> for Failure {
                 ),
             ),
             ArchiveError::DamagedFile { layout: Layout::Folder(_), .. } => {
-                (Code::Output, "restore it from a copy, or export again into another folder".to_owned())
+                (Code::Output, "give the command again with --repair, or restore it from a copy".to_owned())
             }
             ArchiveError::UnknownFile { .. } => {
                 (Code::Output, "move it away, or choose another folder with -o".to_owned())

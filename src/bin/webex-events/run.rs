@@ -1,6 +1,7 @@
 //! Reading from the service and writing, together.
 
 pub(crate) mod driver;
+pub(crate) mod extend;
 pub(crate) mod names;
 pub(crate) mod output;
 pub(crate) mod plan;

@@ -34,6 +34,18 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) to: Option<TimeArg>,
 
+    /// Continue a folder up to now, less --settle
+    #[arg(long, conflicts_with_all = ["to", "take"])]
+    pub(crate) extend: bool,
+
+    /// Longest delay of an event, for --extend: younger events are left to the next run
+    #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = span)]
+    pub(crate) settle: Duration,
+
+    /// Check a folder's files, and export again those that are missing or damaged
+    #[arg(long)]
+    pub(crate) repair: bool,
+
     #[command(flatten)]
     pub(crate) filters: Filters,
 

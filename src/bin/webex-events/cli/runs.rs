@@ -36,8 +36,20 @@ impl ValueEnum for Codec {
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct PlanArgs {
     /// Start of the range, in UTC: 7d, "7 days ago", yesterday, a date, or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
-    pub(crate) from: TimeArg,
+    #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, required_unless_present = "output")]
+    pub(crate) from: Option<TimeArg>,
+
+    /// Folder of an export: show what the same export still has to read
+    #[arg(long, short, value_name = "FOLDER")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Show an export with --extend
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) extend: bool,
+
+    /// Longest delay of an event, for --extend
+    #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = span)]
+    pub(crate) settle: Duration,
 
     /// End of the range, in the same forms; the default is now
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
@@ -80,6 +92,10 @@ pub(crate) struct VerifyArgs {
     /// List the events again, and compare them with the files
     #[arg(long)]
     pub(crate) against_service: bool,
+
+    /// Export missing and damaged files again, and those that lack events; the old files are kept
+    #[arg(long)]
+    pub(crate) repair: bool,
 
     /// Compare events created at or after this time, in UTC: 7d, yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]

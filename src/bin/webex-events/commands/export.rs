@@ -15,12 +15,16 @@ use crate::{
         Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Codec, Destination, FileEntry, Layout,
         ListState, WriteOptions,
     },
-    cli::{ExportArgs, values::TimeArg},
-    commands::{Context, sandbox},
+    cli::{
+        ExportArgs,
+        values::{TimeArg, time},
+    },
+    commands::{Context, sandbox, verify},
     error::{Code, Failure},
     metrics::Metrics,
     run::{
         driver::{self, Driven, Driver},
+        extend::{self, Extension},
         output::Output,
         plan::SlicePlan,
         range::{self, Range, seconds},
@@ -33,7 +37,7 @@ use crate::{
         summary::RunSummary,
     },
     service::{self, Connected},
-    ui::{eta::Covered, messages},
+    ui::{eta::Covered, messages, progress::counted},
 };
 
 const SLICE: Duration = Duration::from_secs(6 * 3600);
@@ -49,6 +53,12 @@ pub(crate) async fn run(export: &ExportArgs, context: &mut Context) -> Result<()
     let started = Utc::now();
     let output = Output::of(&export.output, export.slice.is_some(), export.from.is_some())?;
     roles::check(&output, &export.connection, export.summary.as_deref(), None)?;
+    if !matches!(output, Output::Folder(_)) && (export.extend || export.repair) {
+        let option = if export.extend { "--extend" } else { "--repair" };
+        return Err(Failure::usage(format!(
+            "{option} needs a folder: give one with -o, with a / at its end if it is new"
+        )));
+    }
     let (summary, result) = match output {
         Output::Stream(stream, name) => to_stream(export, context, stream, name).await?,
         Output::File(path) => to_file(export, context, path).await?,
@@ -207,25 +217,43 @@ async fn to_folder(export: &ExportArgs, context: &mut Context, path: PathBuf) ->
         return Err(Failure::usage("--take is for one file: an export into a folder covers a whole range"));
     }
     let slicing = slices::slicing(export.slice.unwrap_or(SLICE));
-    let meta = request::of_export(export, ArchiveKind::Export, Some(slicing));
+    let mut meta = request::of_export(export, ArchiveKind::Export, Some(slicing));
     let mut destination = Destination::claim(Layout::Folder(path), ArchiveKind::Export)?;
-    if let Some(ledger) = destination.ledger()
-        && let Err(failure) = must_fit(destination.layout().root(), &ledger.meta, &meta)
-        && !destination.forget_empty()
-    {
-        return Err(failure);
+    if let Some(ledger) = destination.ledger() {
+        if export.extend {
+            // An extension replaces the end that the first command had.
+            meta.request.to.clone_from(&ledger.meta.request.to);
+        }
+        if let Err(failure) = must_fit(destination.layout().root(), &ledger.meta, &meta)
+            && !destination.forget_empty()
+        {
+            return Err(failure);
+        }
+    }
+    if export.repair {
+        verify::damaged(&mut destination)?;
     }
     let begun = destination.ledger().map_or_else(|| seconds(Utc::now()), |ledger| ledger.meta.begun);
     let mut service = Service::start(export, context, begun).await?;
-    let range = if let Some(ledger) = destination.ledger() {
-        Range::of_meta(&ledger.meta)
+    let now = if destination.ledger().is_none() || export.extend {
+        Some(service.time(export, context).await?)
     } else {
-        let now = service.time(export, context).await?;
-        let range = Range::at(now, export.from, export.to)?;
-        Range { to: Some(range.to.unwrap_or(range::past(now))), ..range }.must_be_past(now)?
+        None
     };
-    let slicing = destination.ledger().map_or(meta.slicing, |ledger| ledger.meta.slicing);
-    let meta = ArchiveMeta { from: range.from, to: range.to, slicing, begun, ..meta };
+    if let (Some(now), Some(ledger)) = (now, destination.ledger()) {
+        let to = extend::end(range::past(now), export.settle);
+        if let Some(Extension { meta, failed, files }) = Extension::of(ledger, to, export.settle)? {
+            destination.reread(&files, |ledger| (ledger.meta, ledger.failed) = (meta, failed))?;
+        }
+    }
+    let range = match (destination.ledger(), now) {
+        (Some(ledger), _) => Range::of_meta(&ledger.meta),
+        (None, now) => first_range(export, now.unwrap_or_else(Utc::now))?,
+    };
+    let stored = destination.ledger().map(|ledger| (ledger.meta.slicing, ledger.meta.waited_s));
+    let waited_s = if export.extend { export.settle.as_secs() } else { 0 };
+    let (slicing, waited_s) = stored.unwrap_or((meta.slicing, waited_s));
+    let meta = ArchiveMeta { from: range.from, to: range.to, slicing, waited_s, begun, ..meta };
     // A range that can't be sliced is refused before anything is written.
     let slices = slices::of_lists(&meta, export.filters.lists())?;
     let options = WriteOptions { codec: meta.compress, checksum: Checksum::Sha256, memory: None };
@@ -233,6 +261,23 @@ async fn to_folder(export: &ExportArgs, context: &mut Context, path: PathBuf) ->
     let plan = SlicePlan::new(slices, &archive);
     context.shutdown.allow_slow();
     Ok(read_slices(export, context, &service, archive, plan).await)
+}
+
+/// The range of the first run of an export into a folder, by the service's clock.
+fn first_range(export: &ExportArgs, now: DateTime<Utc>) -> Result<Range, Failure> {
+    let range = Range::at(now, export.from, export.to)?;
+    if !export.extend {
+        return Range { to: Some(range.to.unwrap_or(range::past(now))), ..range }.must_be_past(now);
+    }
+    let to = extend::end(range::past(now), export.settle);
+    match range.from {
+        Some(from) if from >= to => Err(Failure::usage(format!(
+            "--from {} isn't before {}, the service's time less --settle; choose an earlier --from",
+            time(from),
+            time(to)
+        ))),
+        _ => Ok(Range { to: Some(to), ..range }),
+    }
 }
 
 /// Reads and writes all slices that are left.
@@ -246,6 +291,7 @@ async fn read_slices(
     let (slices, done) = plan.count();
     let was_complete = slices == done && archive.open_files().next().is_none();
     let (range, options) = (Range::of_meta(archive.meta()), request::options(archive.meta()));
+    let before = archive.totals().events;
     let lost: Vec<_> = archive.failed().filter(|slice| slice.is_beyond_retention).cloned().collect();
     let covered = Covered::new(slices, done, range.from.zip(range.to));
     let client = service.connected.client.clone();
@@ -262,8 +308,27 @@ async fn read_slices(
     let complete = summary.files.iter().filter(|file| file.is_complete()).count();
     summary = RunSummary { options, range, was_complete, slices: Some((complete, slices)), ..summary };
     service.count_into(&mut summary.stats);
+    if let (true, Some(to)) = (summary.is_complete, range.to) {
+        note_end(export, to, summary.totals.events - before.min(summary.totals.events), was_complete);
+    }
     let result = summary.conclude(ended);
     (summary, result)
+}
+
+/// Says up to which instant an export is complete, unless the command has just said so itself.
+fn note_end(export: &ExportArgs, to: DateTime<Utc>, new: u64, was_complete: bool) {
+    let (output, to) = (export.output.display(), time(to));
+    let text = match (export.extend, was_complete, new) {
+        (false, true, _) if export.to.is_none() => {
+            format!("{output} ends at {to}; add --extend to export newer events")
+        }
+        (true, true, _) | (true, _, 0) => {
+            format!("nothing new in {output}: it ends at {to}, and younger events are left to the next run")
+        }
+        (true, false, new) => format!("{} new in {output}, which now ends at {to}", counted(new, "event")),
+        _ => return,
+    };
+    messages::note(&text, Map::new());
 }
 
 /// The service that events are exported from.

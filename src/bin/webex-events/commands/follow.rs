@@ -6,6 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use serde_json::Map;
 use webex_events::Stats;
 
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
         stop_reason::StopReason,
     },
     service::{self, Connected},
+    ui::messages,
 };
 
 /// The slices of a folder: one for each hour.
@@ -133,6 +135,13 @@ async fn to_folder(
         &store.layout().ledger_path(),
         "follow into another folder, with --from",
     )?;
+    if store.open_files().any(|entry| entry.replaces.is_some()) {
+        let text = format!(
+            "a repair of {} was interrupted: give `verify --repair` again when this run has ended",
+            store.layout().display()
+        );
+        messages::warning(&text, Map::new());
+    }
     let sink = ArchiveSink::new(store, codec, follow.commits.commit_every);
     Ok((Sink::Archive(Box::new(sink)), positions))
 }

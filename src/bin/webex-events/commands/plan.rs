@@ -1,21 +1,23 @@
 //! `plan`: the slices and requests of an export into a folder. Nothing is sent.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use webex_events::{ListEvents, Slice};
 
 use crate::{
-    archive::Codec,
+    archive::{Codec, Layout, Ledger, Slicing},
     cli::{
         self,
         values::{Rate, TimeArg, time, words},
     },
     error::Failure,
     run::{
+        extend::{self, Extension},
         names,
         range::{Range, seconds},
+        slices,
     },
     ui::{messages, progress::counted},
 };
@@ -29,17 +31,52 @@ pub(crate) fn run(args: &cli::PlanArgs) -> Result<(), Failure> {
 struct RequestPlan<'a> {
     args: &'a cli::PlanArgs,
     slices: Vec<Slice>,
+    length: Duration,
+    codec: Codec,
     requests: u64,
 }
 
 impl<'a> RequestPlan<'a> {
     fn of(args: &'a cli::PlanArgs, now: DateTime<Utc>) -> Result<Self, Failure> {
-        let range = Range::at(now, Some(args.from), args.to.or(Some(TimeArg::At(seconds(now)))))?;
-        let query = range.of(ListEvents::new());
-        let slices: Vec<_> = query.slices(args.slice)?.collect();
-        let lists = args.names.lists(ListEvents::new()).len();
+        let end = if args.extend { extend::end(seconds(now), args.settle) } else { seconds(now) };
+        let ledger = match &args.output {
+            Some(folder) => Layout::Folder(folder.clone()).read()?,
+            None => None,
+        };
+        let (length, codec, lists, slices) = match ledger {
+            Some(ledger) => Self::rest(ledger, args, end)?,
+            None if args.from.is_none() => {
+                return Err(Failure::usage("a plan of a new export needs --from"));
+            }
+            None => {
+                let range = Range::at(now, args.from, args.to.or(Some(TimeArg::At(end))))?;
+                let slices = range.of(ListEvents::new()).slices(args.slice)?.collect();
+                let lists = args.names.lists(ListEvents::new()).len();
+                (args.slice, args.compress.unwrap_or(Codec::None), lists, slices)
+            }
+        };
         let requests = slices.iter().map(|slice| requests(slice, args, lists as u64)).sum();
-        Ok(Self { args, slices, requests })
+        Ok(Self { args, slices, length, codec, requests })
+    }
+
+    /// The slices that an export still has to read, with their length, compression and number of lists.
+    fn rest(
+        mut ledger: Ledger,
+        args: &cli::PlanArgs,
+        end: DateTime<Utc>,
+    ) -> Result<(Duration, Codec, usize, Vec<Slice>), Failure> {
+        let extension = if args.extend { Extension::of(&ledger, end, args.settle)? } else { None };
+        if let Some(Extension { meta, files, .. }) = extension {
+            let again: HashSet<_> = files.iter().filter_map(|file| file.old.as_ref()?.start).collect();
+            ledger.files.retain(|entry| entry.start.is_none_or(|start| !again.contains(&start)));
+            ledger.meta = meta;
+        }
+        let complete = ledger.files.iter().filter(|entry| entry.is_complete());
+        let done: HashSet<_> = complete.filter_map(|entry| entry.start).collect();
+        let slices = slices::of(&ledger.meta, ListEvents::new())?;
+        let length = ledger.meta.slicing.map_or(args.slice, Slicing::length);
+        let rest = slices.filter(|slice| !done.contains(&slice.start())).collect();
+        Ok((length, ledger.meta.compress, ledger.meta.request.list_count(), rest))
     }
 
     /// The first request is sent immediately, and each of the others when the rate limit allows it.
@@ -66,7 +103,7 @@ impl<'a> RequestPlan<'a> {
         text + &format!(
             "{} of up to {}: at least {}, which take at least {seconds} s at {rate}\n",
             counted(self.slices.len() as u64, "slice"),
-            words(self.args.slice),
+            words(self.length),
             counted(self.requests, "request"),
         )
     }
@@ -86,8 +123,7 @@ impl<'a> RequestPlan<'a> {
     }
 
     fn name(&self, slice: &Slice) -> String {
-        let codec = self.args.compress.unwrap_or(Codec::None);
-        names::entry(slice.start(), slice.end(), codec).name
+        names::entry(slice.start(), slice.end(), self.codec).name
     }
 }
 
@@ -107,7 +143,10 @@ mod tests {
     fn args() -> cli::PlanArgs {
         let number = |n| std::num::NonZeroU32::new(n).unwrap();
         cli::PlanArgs {
-            from: TimeArg::Ago(Duration::from_secs(86_400)),
+            from: Some(TimeArg::Ago(Duration::from_secs(86_400))),
+            output: None,
+            extend: false,
+            settle: Duration::from_secs(900),
             to: None,
             names: cli::ListNames::default(),
             slice: Duration::from_secs(6 * 3600),

@@ -20,8 +20,11 @@ use crate::{
 mod files;
 mod index;
 mod ranges;
+mod repair;
 mod report;
 mod service;
+
+pub(crate) use self::repair::damaged;
 
 /// The number of times that files are read again because the ledger changed, or is about to.
 const REREADS: u32 = 20;
@@ -38,7 +41,11 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
     roles::check_reader(Some(&options.folder), &options.connection)?;
     let layout = Layout::Folder(options.folder.clone());
     let mut state = ledger(&layout)?;
-    let mut check = FolderCheck::default();
+    let (mut check, kind) = (FolderCheck::default(), state.meta.kind);
+    if options.repair {
+        repair::damaged_files(&options, context, &layout, kind, &mut check).await?;
+        state = ledger(&layout)?;
+    }
     check.update(&layout, &state);
     // A concurrent export changes the files, so an apparent problem may be gone with the current ledger.
     for _ in 0..REREADS {
@@ -54,6 +61,17 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
         }
         state = newer;
         check.update(&layout, &state);
+    }
+    let mut compared = None;
+    if options.against_service {
+        let mut result = service::compare(&options, context, &layout, &state, &mut check).await?;
+        if options.repair && !result.missing.is_empty() {
+            repair::missing_events(&options, context, &layout, kind, &result.missing).await?;
+            state = ledger(&layout)?;
+            check.update(&layout, &state);
+            result = service::compare(&options, context, &layout, &state, &mut check).await?;
+        }
+        compared = Some(result);
     }
     let mut problems = 0;
     for text in check.problems() {
@@ -77,12 +95,13 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
         problems,
         gaps: (gaps.len() + state.failed.len()) as u64,
         are_gaps_lost: gaps.is_empty() && state.failed.iter().all(|slice| slice.is_beyond_retention),
+        is_followed: kind == ArchiveKind::Follow,
+        is_repaired: options.repair,
         is_locked: problems > 0 && layout.is_locked(),
         range: range(&state),
         ..VerifyReport::default()
     };
-    if options.against_service {
-        let compared = service::compare(&options, context, &layout, &state, &mut check).await?;
+    if let Some(compared) = compared {
         report.problems += compared.problems;
         report.not_listed = compared.not_listed;
         report.is_compared = true;
@@ -109,9 +128,14 @@ fn range(state: &Ledger) -> String {
     }
 }
 
-/// The parts of the range that have no complete file, except the slices that an export has tried and couldn't read.
+/// The parts of the range that have no complete file, except the slices that an export has tried and couldn't read. Of a
+/// follower's hours, only those whose repair was interrupted are known to be incomplete.
 fn gaps(state: &Ledger) -> Result<Vec<TimeSpan>, Failure> {
     let meta = &state.meta;
+    if meta.kind == ArchiveKind::Follow {
+        let repaired = state.files.iter().filter(|file| !file.is_complete() && file.replaces.is_some());
+        return Ok(ranges::gaps(repaired.filter_map(files::span), |_| false));
+    }
     let (ArchiveKind::Export, Some(_)) = (meta.kind, meta.slicing) else { return Ok(Vec::new()) };
     let slices = slices::of(meta, ListEvents::new())?;
     let spans = slices.map(|slice| TimeSpan { start: slice.start(), end: slice.end() });

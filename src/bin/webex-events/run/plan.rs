@@ -111,6 +111,16 @@ impl SlicePlan {
         self.parts(start).all(|part| self.done.contains(&part))
     }
 
+    /// The same plan for the slices with these starts alone.
+    pub(crate) fn only(mut self, starts: &HashSet<DateTime<Utc>>) -> Self {
+        self.read.retain(|(start, _)| starts.contains(start));
+        let others = self.slices.first().cloned().into_iter().flatten().map(|slice| slice.start());
+        for start in others.filter(|start| !starts.contains(start)) {
+            self.done.extend(self.parts(start));
+        }
+        self
+    }
+
     /// The number of slices, and the number of those that are done.
     pub(crate) fn count(&self) -> (usize, usize) {
         let starts: HashSet<_> = self.done.iter().map(|(start, _)| *start).collect();

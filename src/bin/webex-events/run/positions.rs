@@ -45,6 +45,13 @@ impl Positions {
         std::iter::once(&self.first).chain(&self.others)
     }
 
+    /// Positions from which all events that were created at or after this instant are yielded again. A list that hasn't
+    /// settled up to it is read from where it has.
+    pub(crate) fn rewound(&self, to: DateTime<Utc>) -> Self {
+        let rewound = |checkpoint: &Checkpoint| Checkpoint::at(checkpoint.settled().min(to));
+        Self { first: rewound(&self.first), others: self.others.iter().map(rewound).collect() }
+    }
+
     /// The instant up to which all lists have settled: no event that was created before it comes any more.
     pub(crate) fn settled(&self) -> DateTime<Utc> {
         self.others.iter().map(Checkpoint::settled).fold(self.first.settled(), DateTime::min)
@@ -68,6 +75,8 @@ mod tests {
         let two = Positions::new(at("2026-01-05T09:00:00Z"), [at("2026-01-05T08:00:00Z")]);
         assert_eq!(Positions::read(&two.stored(), 2).unwrap(), two);
         assert_eq!(two.settled(), at("2026-01-05T08:00:00Z").settled());
+        let rewound = two.rewound("2026-01-05T08:30:00Z".parse().unwrap());
+        assert_eq!(rewound, Positions::new(at("2026-01-05T08:30:00Z"), [at("2026-01-05T08:00:00Z")]));
         for (stored, lists) in [(one.stored(), 2), (two.stored(), 1), (two.stored(), 3), (json!([]), 2)] {
             assert!(Positions::read(&stored, lists).is_err(), "{stored} {lists}");
         }

@@ -16,6 +16,10 @@ pub(super) struct VerifyReport {
     pub(super) gaps: u64,
     /// The service no longer has any of them.
     pub(super) are_gaps_lost: bool,
+    /// True if a follower writes the folder, and not an export.
+    pub(super) is_followed: bool,
+    /// True if what can be repaired is repaired.
+    pub(super) is_repaired: bool,
     /// True if another process writes the folder.
     pub(super) is_locked: bool,
     /// The range, in words.
@@ -41,12 +45,15 @@ impl VerifyReport {
                     ),
                 )
             } else {
+                let advice = if self.is_repaired {
+                    "it can't be repaired from the service: restore what is damaged from a copy, and move away \
+                     files that aren't in the ledger"
+                } else {
+                    "add --repair to export the damaged files again, or restore them from a copy"
+                };
                 Failure::new(
                     Code::Output,
-                    format!(
-                        "{name} failed verification: {problems} ({found}); export again into another \
-                         folder, or restore what is damaged from a copy"
-                    ),
+                    format!("{name} failed verification: {problems} ({found}); {advice}"),
                 )
             });
         }
@@ -65,9 +72,9 @@ impl VerifyReport {
             let text = if self.are_gaps_lost {
                 format!("{gaps} in the range ({found}); the service doesn't have what is missing any more")
             } else {
-                format!(
-                    "{gaps} in the range not exported yet ({found}); run the same export again to continue"
-                )
+                let again =
+                    if self.is_followed { "run verify with --repair" } else { "run the same export again" };
+                format!("{gaps} in the range not exported yet ({found}); {again} to continue")
             };
             return Err(Failure::new(Code::Stopped, format!("{name} is sound and not complete: {text}")));
         }

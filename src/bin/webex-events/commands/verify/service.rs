@@ -1,7 +1,7 @@
 //! Comparison of files with the service.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -25,11 +25,11 @@ use crate::{
         range::{Range, hour},
         request,
     },
-    service::{self, PendingRenewal},
+    service::{self, Connected, PendingRenewal},
     ui::shutdown::Shutdown,
 };
 
-const HOUR: TimeDelta = TimeDelta::hours(1);
+pub(super) const HOUR: TimeDelta = TimeDelta::hours(1);
 /// A list begins this long before its files, as the slices of an export do.
 const MARGIN: TimeDelta = TimeDelta::seconds(60);
 
@@ -37,8 +37,18 @@ const MARGIN: TimeDelta = TimeDelta::seconds(60);
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) problems: u64,
+    /// The ranges in which the service has events that the files lack.
+    pub(super) missing: Vec<MissingRange>,
     /// The exit codes of files that the service couldn't list.
     pub(super) not_listed: Vec<Code>,
+}
+
+/// A range that lacks events.
+#[derive(Debug)]
+pub(super) struct MissingRange {
+    /// The name of the file; `None` for an hour in which a follower had no events.
+    pub(super) name: Option<String>,
+    pub(super) start: DateTime<Utc>,
 }
 
 /// Lists the ranges of all files again, and compares ids both ways.
@@ -49,7 +59,8 @@ pub(super) async fn compare(
     state: &Ledger,
     check: &mut FolderCheck,
 ) -> Result<Compared, Failure> {
-    let (client, _sandbox) = client(options, layout, state, &mut context.renewal).await?;
+    let (connected, _sandbox) = connect(options, layout, state, &mut context.renewal).await?;
+    let client = connected.client;
     let bounds = Range::at(Utc::now(), options.from, options.to)?;
     let mut comparison = Comparison::new(state, bounds, layout, check)?;
     let mut ranges = comparison.all();
@@ -228,6 +239,13 @@ impl<'a> Comparison<'a> {
                 ));
             }
         }
+        let lacking: BTreeSet<_> = missing.values().map(|(_, index)| *index).collect();
+        for target in lacking.into_iter().filter_map(|index| self.targets.get(index)) {
+            if target.result == Listing::Listed {
+                let name = target.entry.map(|entry| entry.name.clone());
+                compared.missing.push(MissingRange { name, start: target.span.start });
+            }
+        }
         for target in &self.targets {
             match &target.result {
                 Listing::Listed => match self.gone(layout, state, target) {
@@ -306,7 +324,7 @@ fn spans(state: &Ledger) -> Vec<(TimeSpan, Option<&FileEntry>)> {
 }
 
 /// The lists of the export or the follower.
-fn lists(meta: &ArchiveMeta) -> Result<Vec<ListEvents>, Failure> {
+pub(super) fn lists(meta: &ArchiveMeta) -> Result<Vec<ListEvents>, Failure> {
     meta.request.lists().map_err(|error| {
         Failure::new(
             Code::Output,
@@ -315,18 +333,17 @@ fn lists(meta: &ArchiveMeta) -> Result<Vec<ListEvents>, Failure> {
     })
 }
 
-/// A client of the service that the files were exported from.
-async fn client(
+/// Connects to the service that the files were exported from.
+pub(super) async fn connect(
     options: &cli::VerifyArgs,
     layout: &Layout,
     state: &Ledger,
     renewal: &mut PendingRenewal,
-) -> Result<(Client, Option<Sandbox>), Failure> {
+) -> Result<(Connected, Option<Sandbox>), Failure> {
     let was = &state.meta.request;
     if let Some(events) = was.sandbox.and_then(|events| u32::try_from(events).ok()) {
         let sandbox = sandbox::plain(events, state.meta.begun).await?;
-        let client = service::sandbox(&sandbox, &options.connection)?.client;
-        return Ok((client, Some(sandbox)));
+        return Ok((service::sandbox(&sandbox, &options.connection)?, Some(sandbox)));
     }
     if was.service != request::service(&options.connection) {
         let name = was.service.clone().unwrap_or_else(|| "the default".to_owned());
@@ -335,5 +352,5 @@ async fn client(
             layout.display()
         )));
     }
-    Ok((service::connect(&options.connection, renewal)?.client, None))
+    Ok((service::connect(&options.connection, renewal)?, None))
 }

@@ -31,7 +31,9 @@ pub(crate) struct ArchiveSink {
 impl ArchiveSink {
     pub(crate) fn new(archive: Archive, codec: Codec, commit_every: Duration) -> Self {
         let (layout, totals) = (archive.layout().clone(), archive.totals());
-        let hours = Hours::new(archive.open_files().cloned());
+        // A file whose range is read again has its end from elsewhere.
+        let hours = archive.open_files().filter(|entry| entry.replaces.is_none());
+        let hours = Hours::new(hours.cloned());
         let lists = archive.meta().request.list_count();
         let writer = Some(Writer::start(archive, commit_every));
         Self { layout, codec, hours, lists, writer, archive: None, totals }

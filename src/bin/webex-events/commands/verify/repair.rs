@@ -1,0 +1,191 @@
+//! `--repair`: ranges whose files are missing, damaged, or lack events are read again.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde_json::Map;
+
+use super::{
+    files::FolderCheck,
+    problem,
+    service::{self, MissingRange},
+};
+use crate::{
+    archive::{
+        ArchiveKind, ArchiveMeta, Checksum, Destination, FileEntry, Layout, Ledger, Reread, Slicing,
+        WriteOptions,
+    },
+    cli::{VerifyArgs, Watch},
+    commands::Context,
+    error::{Code, Failure},
+    metrics::Metrics,
+    run::{
+        driver::{Driven, Driver},
+        names,
+        plan::SlicePlan,
+        positions::Positions,
+        range::{Range, hour},
+        sink::{ArchiveSink, Sink},
+        slices,
+        source::SliceSource,
+        summary::RunSummary,
+    },
+    ui::{eta::Covered, messages, progress::counted},
+};
+
+/// The interval between commits.
+const COMMIT_EVERY: Duration = Duration::from_secs(2);
+/// The margin for the hours of a follower, whose own slices have none.
+const MARGIN_MS: u64 = 60_000;
+
+/// Checks the files of an export, and lets its next run read those again that are missing or damaged.
+pub(crate) fn damaged(destination: &mut Destination) -> Result<(), Failure> {
+    let mut check = FolderCheck::default();
+    if let Some(ledger) = destination.ledger() {
+        check.update(destination.layout(), ledger);
+        mark_damaged(destination, &check)?;
+    }
+    Ok(())
+}
+
+/// Reads missing and damaged files again, and those whose repair was interrupted.
+pub(super) async fn damaged_files(
+    options: &VerifyArgs,
+    context: &mut Context,
+    layout: &Layout,
+    kind: ArchiveKind,
+    check: &mut FolderCheck,
+) -> Result<(), Failure> {
+    let mut destination = Destination::claim(layout.clone(), kind)?;
+    if let Some(ledger) = destination.ledger() {
+        check.update(layout, ledger);
+    }
+    mark_damaged(&mut destination, check)?;
+    read(options, context, destination).await
+}
+
+/// Reads files again that lack these events. Each new file has the events of the old one, too.
+pub(super) async fn missing_events(
+    options: &VerifyArgs,
+    context: &mut Context,
+    layout: &Layout,
+    kind: ArchiveKind,
+    missing: &[MissingRange],
+) -> Result<(), Failure> {
+    let mut destination = Destination::claim(layout.clone(), kind)?;
+    let Some(ledger) = destination.ledger() else { return Ok(()) };
+    let reread = |range: &MissingRange| {
+        let old = range.name.as_ref().and_then(|name| ledger.files.iter().find(|entry| entry.name == *name));
+        let new = match old {
+            Some(old) => again(old),
+            None => an_hour(hour(range.start)?, ledger),
+        };
+        // A file that is open is read anyway.
+        let is_new = old.is_some() || ledger.files.iter().all(|entry| entry.name != new.name);
+        is_new.then(|| Reread { old: old.cloned(), new: Some(new), is_sound: true, is_kept: true })
+    };
+    let files: Vec<_> = missing.iter().filter_map(reread).collect();
+    destination.reread(&files, |_| ())?;
+    note(files.len());
+    read(options, context, destination).await
+}
+
+/// Lets the next run read the files again in which a problem was found.
+fn mark_damaged(destination: &mut Destination, check: &FolderCheck) -> Result<(), Failure> {
+    let Some(ledger) = destination.ledger() else { return Ok(()) };
+    let mut files = Vec::new();
+    // A follower reads the hours that aren't over by itself, from an earlier position.
+    let mut rewind: Option<DateTime<Utc>> = None;
+    for (old, problems) in check.damaged() {
+        problems.iter().for_each(|text| problem(text));
+        let is_current =
+            ledger.meta.kind == ArchiveKind::Follow && !old.is_complete() && old.replaces.is_none();
+        if is_current {
+            rewind = rewind.into_iter().chain(old.start).min();
+        }
+        let new = (!is_current).then(|| again(old));
+        files.push(Reread { old: Some(old.clone()), new, is_sound: false, is_kept: true });
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    let start = rewind.map(|start| ledger.meta.from.map_or(start, |from| start.max(from)));
+    let stored = start.zip(ledger.checkpoint.as_ref());
+    let rewound = stored.map(|(start, stored)| {
+        let positions = Positions::read(stored, ledger.meta.request.list_count())?;
+        Ok::<_, serde_json::Error>(positions.rewound(start).stored())
+    });
+    let rewound = rewound.transpose().map_err(|error| {
+        let path = destination.layout().ledger_path();
+        Failure::new(Code::Output, format!("the checkpoint in {} can't be read: {error}", path.display()))
+    })?;
+    destination.reread(&files, |ledger| {
+        if rewound.is_some() {
+            ledger.checkpoint = rewound;
+        }
+    })?;
+    note(files.len());
+    if rewind.is_some() {
+        messages::note("the hours that aren't over are read again by the next run of follow", Map::new());
+    }
+    Ok(())
+}
+
+fn note(files: usize) {
+    let text =
+        format!("reading {} again; what is replaced is kept as *.replaced-N", counted(files as u64, "file"));
+    messages::note(&text, Map::new());
+}
+
+/// The empty entry for the range of a file.
+fn again(old: &FileEntry) -> FileEntry {
+    FileEntry::new(old.name.clone(), old.start.zip(old.end))
+}
+
+/// The entry for an hour of a follower.
+fn an_hour(start: DateTime<Utc>, ledger: &Ledger) -> FileEntry {
+    names::entry(start, start + service::HOUR, ledger.meta.compress)
+}
+
+/// Reads the ranges that are to be read again.
+async fn read(options: &VerifyArgs, context: &mut Context, destination: Destination) -> Result<(), Failure> {
+    let Some(ledger) = destination.ledger().cloned() else { return Ok(()) };
+    let again: Vec<_> = ledger.files.iter().filter(|entry| entry.replaces.is_some()).collect();
+    let (Some(first), Some(end)) = (
+        again.iter().filter_map(|entry| entry.start).min(),
+        again.iter().filter_map(|entry| entry.end).max(),
+    ) else {
+        return Ok(());
+    };
+    let starts: HashSet<_> = again.iter().filter_map(|entry| entry.start).collect();
+    let (connected, _sandbox) =
+        service::connect(options, destination.layout(), &ledger, &mut context.renewal).await?;
+    let meta = ledger.meta.clone();
+    // An export has its own slices, so that each file keeps its range.
+    let ranges = match meta.kind {
+        ArchiveKind::Follow => ArchiveMeta {
+            from: Some(first),
+            to: Some(end),
+            slicing: meta.slicing.map(|slicing| Slicing { margin_ms: MARGIN_MS, ..slicing }),
+            ..meta.clone()
+        },
+        _ => meta.clone(),
+    };
+    let slices = slices::of_lists(&ranges, service::lists(&meta)?)?;
+    let (codec, range) = (meta.compress, Range::of_meta(&ranges));
+    let archive = destination.open(meta, WriteOptions { codec, checksum: Checksum::Sha256, memory: None })?;
+    let plan = SlicePlan::new(slices, &archive).only(&starts);
+    let (slices, done) = plan.count();
+    context.shutdown.allow_slow();
+    let metrics = Metrics::start(&Watch::default()).await?;
+    let covered = Covered::new(slices, done, range.from.zip(range.to));
+    let source = SliceSource::new(connected.client.clone(), options.concurrency, plan, covered, true);
+    let sink = Sink::Archive(Box::new(ArchiveSink::new(archive, codec, COMMIT_EVERY)));
+    let driver = Driver::new(source, sink, &mut context.shutdown, &metrics, &connected);
+    let Driven { ended, summary, .. } = driver.run().await;
+    if ended.is_ok() && summary.failed.is_empty() {
+        return Ok(());
+    }
+    let complete = summary.files.iter().filter(|file| file.is_complete()).count();
+    RunSummary { slices: Some((complete, slices)), ..summary }.conclude(ended)
+}
