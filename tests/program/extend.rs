@@ -206,6 +206,28 @@ fn it_needs_a_folder_and_a_start_before_its_end() {
     }
 }
 
+#[test]
+fn a_folder_with_several_lists_is_extended() {
+    let service = service();
+    let (_folder, name) = output();
+    let lists = ["--extend", "--resource", "messages,rooms", "--type", "created"];
+    run(daily(&service, &name, &lists)).success();
+    service.set_now(at("03T13:00:00"));
+    run(daily(&service, &name, &lists)).success();
+    let (from, to) = (at("01T01:00:00"), at("03T12:45:00"));
+    let lines = service.lines();
+    let is_in = |line: &&str| {
+        let event = Event::from_json(*line).unwrap();
+        let (resource, kind) = (event.resource().as_ref(), event.event_type().as_ref());
+        ["messages", "rooms"].contains(&resource)
+            && kind == "created"
+            && (from..to).contains(&event.created())
+    };
+    assert!(sorted(exported(&name)) == sorted(lines.lines().filter(is_in)));
+    assert!(exported(&name).len() > 5);
+    assert_eq!(run_alone(["verify", &name]).code, 0);
+}
+
 /// After a kill, the command with --extend and the one without it continue, and so does one on a later day.
 #[test]
 fn after_a_kill_any_of_the_commands_resumes() {

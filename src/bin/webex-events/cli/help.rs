@@ -49,6 +49,14 @@ A TIME is a span before now (90m, 12h, 7d, 2w, \"7 days ago\", \"2 hours ago\"),
 (the start of the day), a date (its start), or RFC 3339. Days start at 00:00 UTC, and relative times use \
 the service's clock.
 
+--extend continues a folder, for example every day: up to the service's time less --settle, with new \
+slices only. The last slice is read again if it gets longer, so that late events aren't missed; its old \
+file stays until the new one, which has its events too, is complete. --to can't be given: the end moves. \
+After an interruption, the command with or without --extend resumes.
+
+--repair reads all files of a folder first. Those that are missing or damaged are exported again, and the \
+old ones are kept under names with .replaced-N instead of .ndjson.
+
 A slice that can't be read doesn't stop the others. It is reported on stderr, in ledger.json and in \
 --summary, the exit code is that of the worst failure, and the same command tries only the failed \
 slices again.
@@ -95,6 +103,11 @@ compared both ways. Adjacent files are listed as one range; if that fails, each 
 separately. A range that can't be listed is reported, and the rest is compared. --from and --to limit \
 the comparison. Events that the service stored after the export are reported as missing from the file; \
 events that the service has deleted since are reported as no longer listed.
+
+With --repair, missing and damaged files are exported again, and with --against-service those that lack \
+events; these keep the events that they have. An old file stays until the new one is complete, and is kept \
+then under a name with .replaced-N instead of .ndjson. The hour in which a follower was stopped is read \
+again by the follower. After an interruption, the same command continues.
 
 A folder can be verified while an export writes to it: the ledger is read again before a problem is \
 reported. If a problem remains while another process writes to the folder, the exit code is 75.";

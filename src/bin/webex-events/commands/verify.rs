@@ -95,8 +95,7 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
         problems,
         gaps: (gaps.len() + state.failed.len()) as u64,
         are_gaps_lost: gaps.is_empty() && state.failed.iter().all(|slice| slice.is_beyond_retention),
-        is_followed: kind == ArchiveKind::Follow,
-        is_repaired: options.repair,
+        advice: report::advice(kind, options.repair),
         is_locked: problems > 0 && layout.is_locked(),
         range: range(&state),
         ..VerifyReport::default()

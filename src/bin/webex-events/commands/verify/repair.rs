@@ -97,7 +97,9 @@ fn mark_damaged(destination: &mut Destination, check: &FolderCheck) -> Result<()
     // A follower reads the hours that aren't over by itself, from an earlier position.
     let mut rewind: Option<DateTime<Utc>> = None;
     for (old, problems) in check.damaged() {
-        problems.iter().for_each(|text| problem(text));
+        for text in problems {
+            problem(text);
+        }
         let is_current =
             ledger.meta.kind == ArchiveKind::Follow && !old.is_complete() && old.replaces.is_none();
         if is_current {

@@ -1,6 +1,7 @@
 //! The conclusion of `verify`: one line and an exit code.
 
 use crate::{
+    archive::ArchiveKind,
     error::{Code, Failure},
     ui::progress::counted,
 };
@@ -16,10 +17,8 @@ pub(super) struct VerifyReport {
     pub(super) gaps: u64,
     /// The service no longer has any of them.
     pub(super) are_gaps_lost: bool,
-    /// True if a follower writes the folder, and not an export.
-    pub(super) is_followed: bool,
-    /// True if what can be repaired is repaired.
-    pub(super) is_repaired: bool,
+    /// The advice for ranges that aren't exported yet, and the advice for problems.
+    pub(super) advice: (&'static str, &'static str),
     /// True if another process writes the folder.
     pub(super) is_locked: bool,
     /// The range, in words.
@@ -27,6 +26,21 @@ pub(super) struct VerifyReport {
     pub(super) is_compared: bool,
     /// The exit codes of files that the service couldn't list.
     pub(super) not_listed: Vec<Code>,
+}
+
+/// The advice for ranges that aren't exported yet, and the advice for problems.
+pub(super) fn advice(kind: ArchiveKind, is_repaired: bool) -> (&'static str, &'static str) {
+    let for_gaps = match kind {
+        ArchiveKind::Follow => "run verify with --repair to continue",
+        _ => "run the same export again to continue",
+    };
+    let for_problems = if is_repaired {
+        "it can't be repaired from the service: restore what is damaged from a copy, and move away files that \
+         aren't in the ledger"
+    } else {
+        "add --repair to export the damaged files again, or restore them from a copy"
+    };
+    (for_gaps, for_problems)
 }
 
 impl VerifyReport {
@@ -45,15 +59,9 @@ impl VerifyReport {
                     ),
                 )
             } else {
-                let advice = if self.is_repaired {
-                    "it can't be repaired from the service: restore what is damaged from a copy, and move away \
-                     files that aren't in the ledger"
-                } else {
-                    "add --repair to export the damaged files again, or restore them from a copy"
-                };
                 Failure::new(
                     Code::Output,
-                    format!("{name} failed verification: {problems} ({found}); {advice}"),
+                    format!("{name} failed verification: {problems} ({found}); {}", self.advice.1),
                 )
             });
         }
@@ -72,9 +80,7 @@ impl VerifyReport {
             let text = if self.are_gaps_lost {
                 format!("{gaps} in the range ({found}); the service doesn't have what is missing any more")
             } else {
-                let again =
-                    if self.is_followed { "run verify with --repair" } else { "run the same export again" };
-                format!("{gaps} in the range not exported yet ({found}); {again} to continue")
+                format!("{gaps} in the range not exported yet ({found}); {}", self.advice.0)
             };
             return Err(Failure::new(Code::Stopped, format!("{name} is sound and not complete: {text}")));
         }
