@@ -380,3 +380,19 @@ fn a_follower_does_not_finish_an_hour_whose_repair_was_interrupted() {
     assert_eq!(run(repair(&service, &name, &[])).code, 0);
     assert!(sorted(lines(&name)) == sorted(service.lines().lines()));
 }
+
+/// The hour before isn't over either, and its late events are still to come.
+#[cfg(unix)]
+#[test]
+fn a_follower_misses_no_late_event_when_it_reads_the_newest_hour_again() {
+    let (_folder, name, service) = followed();
+    service.push(at("2026-01-05T12:01:00Z"));
+    service.set_now(at("2026-01-05T12:03:00Z"));
+    follow(&service, &name);
+    let part = Path::new(&name).join("events_20260105T120000Z_20260105T130000Z.ndjson.part");
+    fs::remove_file(&part).unwrap();
+    assert_eq!(run(repair(&service, &name, &[])).code, 0);
+    service.push(at("2026-01-05T11:59:30Z"));
+    follow(&service, &name);
+    assert!(sorted(lines(&name)) == sorted(service.lines().lines()));
+}
