@@ -20,9 +20,10 @@ use learned::Learned;
 ///
 /// A burst of 1 unless set: requests are spread evenly. The service's own limits are undocumented,
 /// except for a rule of thumb of 300 a minute, and are shared by all programs of a user. A client without a
-/// limit, or with one that is too high, therefore learns a pace from each 429. If no further 429 follows, the pace
-/// recovers: it holds for 10 s after the pause, and then rises by a quarter each second. A 429 on the way up doubles
-/// these times, up to 10 minutes and a quarter each minute.
+/// limit, or with one that is too high, therefore learns a pace from a 429. If no further 429 follows, the pace
+/// recovers: it holds for 10 s after the pause, and then rises by a quarter each second. A 429 on the way up that
+/// confirms the pace doubles these times, up to 10 minutes and a quarter each minute. A 429 now and then, whose waits
+/// take less than a fifth of the time, makes requests no slower.
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -71,6 +72,8 @@ pub(crate) struct Pacer {
     pause: Mutex<Option<Pause>>,
     /// Wakes those that wait in a pause when it is extended, perhaps beyond their patience.
     extended: Notify,
+    /// Spreads those that wait in a pause over the time after it.
+    spread: Spread,
     limit: Option<RateLimit>,
     learned: Mutex<Learned>,
     /// The instant at which the next request is due at an even pace. The first request that arrives then is sent, and
@@ -94,6 +97,22 @@ impl Pause {
     /// The time over which the paused requests are spread after it.
     fn spread(self) -> Duration {
         (self.wait / 10).clamp(Duration::from_millis(50), Duration::from_secs(5))
+    }
+}
+
+/// A sequence of fractions in which each next one lies far from those before it, however many there are: it advances by
+/// the golden ratio. Independent random numbers would often lie close together.
+#[derive(Debug, Default)]
+struct Spread(Mutex<Option<f64>>);
+
+impl Spread {
+    /// The next fraction, of at least 0 and less than 1. The first one is random, so that clients differ.
+    fn next(&self, clock: &dyn Clock) -> f64 {
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = last.map_or_else(|| clock.jitter(), |last| (last + GOLDEN).fract());
+        *last = Some(next);
+        next
     }
 }
 
@@ -190,6 +209,7 @@ impl Pacer {
 
     /// Returns when no pause holds, each waiter at an instant of its own.
     async fn paused(&self, clock: &dyn Clock, longest: Duration) -> Result<(), Duration> {
+        let mut position = None;
         loop {
             let mut extended = pin!(self.extended.notified());
             // Before the pause is read, so that no extension is missed.
@@ -198,7 +218,8 @@ impl Pacer {
             if rest > longest {
                 return Err(rest);
             }
-            let wait = rest.saturating_add(pause.spread().mul_f64(clock.jitter()));
+            let position = *position.get_or_insert_with(|| self.spread.next(clock));
+            let wait = rest.saturating_add(pause.spread().mul_f64(position));
             select(extended, clock.sleep(wait)).await;
         }
     }
@@ -260,6 +281,21 @@ mod tests {
             let pacer = Pacer::new(None);
             pacer.pause(&clock, Duration::from_secs(seconds));
             assert_eq!(waits(&pacer, &clock, 1).await, [expected]);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_requests_that_a_pause_held_follow_each_other_at_a_distance() {
+        for jitter in [0.0, 0.3, 0.999] {
+            let clock = Simulated::new(jitter);
+            let spread = Spread::default();
+            for number in [2, 8, 64] {
+                let mut positions: Vec<_> = (0..number).map(|_| spread.next(&clock)).collect();
+                positions.sort_unstable_by(f64::total_cmp);
+                let least = positions.windows(2).map(|pair| pair[1] - pair[0]).fold(1.0, f64::min);
+                assert!(least * f64::from(number) > 0.3, "{least} between {number} requests");
+                assert!(positions.iter().all(|position| (0.0..1.0).contains(position)));
+            }
         }
     }
 

@@ -17,15 +17,24 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// A refusal never makes requests slower than one in this time.
 const SLOWEST: Duration = Duration::from_secs(2);
 
+/// A refusal costs little if all waits take at most this part of the time.
+const CHEAP: u32 = 5;
+
 /// The pace at which requests are not refused, as far as the responses show it.
 ///
-/// A refusal measures it: the number of requests granted in the time up to the end of the wait. A
-/// further one makes it slower by a tenth at least. Without a further one it recovers, because the refusal may have been
-/// about another program's requests, or the limit may have changed. A refusal during a recovery doubles the time
-/// until the next one, so that a limit that stays the same costs ever fewer refusals.
+/// A refusal measures it: the number of requests granted in the time up to the end of the wait. Earlier refusals count
+/// too, each half as much as the next. A further refusal makes the pace slower by a tenth at least, if the waits take
+/// more than a fifth of the time: a refusal now and then, at any pace, costs less than slower requests would.
+///
+/// Without such a refusal the pace recovers, because the refusal may have been about another program's requests, or the
+/// limit may have changed. A refusal that confirms the pace during a recovery doubles the time until the next one, so that
+/// a limit that stays the same costs ever fewer refusals.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     since: Option<Instant>,
+    /// The time before `since` that still counts, and the waits, which are no part of it.
+    before: Duration,
+    waited: Duration,
     granted: u32,
     /// The latest refusal. Responses that were in flight then still count, until the next request is sent.
     refused: Option<Refusal>,
@@ -34,7 +43,8 @@ pub(super) struct Learned {
 
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
-    /// The time in which the grants were given.
+    /// The time in which the grants were given, without and with the waits.
+    granting: Duration,
     measured: Duration,
     at: Instant,
     /// The wait that the service requests.
@@ -54,18 +64,28 @@ struct Pace {
 impl Learned {
     /// Notes that a request is sent.
     pub(super) fn send(&mut self, now: Instant) {
-        if self.refused.is_some() {
-            (self.pace, self.refused, self.since) = (self.pace(), None, None);
+        if let Some(Refusal { granting, measured, .. }) = self.refused {
+            (self.pace, self.refused, self.since) = (self.pace(), None, Some(now));
+            (self.before, self.waited) = (granting, measured.saturating_sub(granting));
+            self.halve();
+            return;
         }
-        let passed = self.since.map(|since| now.saturating_duration_since(since));
-        match (self.since, passed) {
-            (Some(_), Some(passed)) if passed < WINDOW => {}
+        let since = *self.since.get_or_insert(now);
+        let passed = self.before.saturating_add(now.saturating_duration_since(since));
+        if passed < WINDOW {
+            return;
+        }
+        (self.before, self.since) = (passed, Some(now));
+        if passed < 2 * WINDOW {
             // Half of it still counts, or a refusal just now would have nothing to measure.
-            (Some(since), Some(passed)) if passed < 2 * WINDOW => {
-                (self.since, self.granted) = (Some(since + passed / 2), self.granted / 2);
-            }
-            _ => (self.since, self.granted) = (Some(now), 0),
+            self.halve();
+        } else {
+            (self.before, self.waited, self.granted) = (Duration::ZERO, Duration::ZERO, 0);
         }
+    }
+
+    fn halve(&mut self) {
+        (self.before, self.waited, self.granted) = (self.before / 2, self.waited / 2, self.granted / 2);
     }
 
     /// Notes a response other than 429.
@@ -76,8 +96,9 @@ impl Learned {
     /// Notes a 429 that requests a wait.
     pub(super) fn refuse(&mut self, now: Instant, wait: Duration) {
         let since = self.since.unwrap_or(now);
-        let measured = now.saturating_duration_since(since).saturating_add(wait.min(WINDOW));
-        self.refused = Some(Refusal { measured, at: now, wait });
+        let granting = self.before.saturating_add(now.saturating_duration_since(since));
+        let measured = granting.saturating_add(self.waited).saturating_add(wait.min(WINDOW));
+        self.refused = Some(Refusal { granting, measured, at: now, wait });
     }
 
     /// The time from one request to the next.
@@ -86,14 +107,18 @@ impl Learned {
     }
 
     fn pace(&self) -> Option<Pace> {
-        let Some(Refusal { measured, at, wait }) = self.refused else { return self.pace };
-        let refused = self.pace.and_then(|pace| Some((pace, pace.period(at)?)));
-        let slower = refused.map(|(_, period)| period + period / 10);
+        let Some(Refusal { granting, measured, at, wait }) = self.refused else { return self.pace };
         // A little slower, since the instant at which the limit starts to count again isn't known exactly.
-        let measured = (self.granted >= LEAST).then(|| measured / self.granted * 51 / 50);
-        let hold = refused.map_or(HOLD, |(pace, _)| pace.next_hold(at));
-        let period = slower.max(measured)?.min(SLOWEST);
-        Some(Pace { period, learned_at: at, pause: wait, hold })
+        let average = (self.granted >= LEAST).then(|| measured / self.granted * 51 / 50);
+        let Some((pace, current)) = self.pace.and_then(|pace| Some((pace, pace.period(at)?))) else {
+            return Some(Pace { period: average?.min(SLOWEST), learned_at: at, pause: wait, hold: HOLD });
+        };
+        let is_cheap = measured.saturating_sub(granting).saturating_mul(CHEAP) <= measured;
+        if is_cheap && average.is_some() {
+            return Some(pace);
+        }
+        let period = average.unwrap_or_default().max(current + current / 10).min(SLOWEST);
+        Some(Pace { period, learned_at: at, pause: wait, hold: pace.next_hold(at, period) })
     }
 }
 
@@ -110,8 +135,16 @@ impl Pace {
         (period >= SHORTEST).then_some(period)
     }
 
-    fn next_hold(self, now: Instant) -> Duration {
-        if self.recovering(now).is_zero() { self.hold } else { (self.hold * 2).min(LONGEST_HOLD) }
+    /// The time for which the next pace holds, which has this period.
+    fn next_hold(self, now: Instant, period: Duration) -> Duration {
+        if self.recovering(now).is_zero() {
+            self.hold
+        } else if period < self.period * 3 / 4 {
+            // The service has granted more than that limit, so it was none.
+            HOLD
+        } else {
+            (self.hold * 2).min(LONGEST_HOLD)
+        }
     }
 }
 
@@ -209,6 +242,56 @@ mod tests {
             assert!(learned.period(now).unwrap() < period, "{hold:?}");
             learned.send(now);
             learned.refuse(now, 1000 * MILLIS);
+        }
+    }
+
+    /// Sends requests for ten minutes to a service that responds in 5 ms, and that refuses some of them for a time.
+    /// Returns the numbers of grants and refusals.
+    fn ten_minutes(mut refuses: impl FnMut(Duration) -> Option<Duration>) -> (u32, u32) {
+        let (mut learned, begin) = (Learned::default(), Instant::now());
+        let (mut now, mut granted, mut refused) = (begin, 0, 0);
+        while now < begin + 10 * WINDOW {
+            now += learned.period(now).unwrap_or_default();
+            learned.send(now);
+            now += 5 * MILLIS;
+            if let Some(wait) = refuses(now - begin) {
+                refused += 1;
+                learned.refuse(now, wait);
+                now += wait;
+            } else {
+                granted += 1;
+                learned.grant();
+            }
+        }
+        (granted, refused)
+    }
+
+    #[test]
+    fn refusals_that_have_nothing_to_do_with_the_pace_do_not_slow_it_down_ever_more() {
+        for (wait, at_least) in [(250 * MILLIS, 10), (1000 * MILLIS, 4), (5000 * MILLIS, 1)] {
+            for seed in 0..20 {
+                let mut rng = fastrand::Rng::with_seed(seed);
+                let (granted, refused) = ten_minutes(|_| (rng.u8(0..50) == 0).then_some(wait));
+                assert!(granted > at_least * 600, "{granted} and {refused} refused with {wait:?}, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_is_used_and_rarely_exceeded() {
+        for (limit, window) in [(300, 60), (50, 10), (10, 1)] {
+            let (mut current, mut used) = (0, 0);
+            let (granted, refused) = ten_minutes(|passed| {
+                let number = passed.as_secs() / window;
+                if number != current {
+                    (current, used) = (number, 0);
+                }
+                used += 1;
+                (used > limit).then(|| Duration::from_secs((number + 1) * window) - passed)
+            });
+            let possible = u32::try_from(600 / window).unwrap() * limit;
+            assert!(granted > possible * 3 / 5, "{granted} of {possible}");
+            assert!(refused * 100 < granted, "{refused} refused, {granted} granted of {possible}");
         }
     }
 
