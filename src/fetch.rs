@@ -30,6 +30,7 @@ use crate::{
     response_stats::ResponseStats,
     retry::{Attempt, RetryPolicy, retry_after},
     service_clock::{DateReading, ServedAt},
+    slice::RequestedEnd,
     stats::Meter,
     timer::current_runtime,
     token::{Token, TokenProvider},
@@ -70,6 +71,15 @@ pub(crate) struct Fetched {
     pub(crate) served_at: Option<ServedAt>,
 }
 
+/// The first page of a list, which can be requested otherwise than its URL says.
+#[derive(Clone, Debug)]
+pub(crate) struct FirstPage {
+    /// Requested in a smaller size after a 504.
+    pub(crate) query: ListEvents,
+    /// The end to request, if it depends on the time of the request.
+    pub(crate) end: Option<RequestedEnd>,
+}
+
 /// A 200 with its decoded body.
 #[derive(Debug)]
 struct Decoded<T> {
@@ -102,9 +112,8 @@ struct OutgoingRequest<'a> {
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Shared {
-    /// Fetches the page at `url`. If it is the first page of `first`, it may be requested in a smaller
-    /// size.
-    pub(crate) async fn page(&self, url: Url, first: Option<&ListEvents>, meter: &Meter) -> Result<Fetched> {
+    /// Fetches the page at `url`, which may be the first one of a list.
+    pub(crate) async fn page(&self, url: Url, first: Option<FirstPage>, meter: &Meter) -> Result<Fetched> {
         if first.is_some() {
             transport::uri(&url)?;
         }
@@ -151,23 +160,23 @@ impl Shared {
     async fn request<T: Send>(
         &self,
         url: Url,
-        first: Option<&ListEvents>,
+        first: Option<FirstPage>,
         meter: &Meter,
         decode: impl Fn(Vec<u8>) -> Result<T, Undecodable> + Send + Sync,
     ) -> Result<Decoded<T>> {
         current_runtime()?;
-        let mut url = url;
-        let mut first = first.cloned();
+        let (mut url, mut first) = (url, first);
         let resent = AtomicU32::new(0);
         let call = |attempt: Attempt| {
             // The service's own advice for a 504 is to reduce `max`.
             if attempt.failed == Some(504)
-                && let Some(query) = first.as_ref().and_then(ListEvents::halved)
+                && let Some(first) = &mut first
+                && let Some(query) = first.query.halved()
                 && let Ok(smaller) = query.url(&self.events)
             {
-                (url, first) = (smaller, Some(query));
+                (url, first.query) = (smaller, query);
             }
-            self.attempt(url.clone(), attempt, &resent, meter, &decode)
+            self.attempt(url.clone(), first.clone(), attempt, &resent, meter, &decode)
         };
         let wait = |status, delay| async move {
             // The pause of a 429 has begun with its headers: the pacer holds back this request like all others.
@@ -187,6 +196,7 @@ impl Shared {
     async fn attempt<T: Send>(
         &self,
         url: Url,
+        first: Option<FirstPage>,
         attempt: Attempt,
         resent: &AtomicU32,
         meter: &Meter,
@@ -201,6 +211,8 @@ impl Shared {
                 break credential;
             }
         };
+        // After all waits: the time of this request.
+        let url = first.and_then(|first| self.url_by_now(&first)).unwrap_or(url);
         let request =
             OutgoingRequest { url: &url, token: &credential.token, attempt_number, backoff: attempt.backoff };
         let (mut response, mut served_at) = self.send(request, meter).await?;
@@ -234,6 +246,12 @@ impl Shared {
         let body = decode(body)
             .map_err(|fault| fault.error(&response, &mask(&response.url, &token, &url), attempt_number))?;
         Ok(Decoded { url, response, token, body, bytes, attempt_number, served_at })
+    }
+
+    /// The URL of a first page whose end depends on the time.
+    fn url_by_now(&self, first: &FirstPage) -> Option<Url> {
+        let to = first.end?.at(self.service_time(), self.clock.utc());
+        first.query.clone().to(to).url(&self.events).ok()
     }
 
     /// Waits until the request with this number may be sent. A pause that is longer than the policy waits gives the

@@ -24,8 +24,9 @@ pub use slices::Slices;
 ///
 /// - The start is requested from `start - margin`, but never before the `from` of the whole range, which
 ///   may be the earliest that the service accepts.
-/// - The end is requested up to `end + margin`, but not later than the service's time at that moment,
-///   because it refuses a `to` in the future. It is never earlier than `end`.
+/// - The end is requested up to `end + margin`, but not later than the time of the request, because the
+///   service may refuse a `to` in the future. The time is the later of the service's and this machine's; if
+///   the service refuses that, the service's, and then no margin. The end is never earlier than `end`.
 ///
 /// As a result, the slices of a range yield each event of the range exactly once, if an event is stored
 /// within the margin of its `created`. Events outside of the slice and its margin are not yielded. They
@@ -60,6 +61,54 @@ pub(crate) enum SlicePosition {
     Margin,
     /// In neither: no slice of this list accounts for it.
     Outside,
+}
+
+/// The end that a list of a slice is requested with, which depends on the time of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestedEnd {
+    end: DateTime<Utc>,
+    end_of_margin: DateTime<Utc>,
+    /// This machine's clock is used too, not only the service's time.
+    goes_by_machine: bool,
+}
+
+/// The difference of two clocks that agree, and more: a service that is as fast as its client must not refuse the time
+/// of the request.
+const LEEWAY: TimeDelta = TimeDelta::seconds(1);
+
+impl RequestedEnd {
+    /// The end to send at this time, which each of the clocks tells.
+    ///
+    /// Never before the slice's own end: a slice that reaches into the future must be refused by the
+    /// service rather than be cut short. The later of the two clocks is used, because a margin that is too
+    /// long costs a refused request at worst, and one that is too short can cost events. As long as the
+    /// service's time is unknown, a machine's clock that says that the slice itself lies in the future is
+    /// probably slow, and the whole margin is requested.
+    pub(crate) fn at(
+        self,
+        service_time: Option<DateTime<Utc>>,
+        machine_time: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        let machine_time = Some(machine_time).filter(|_| self.goes_by_machine);
+        let is_usable = |time: &DateTime<Utc>| service_time.is_some() || *time >= self.end;
+        let machine_time = machine_time.filter(is_usable).and_then(|time| time.checked_sub_signed(LEEWAY));
+        let now = service_time.max(machine_time);
+        let end = self.end_of_margin;
+        now.map_or(end, |now| end.min(now)).max(self.end)
+    }
+
+    /// The end to request where the service has refused this one, which may have reached into its future.
+    /// None if that is not the reason.
+    pub(crate) fn after_refusal(self, service_time: Option<DateTime<Utc>>) -> Option<Self> {
+        let is_past = service_time.is_some_and(|now| self.end_of_margin <= now);
+        if is_past || self.end_of_margin == self.end {
+            None
+        } else if self.goes_by_machine && service_time.is_some() {
+            Some(Self { goes_by_machine: false, ..self })
+        } else {
+            Some(Self { end_of_margin: self.end, goes_by_machine: false, ..self })
+        }
+    }
 }
 
 impl Slice {
@@ -100,43 +149,19 @@ impl Slice {
         self.cursor.as_ref()
     }
 
-    /// The query to send, with the margin. `service_time` and `machine_time` are both "now".
-    pub(crate) fn request_query(
-        &self,
-        service_time: Option<DateTime<Utc>>,
-        machine_time: DateTime<Utc>,
-    ) -> ListEvents {
-        let end = self.requested_end(service_time, machine_time);
-        self.query.clone().from(self.requested_start()).to(end)
+    /// The query of a list of this slice, with the whole margin. Its end is sent as far as
+    /// [`requested_end`](Self::requested_end) says.
+    pub(crate) fn request_query(&self) -> ListEvents {
+        self.query.clone().from(self.requested_start()).to(self.end_of_margin())
     }
 
-    /// Returns whether a query of this slice has all of the margin at the end.
-    pub(crate) fn has_whole_margin(&self, query: &ListEvents) -> bool {
-        query.range().is_some_and(|(_, to)| to == self.end_of_margin())
-    }
-
-    /// The query to send where the service refuses the margin at the end.
-    pub(crate) fn query_without_margin(&self) -> ListEvents {
-        self.query.clone().from(self.requested_start()).to(self.end)
+    pub(crate) fn requested_end(&self) -> RequestedEnd {
+        RequestedEnd { end: self.end, end_of_margin: self.end_of_margin(), goes_by_machine: true }
     }
 
     fn requested_start(&self) -> DateTime<Utc> {
         let earliest = self.start_of_margin();
         self.from.map_or(earliest, |from| earliest.max(from).min(self.start))
-    }
-
-    /// Never before the slice's own end: a slice that reaches into the future must be refused by the
-    /// service rather than be cut short. As long as the service's time is unknown, this machine's clock is
-    /// used, unless it says that the slice itself lies in the future: then it is probably slow, and the
-    /// whole margin costs a refused request at worst.
-    fn requested_end(
-        &self,
-        service_time: Option<DateTime<Utc>>,
-        machine_time: DateTime<Utc>,
-    ) -> DateTime<Utc> {
-        let now = service_time.or_else(|| (machine_time >= self.end).then_some(machine_time));
-        let end = self.end_of_margin();
-        now.map_or(end, |now| end.min(now)).max(self.end)
     }
 
     fn start_of_margin(&self) -> DateTime<Utc> {

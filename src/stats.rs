@@ -23,7 +23,8 @@ pub struct Stats {
     pub malformed: u64,
     /// Events that the service listed for a [`Slice`](crate::Slice) although they were created outside of the
     /// slice and its margin. They are not yielded. A follower counts events that were created more than a minute
-    /// before the range that it requested; for other streams it is 0.
+    /// before the range that it requested, each once as long as it remembers them: after 100,000 such events it
+    /// counts every further one each time that a round lists it. For other streams the number is 0.
     ///
     /// Such an event either has a wrong `created` (the year 1, for example), or was stored later than the
     /// margin allows for: then a larger [`Slices::margin`](crate::Slices::margin) makes sure that it is

@@ -18,6 +18,7 @@ use crate::{
     page::Page,
     query::ListEvents,
     retry::ResumeBackoff,
+    slice::RequestedEnd,
     stats::{Meter, Stats},
     timer::current_runtime,
 };
@@ -122,8 +123,15 @@ impl EventStream {
         stream
     }
 
+    /// A list whose first page is requested up to an end that depends on the time of each request.
+    pub(crate) fn list_up_to(shared: Arc<Shared>, query: ListEvents, end: RequestedEnd) -> Self {
+        let mut stream = Self::list(shared, query);
+        stream.start = stream.start.map(|start| ListStart { end: Some(end), ..start });
+        stream
+    }
+
     pub(crate) fn resumed(shared: Arc<Shared>, cursor: Cursor) -> Self {
-        Self::new(shared, cursor.query.clone(), Some(ListStart { cursor, from_user: true }))
+        Self::new(shared, cursor.query.clone(), Some(ListStart { from_user: true, ..ListStart::at(cursor) }))
     }
 
     fn new(shared: Arc<Shared>, query: ListEvents, start: Option<ListStart>) -> Self {
@@ -194,7 +202,10 @@ impl EventStream {
     /// Reads up to this number of pages ahead of the reader, in a task of its own, which ends with the stream.
     /// The default is 0: none, and no task.
     ///
-    /// These pages are held in memory in addition to the one being read.
+    /// These pages are held in memory in addition to the one being read. The task belongs to the runtime of the first
+    /// poll. A stream that is polled on another runtime yields the pages that have arrived, and then begins a task there,
+    /// which requests the next page again. If the first runtime exists but nobody drives it, a connection that was opened
+    /// there gives no response: such a request fails after the client's `read_timeout`, and is retried over another one.
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.prefetch = pages;
         self
@@ -312,12 +323,18 @@ impl EventStream {
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<ListStep>> {
-        let source = if let Some(source) = self.source.take() {
-            source
-        } else {
-            let waited = ready!(self.backoff.poll(&*self.shared.clock, cx))?;
-            self.meter.wait(waited);
-            PageSource::Run(self.run()?)
+        let source = match self.source.take() {
+            // Its task belongs to another runtime, which may not be driven any more: this one begins another task.
+            Some(PageSource::Ahead(ahead)) if ahead.is_stranded(current_runtime()?) => {
+                self.runtime = None;
+                PageSource::Run(self.run()?)
+            }
+            Some(source) => source,
+            None => {
+                let waited = ready!(self.backoff.poll(&*self.shared.clock, cx))?;
+                self.meter.wait(waited);
+                PageSource::Run(self.run()?)
+            }
         };
         let source = match source {
             PageSource::Run(run) => {
@@ -328,7 +345,7 @@ impl EventStream {
                 }
                 self.runtime = Some(runtime);
                 if self.prefetch > 0 {
-                    PageSource::Ahead(Ahead::new(run, self.prefetch))
+                    PageSource::Ahead(Ahead::new(run, self.prefetch, runtime))
                 } else {
                     PageSource::Run(run)
                 }

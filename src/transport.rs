@@ -117,7 +117,9 @@ impl Transport {
             Ok(request)
         };
         // Built only when there is an error to show.
-        let mask = |text: &str| Mask::default().token(token).query(url).apply(text);
+        let mask = |responded: &Url, text: &str| {
+            Mask::default().token(token).query(url).query(responded).apply(text)
+        };
         self.exchange(url, request, REDIRECTS, clock, on_head, mask)
             .await
             .map_err(|interrupted| interrupted.error)
@@ -143,7 +145,7 @@ impl Transport {
             }
             Ok(request)
         };
-        self.exchange(url, request, 0, clock, &|_, _| {}, mask).await
+        self.exchange(url, request, 0, clock, &|_, _| {}, |_, text| mask(text)).await
     }
 
     fn request(&self, method: Method, url: &Url, body: Bytes) -> Result<http::Request<Bytes>> {
@@ -161,7 +163,7 @@ impl Transport {
         redirects: usize,
         clock: &dyn Clock,
         on_head: OnHead<'_>,
-        mask: impl Fn(&str) -> String + Sync,
+        mask: impl Fn(&Url, &str) -> String + Sync,
     ) -> Result<CompleteResponse, Interrupted> {
         let sent = clock.now();
         let end = Deadline::now().checked_add(self.attempt_timeout);
@@ -171,7 +173,7 @@ impl Transport {
         let (status, headers) = (head.status.as_u16(), head.headers);
         on_head(status, &headers);
         let body = if status == 200 {
-            self.body(&headers, body, end, mask).await?
+            self.body(&headers, body, end, |text| mask(&url, text)).await?
         } else {
             self.error_body(&headers, body, end).await
         };

@@ -272,7 +272,10 @@ mod tests {
             for seed in 0..20 {
                 let mut rng = fastrand::Rng::with_seed(seed);
                 let (granted, refused) = ten_minutes(|_| (rng.u8(0..50) == 0).then_some(wait));
-                assert!(granted > at_least * 600, "{granted} and {refused} refused with {wait:?}, seed {seed}");
+                assert!(
+                    granted > at_least * 600,
+                    "{granted} and {refused} refused with {wait:?}, seed {seed}"
+                );
             }
         }
     }

@@ -19,7 +19,7 @@ fn bounds(slices: impl IntoIterator<Item = Slice>) -> Vec<(DateTime<Utc>, DateTi
 }
 
 fn requested(slice: &Slice, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-    slice.request_query(Some(now), now).range().unwrap()
+    (slice.request_query().range().unwrap().0, slice.requested_end().at(Some(now), now))
 }
 
 #[test]
@@ -90,10 +90,31 @@ fn the_end_is_requested_up_to_now_and_never_before_the_end_of_the_slice() {
 #[test]
 fn without_the_services_time_this_machines_clock_is_used_unless_it_is_slow() {
     let slice = plan(0, 1000, 1000).next().unwrap();
-    let end = |machine| slice.request_query(None, at(machine)).range().unwrap().1;
-    assert_eq!([end(1_000_000), end(1050), end(1000)], [at(1100), at(1050), at(1000)]);
+    let end = |machine| slice.requested_end().at(None, at(machine));
+    assert_eq!([end(1_000_000), end(2050), end(1000)], [at(1100), at(1050), at(1000)], "less a second");
     assert_eq!(end(999), at(1100), "a clock that says the slice isn't over yet is not believed");
-    assert_eq!(slice.request_query(Some(at(1020)), at(5000)).range().unwrap().1, at(1020));
+}
+
+#[test]
+fn the_end_is_requested_up_to_the_later_of_the_two_clocks() {
+    let end = plan(0, 1000, 1000).next().unwrap().requested_end();
+    for (service, machine, expected) in
+        [(1020, 2050, 1050), (1050, 2020, 1050), (500, 5000, 1100), (500, 700, 1000)]
+    {
+        assert_eq!(end.at(Some(at(service)), at(machine)), at(expected), "{service} and {machine}");
+    }
+}
+
+#[test]
+fn a_refused_end_is_requested_by_the_services_time_and_then_without_a_margin() {
+    let end = plan(0, 1000, 1000).next().unwrap().requested_end();
+    let clipped = end.after_refusal(Some(at(1020))).unwrap();
+    assert_eq!(clipped.at(Some(at(1020)), at(5000)), at(1020));
+    let without = clipped.after_refusal(Some(at(1020))).unwrap();
+    assert_eq!(without.at(Some(at(1020)), at(5000)), at(1000));
+    assert_eq!(without.after_refusal(Some(at(1020))), None, "then the slice itself was refused");
+    assert_eq!(end.after_refusal(None), Some(without), "without the service's time");
+    assert_eq!(end.after_refusal(Some(at(1100))), None, "a margin in the past is no reason");
 }
 
 #[test]
@@ -134,7 +155,7 @@ fn a_range_that_can_not_be_sliced_is_refused() {
 #[test]
 fn a_slice_survives_being_stored() {
     let slice = plan(0, 20, 10).margin(Duration::from_millis(7)).next().unwrap();
-    let cursor = Cursor::at("https://webexapis.com/v1/events", slice.request_query(None, at(50)));
+    let cursor = Cursor::at("https://webexapis.com/v1/events", slice.request_query());
     let slice = slice.with_cursor(cursor);
     let text = serde_json::to_string(&slice).unwrap();
     assert_eq!(serde_json::from_str::<Slice>(&text).unwrap(), slice);
@@ -168,6 +189,7 @@ fn a_cursor_of_the_slice_is_known_whenever_it_was_requested() {
     let slices: Vec<_> = plan(0, 3000, 1000).collect();
     let cursor = |query| Cursor::at("https://webexapis.com/v1/events", query);
     for now in [2000, 2050, 2100, 9000] {
+        // Earlier versions stored the end that was sent.
         let (from, to) = requested(&slices[1], at(now));
         let query = ListEvents::new().resource("rooms").from(from).to(to).page_size(7);
         assert!(slices[1].owns(&cursor(query.clone())));

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{runtime, sync::mpsc, task::JoinHandle};
 
 use super::list_run::{ListRun, ListStep};
 use crate::error::Result;
@@ -16,10 +16,12 @@ use crate::error::Result;
 pub(super) struct Ahead {
     pages: mpsc::Receiver<Result<ListStep>>,
     task: JoinHandle<()>,
+    /// The runtime that drives the task, if anybody drives it.
+    runtime: runtime::Id,
 }
 
 impl Ahead {
-    pub(super) fn new(mut run: ListRun, pages: usize) -> Self {
+    pub(super) fn new(mut run: ListRun, pages: usize, runtime: runtime::Id) -> Self {
         let (sender, receiver) = mpsc::channel(pages.min(tokio::sync::Semaphore::MAX_PERMITS));
         let task = tokio::spawn(async move {
             // A slot is reserved before its page is requested, so that no page too many is held.
@@ -28,7 +30,12 @@ impl Ahead {
                 slot.send(step);
             }
         });
-        Self { pages: receiver, task }
+        Self { pages: receiver, task, runtime }
+    }
+
+    /// Returns whether a reader on this runtime would wait for one that may no longer be driven.
+    pub(super) fn is_stranded(&self, runtime: runtime::Id) -> bool {
+        runtime != self.runtime && self.pages.is_empty() && !self.task.is_finished()
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ListStep>>> {

@@ -14,9 +14,10 @@ use tracing::Instrument;
 use crate::{
     cursor::Cursor,
     error::{Error, LinkErrorKind, Result},
-    fetch::{Fetched, Shared},
+    fetch::{Fetched, FirstPage, Shared},
     link::CycleDetector,
     query::ListEvents,
+    slice::RequestedEnd,
     stats::Meter,
     trace::ListTrace,
 };
@@ -36,11 +37,13 @@ pub(super) struct ListStart {
     pub(super) cursor: Cursor,
     /// The cursor was given by a user, so that a refusal of its page means that it is stale.
     pub(super) from_user: bool,
+    /// The end that the first page is requested with, if it depends on the time of the request.
+    pub(super) end: Option<RequestedEnd>,
 }
 
 impl ListStart {
     pub(super) fn at(cursor: Cursor) -> Self {
-        Self { cursor, from_user: false }
+        Self { cursor, from_user: false, end: None }
     }
 
     pub(super) fn is_at(&self, page: &Fetched) -> bool {
@@ -78,14 +81,14 @@ pub(super) fn list_run(
     mut events: u64,
 ) -> ListRun {
     Box::pin(async_stream::try_stream! {
-        let ListStart { cursor: Cursor { url, taken, query }, from_user } = start;
+        let ListStart { cursor: Cursor { url, taken, query }, from_user, end } = start;
         let mut url = shared.origins.admit(&url)?;
         let mut trace = ListTrace::start(&url);
         let is_first = query.url(&shared.events).is_ok_and(|first| first == url);
         // A page that is continued in its middle keeps its size: a smaller one may not have its last event.
-        let first = (is_first && taken.is_none()).then(|| limited.unwrap_or(query));
-        let sent = first.as_ref().and_then(|first| first.url(&shared.events).ok()).unwrap_or_else(|| url.clone());
-        let page = shared.page(sent.clone(), first.as_ref(), &meter).instrument(trace.span()).await;
+        let first = (is_first && taken.is_none()).then(|| FirstPage { query: limited.unwrap_or(query), end });
+        let sent = first.as_ref().and_then(|first| first.query.url(&shared.events).ok()).unwrap_or_else(|| url.clone());
+        let page = shared.page(sent.clone(), first, &meter).instrument(trace.span()).await;
         let page = page.inspect_err(|_| trace.fail());
         let mut page = if is_first && !from_user { page? } else { page.map_err(stale)? };
         let mut taken = taken.resume_at(page.batch.len(), |index| page.batch.key(index));

@@ -133,6 +133,9 @@ impl SliceStream {
     }
 
     /// After an error, makes the next poll request the failed page again. Without one, does nothing.
+    ///
+    /// The request waits first, as after [`EventStream::resume`], so that a loop that resumes on every error can't spin.
+    /// The other slices are read meanwhile.
     pub fn resume(&mut self) {
         if let Some(mut reader) = self.failed.take() {
             reader.resume();

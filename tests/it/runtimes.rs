@@ -7,7 +7,7 @@ use futures::{FutureExt, Stream, StreamExt, executor::block_on, future::poll_fn}
 use tokio::runtime::{Builder, Runtime};
 use webex_events::{Checkpoint, Client, ListEvents, Result};
 
-use crate::support::{Service, client, kind, refusal, within};
+use crate::support::{Service, builder, client, kind, refusal, within};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -129,4 +129,22 @@ fn a_stream_resumes_on_another_runtime() {
             "between two pages nothing is lost"
         );
     });
+}
+
+#[test]
+fn a_stream_that_reads_ahead_continues_on_another_runtime_while_its_own_is_not_driven() {
+    let servers = servers();
+    let service = servers.block_on(Service::list(&["a", "b", "c", "d"]));
+    // The connection belongs to the first runtime too, so that a request over it gets no response.
+    let client = builder(&service.url()).read_timeout(Duration::from_millis(200)).build().unwrap();
+    let mut events = client.list(ListEvents::new()).prefetch(1);
+    let idle = runtime();
+    idle.block_on(async {
+        assert_eq!(within(events.next()).await.unwrap().unwrap().id(), "a");
+    });
+    // From here on, nobody drives the task that reads ahead.
+    let rest =
+        runtime().block_on(within(events.map(|event| event.unwrap().id().to_owned()).collect::<Vec<_>>()));
+    assert_eq!(rest, ["b", "c", "d"]);
+    drop(idle);
 }

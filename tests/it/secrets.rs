@@ -9,7 +9,9 @@ use futures::StreamExt;
 use webex_events::{Client, ClientBuilder, Cursor, Error, Event, ListEvents, Token};
 use wiremock::ResponseTemplate;
 
-use crate::support::{self, Served, Service, TOKEN, builder, error, http, kind, ok, page, read_some, within};
+use crate::support::{
+    self, Served, Service, TOKEN, builder, error, http, kind, ok, page, read_some, refusal, within,
+};
 
 const SECRET: &str = "qUeRySeCrEt";
 
@@ -245,6 +247,19 @@ async fn a_page_that_is_too_long_is_shown_without_its_secrets() {
         assert_eq!(kind(&refused), "Decode 200");
         discreet(&refused);
     }
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_long_is_shown_without_the_query_of_a_redirect() {
+    let service = Service::start(|call| match call.n {
+        0 => refusal(302).append_header("Location", "/v1/events?elsewhere=sEcReT-position-4711"),
+        _ => ok(format!("<html>{} {}</html>", call.request.url, "x".repeat(200_000))),
+    })
+    .await;
+    let client = builder(&service.url()).max_page_bytes(150_000).build().unwrap();
+    let refused = error(&mut client.list(ListEvents::new())).await;
+    assert_eq!((kind(&refused).as_str(), service.count()), ("Decode 200", 2));
+    assert!(!format!("{refused:?} {}", shown(&refused)).contains("sEcReT"), "{refused:?}");
 }
 
 #[tokio::test]

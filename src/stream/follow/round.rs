@@ -19,8 +19,8 @@ pub(super) const PART_BYTES: usize = 24 << 20;
 const MALFORMED_BYTES: usize = 256;
 /// An event listed although it was created this long before the requested range lies outside of it.
 const OUTSIDE: TimeDelta = TimeDelta::minutes(1);
-/// Number of events outside of the range that are remembered, so that each is reported once.
-const OUTSIDE_REMEMBERED: usize = 10_000;
+/// Number of events outside of the range that are remembered, so that each is counted and reported once.
+const OUTSIDE_REMEMBERED: usize = 100_000;
 
 /// A round that is being read.
 pub(super) struct FollowRound {
@@ -50,7 +50,7 @@ pub(super) struct FollowRound {
 
 /// Events that the service listed although they lie outside of the requested range, and that were counted.
 #[derive(Debug, Default)]
-pub(super) struct OutsideEvents(HashSet<Box<str>>);
+pub(super) struct OutsideEvents(HashSet<Fingerprint>);
 
 impl FollowRound {
     pub(super) fn new(pages: Pages, began: Instant, began_utc: DateTime<Utc>) -> Self {
@@ -147,10 +147,17 @@ impl FollowRound {
 }
 
 impl OutsideEvents {
-    /// Returns whether the event lies before `from`, outside of the range, and was not counted before.
+    /// Returns whether the event lies before `from`, outside of the range, and was not counted before as far as is
+    /// remembered.
     fn is_new(&mut self, event: &Event, from: DateTime<Utc>) -> bool {
-        let is_outside = from - event.created() > OUTSIDE;
-        if !is_outside || self.0.len() >= OUTSIDE_REMEMBERED || !self.0.insert(event.id().into()) {
+        if from - event.created() <= OUTSIDE {
+            return false;
+        }
+        let id = Fingerprint::of(event.id().as_bytes());
+        if self.0.len() >= OUTSIDE_REMEMBERED {
+            return !self.0.contains(&id);
+        }
+        if !self.0.insert(id) {
             return false;
         }
         tracing::warn!(
@@ -164,4 +171,26 @@ impl OutsideEvents {
 
 fn bytes<'a, I: Iterator<Item = &'a Event>>(events: I) -> usize {
     events.map(|event| event.raw().len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_outside_of_the_range_are_counted_once_and_every_time_when_too_many_are_remembered() {
+        let event = |id: &str| {
+            let text = format!(
+                r#"{{"id":"{id}","resource":"rooms","type":"created","created":"0001-01-01T00:00:00Z"}}"#
+            );
+            Event::from_json(text).unwrap()
+        };
+        let from = DateTime::from_timestamp(1_767_600_000, 0).unwrap();
+        let mut outside = OutsideEvents::default();
+        assert!(outside.is_new(&event("a"), from) && !outside.is_new(&event("a"), from));
+        outside.0.extend((1..OUTSIDE_REMEMBERED).map(|number| Fingerprint::of(&number.to_le_bytes())));
+        assert!(!outside.is_new(&event("a"), from));
+        assert!(outside.is_new(&event("b"), from) && outside.is_new(&event("b"), from));
+        assert!(!outside.is_new(&event("c"), DateTime::<Utc>::MIN_UTC), "it isn't outside");
+    }
 }

@@ -26,7 +26,7 @@ impl SliceEvents {
         Self { slices, page: Vec::new().into_iter() }
     }
 
-    /// After an error, makes the next poll request the failed page again, as [`SliceStream::resume`].
+    /// After an error, makes the next poll request the failed page again, after a wait, as [`SliceStream::resume`].
     pub fn resume(&mut self) {
         self.slices.resume();
     }

@@ -14,31 +14,24 @@ use crate::{
     error::{Error, Result},
     fetch::Shared,
     page::Page,
-    slice::{Slice, SlicePosition},
+    retry::ResumeBackoff,
+    slice::{RequestedEnd, Slice, SlicePosition},
     stats::Stats,
 };
-
-/// The margin at the end of the list that was requested, as long as the service may refuse the list for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RequestedMargin {
-    /// It was requested without knowing the service's time.
-    Guessed,
-    /// It was clipped at the service's time, which can be wrong by a little.
-    Clipped,
-    /// It does not reach into the future, or there is none.
-    Past,
-}
 
 /// Yields the pages of a slice, and that it is closed.
 pub(super) struct SliceReader {
     shared: Arc<Shared>,
     slice: Slice,
     pages: Pages,
-    margin: RequestedMargin,
+    /// The end of the requested list, as long as the service may refuse the list for it.
+    end: Option<RequestedEnd>,
     /// The work of lists that were refused because their margin reached into the future.
     refused: Stats,
     /// True if the slice's cursor belongs to another list.
     is_foreign: bool,
+    /// The wait before that is said again.
+    backoff: ResumeBackoff,
     is_closed: bool,
     /// Events that lie in the slice.
     events: u64,
@@ -48,26 +41,19 @@ pub(super) struct SliceReader {
 
 impl SliceReader {
     pub(super) fn new(shared: &Arc<Shared>, slice: Slice) -> Self {
-        let (events, margin) = if let Some(cursor) = slice.cursor() {
-            (EventStream::resumed(Arc::clone(shared), cursor.clone()), RequestedMargin::Past)
-        } else {
-            let service_time = shared.service_time();
-            let query = slice.request_query(service_time, shared.clock.utc());
-            let margin = match service_time {
-                None => RequestedMargin::Guessed,
-                Some(_) if slice.has_whole_margin(&query) => RequestedMargin::Past,
-                Some(_) => RequestedMargin::Clipped,
-            };
-            (EventStream::list(Arc::clone(shared), query), margin)
+        let (pages, end) = match slice.cursor() {
+            Some(cursor) => (EventStream::resumed(Arc::clone(shared), cursor.clone()).pages(), None),
+            None => (list(shared, &slice, slice.requested_end()), Some(slice.requested_end())),
         };
         let is_foreign = slice.cursor().is_some_and(|cursor| !slice.owns(cursor));
         Self {
             shared: Arc::clone(shared),
             slice,
-            pages: events.pages(),
-            margin,
+            pages,
+            end,
             refused: Stats::default(),
             is_foreign,
+            backoff: ResumeBackoff::default(),
             is_closed: false,
             events: 0,
             outside: 0,
@@ -97,20 +83,27 @@ impl SliceReader {
     /// Lists the slice again, with an earlier end, if the service may have refused it because its margin
     /// reached into the future. Returns whether it does.
     fn lists_less(&mut self, error: &Error) -> bool {
-        if error.status() != Some(400) {
+        let end = self.end.filter(|_| error.status() == Some(400));
+        let Some(end) = end.and_then(|end| end.after_refusal(self.shared.service_time())) else {
             return false;
-        }
-        let (query, margin) = match (self.margin, self.shared.service_time()) {
-            (RequestedMargin::Past, _) => return false,
-            (RequestedMargin::Guessed, Some(now)) => {
-                (self.slice.request_query(Some(now), now), RequestedMargin::Clipped)
-            }
-            _ => (self.slice.query_without_margin(), RequestedMargin::Past),
         };
-        self.margin = margin;
+        self.end = Some(end);
         self.refused = self.refused + self.pages.stats();
-        self.pages = EventStream::list(Arc::clone(&self.shared), query).pages();
+        self.pages = list(&self.shared, &self.slice, end);
         true
+    }
+
+    /// The error of a cursor of another list. It waits before it is said again, like any failure.
+    fn poll_foreign(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let error = match ready!(self.backoff.poll(&*self.shared.clock, cx)) {
+            Ok(waited) => {
+                self.refused.waited = self.refused.waited.saturating_add(waited);
+                Error::cursor("the cursor does not belong to this slice")
+            }
+            Err(error) => error,
+        };
+        self.backoff.fail(&error, &self.shared.retry, &*self.shared.clock);
+        Poll::Ready(error)
     }
 
     /// Keeps the events of the slice.
@@ -127,6 +120,10 @@ impl SliceReader {
     }
 }
 
+fn list(shared: &Arc<Shared>, slice: &Slice, end: RequestedEnd) -> Pages {
+    EventStream::list_up_to(Arc::clone(shared), slice.request_query(), end).pages()
+}
+
 impl Stream for SliceReader {
     type Item = Result<SliceItem>;
 
@@ -135,7 +132,7 @@ impl Stream for SliceReader {
             return Poll::Ready(None);
         }
         if self.is_foreign {
-            return Poll::Ready(Some(Err(Error::cursor("the cursor does not belong to this slice"))));
+            return self.poll_foreign(cx).map(|error| Some(Err(error)));
         }
         loop {
             let Some(page) = ready!(self.pages.poll_next_unpin(cx)) else {
@@ -145,7 +142,7 @@ impl Stream for SliceReader {
             };
             return Poll::Ready(Some(match page {
                 Ok(mut page) => {
-                    self.margin = RequestedMargin::Past;
+                    self.end = None;
                     self.keep(&mut page);
                     Ok(SliceItem::Page { slice: self.slice.clone(), page })
                 }
