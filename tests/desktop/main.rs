@@ -11,3 +11,4 @@
 
 mod browser;
 mod chromium;
+mod shells;

@@ -26,9 +26,15 @@ const DEADLINE: Duration = Duration::from_secs(120);
 pub(crate) fn program<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webex-events"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for variable in
-        ["WEBEX_ACCESS_TOKEN", "WEBEX_BASE_URL", "WEBEX_CLIENT_ID", "WEBEX_CLIENT_SECRET", "RUST_LOG"]
-    {
+    for variable in [
+        "CLICOLOR_FORCE",
+        "NO_COLOR",
+        "RUST_LOG",
+        "WEBEX_ACCESS_TOKEN",
+        "WEBEX_BASE_URL",
+        "WEBEX_CLIENT_ID",
+        "WEBEX_CLIENT_SECRET",
+    ] {
         command.env_remove(variable);
     }
     command

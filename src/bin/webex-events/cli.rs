@@ -3,16 +3,13 @@
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser,
-    parser::ValueSource,
+    ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::NonEmptyStringValueParser, parser::ValueSource,
 };
 use clap_complete::Shell;
 
 use crate::{
-    cli::{
-        help::{EXIT_CODES, TOKEN},
-        values::{Rate, rate, span},
-    },
+    cli::values::{Rate, rate, span},
     error::Failure,
     ui::messages::Format,
 };
@@ -21,7 +18,7 @@ mod credentials;
 mod doctor;
 mod export;
 mod follow;
-mod help;
+pub(crate) mod help;
 mod open;
 mod refusal;
 mod runs;
@@ -42,18 +39,41 @@ pub(crate) use self::{
 /// Exports Webex compliance events.
 #[derive(Debug, Parser)]
 #[command(name = "webex-events", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
     /// Print only errors and warnings
-    #[arg(long, short, global = true, display_order = 900)]
+    #[arg(long, short, global = true, display_order = 900, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
-    #[arg(help = "Format of messages on stderr; RUST_LOG sets the log level")]
+    #[arg(help = "Log each request; -vv logs more. The variable RUST_LOG has priority")]
+    #[arg(long, short, global = true, action = ArgAction::Count, display_order = 900)]
+    pub(crate) verbose: u8,
+
+    #[arg(help = "Colours in messages and help; NO_COLOR and CLICOLOR_FORCE are obeyed")]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, display_order = 900)]
+    pub(crate) color: ColorChoice,
+
+    #[arg(help = "Progress on stderr: a line that changes, or a new line each minute")]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, display_order = 900)]
+    pub(crate) progress: ProgressMode,
+
+    #[arg(help = "Format of messages on stderr")]
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, display_order = 900)]
     pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    #[default]
+    /// A line that changes on a terminal, otherwise a new line each minute
+    Auto,
+    /// A new line each minute
+    Plain,
+    /// None
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -78,11 +98,11 @@ impl From<LogFormat> for Format {
 pub(crate) enum Command {
     /// Export events as NDJSON, one per line
     Export(Box<ExportArgs>),
-    /// Write new events as they come, to a folder with a file for each hour, or to stdout
+    /// Write new events as they come, to a folder or to stdout
     Follow(Box<FollowArgs>),
-    /// Show the slices of an export into a folder and the number of requests; sends nothing
+    /// Show the slices and requests of an export; sends nothing
     Plan(PlanArgs),
-    /// Check an exported folder against its ledger, and against the service
+    /// Check a folder against its ledger, and against the service
     Verify(Box<VerifyArgs>),
     /// Write one event by its id
     Get(Box<GetArgs>),
@@ -95,10 +115,27 @@ pub(crate) enum Command {
         /// Shell to generate completions for
         shell: Shell,
     },
+    /// Write the manual pages
+    Man(ManArgs),
+    /// Show the help of a command, or the exit codes
+    Help {
+        /// A command, or `exit-codes`
+        topic: Option<String>,
+    },
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"))]
+pub(crate) struct ManArgs {
+    /// Command to write the page of; the default is the page of the program
+    #[arg(conflicts_with = "dir")]
+    pub(crate) command: Option<String>,
+
+    /// Folder to write all pages to
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct GetArgs {
     /// Id of the event
     #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -179,10 +216,15 @@ pub(crate) enum Unparsed {
     Refused(Failure),
 }
 
-pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
-    let subcommand = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default().to_owned();
-    let refuse = |error| refusal::of(error, &subcommand);
-    let matches = Cli::command().try_get_matches_from(arguments).map_err(refuse)?;
+/// The command line, with the texts of its help.
+pub(crate) fn command() -> clap::Command {
+    help::add(Cli::command())
+}
+
+/// Reads the command line. `color` is the value of `--color`, which is needed before everything else is read.
+pub(crate) fn parse(arguments: &[OsString], color: ColorChoice) -> Result<Cli, Unparsed> {
+    let refuse = |error| refusal::of(error, arguments);
+    let matches = command().color(color).try_get_matches_from(arguments).map_err(refuse)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
     let source = matches.subcommand().and_then(|(name, matches)| {
         matches!(name, "doctor" | "export" | "follow" | "get" | "verify")
@@ -191,6 +233,21 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
     });
     apply_environment(&mut cli.command, source).map_err(Unparsed::Refused)?;
     Ok(cli)
+}
+
+/// The value of `--color`, or the default if it is invalid: then the command line is refused.
+pub(crate) fn color(arguments: &[OsString]) -> ColorChoice {
+    let mut words = arguments.iter().filter_map(|argument| argument.to_str());
+    while let Some(word) = words.next() {
+        let value = if word == "--color" { words.next() } else { word.strip_prefix("--color=") };
+        if let Some(value) = value {
+            return ColorChoice::from_str(value, false).unwrap_or_default();
+        }
+        if word == "--" {
+            break;
+        }
+    }
+    ColorChoice::default()
 }
 
 /// Applies the rules that clap can't express: an option has priority over a variable, which may be empty.
@@ -227,6 +284,37 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_and_each_of_them_is_valid() {
+        for subcommand in command().get_subcommands().map(clap::Command::get_name) {
+            let examples = help::text(subcommand).map_or("", |text| text.examples);
+            assert_eq!(examples.is_empty(), subcommand == "help", "{subcommand}");
+            for line in examples.replace("\\\n", " ").lines() {
+                let words = line.split(['|', '>']).next().unwrap_or_default().split_whitespace();
+                let words: Vec<_> = words.map(|word| OsString::from(word.trim_matches('"'))).collect();
+                assert!(parse(&words, ColorChoice::Never).is_ok(), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_colour_is_known_before_the_command_line_is_read() {
+        let color = |line: &str| color(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(color("webex-events get --color never x"), ColorChoice::Never);
+        assert_eq!(color("webex-events --color=always get"), ColorChoice::Always);
+        assert_eq!(color("webex-events get -- --color=always"), ColorChoice::Auto);
+        assert_eq!(color("webex-events get"), ColorChoice::Auto);
+    }
+
+    #[test]
+    fn the_main_help_names_every_option_of_every_command() {
+        let help = command().render_help().to_string();
+        for option in Cli::command().get_arguments() {
+            let name = option.get_long().unwrap();
+            assert!(help.contains(&format!("--{name}")), "{name}");
+        }
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod follow;
 pub(crate) mod get;
+pub(crate) mod help;
+pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod sandbox;
 pub(crate) mod verify;

@@ -6,7 +6,7 @@ use serde_json::Map;
 
 use crate::{
     cli::{Cli, Command, Unparsed},
-    commands::{Context, completions, doctor, export, follow, get, plan, sandbox, verify},
+    commands::{Context, completions, doctor, export, follow, get, help, man, plan, sandbox, verify},
     error::{Code, Failure, reason},
     service::PendingRenewal,
     ui::{logging, messages, shutdown::Shutdown},
@@ -37,7 +37,10 @@ fn main() -> ExitCode {
 
 fn start() -> Result<ExitCode, Failure> {
     process::survive_file_size_limit().map_err(|error| no_room(&error))?;
-    match cli::parse(env::args_os().collect()) {
+    let arguments: Vec<_> = env::args_os().collect();
+    let color = cli::color(&arguments);
+    messages::set_color(color);
+    match cli::parse(&arguments, color) {
         Ok(cli) => run(cli)?,
         // Help because there were no arguments.
         Err(Unparsed::Shown(text)) if text.use_stderr() => {
@@ -52,13 +55,14 @@ fn start() -> Result<ExitCode, Failure> {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     messages::set(cli.log_format.into(), cli.quiet);
-    if let Command::Completions { shell } = cli.command {
-        return completions::run(shell);
+    match &cli.command {
+        Command::Completions { shell } => return completions::run(*shell),
+        Command::Man(args) => return man::run(args),
+        Command::Help { topic } => return help::run(topic.as_deref()),
+        Command::Plan(plan) => return plan::run(plan),
+        _ => {}
     }
-    if let Command::Plan(plan) = &cli.command {
-        return plan::run(plan);
-    }
-    logging::start();
+    logging::start(cli.verbose);
     let runtime = process::runtime().map_err(|error| no_room(&error))?;
     let result = runtime.block_on(async {
         let shutdown = Shutdown::listen().map_err(|error| {
@@ -72,7 +76,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Sandbox(sandbox) => sandbox::run(*sandbox, &mut context).await,
             Command::Follow(follow) => follow::run(&follow, &mut context).await,
             Command::Verify(verify) => verify::run(*verify, &mut context).await,
-            Command::Plan(_) | Command::Completions { .. } => Ok(()),
+            Command::Plan(_) | Command::Completions { .. } | Command::Man(_) | Command::Help { .. } => Ok(()),
         };
         context.renewal.finish().await;
         result

@@ -4,15 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{
-    Connection,
-    help::{DOCTOR, EXIT_CODES, TOKEN},
-};
+use crate::cli::Connection;
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"))]
 #[command(mut_arg("attempts", |arg| arg.hide(true)), mut_arg("max_wait", |arg| arg.hide(true)))]
-#[command(after_long_help = format!("{DOCTOR}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
 pub(crate) struct DoctorArgs {
     /// Output of an export: check that folder, or the folder of that file, too
     #[arg(long, short, value_name = "PATH")]

@@ -9,7 +9,6 @@ use crate::{
     archive::Codec,
     cli::{
         Connection, Watch,
-        help::{EXIT_CODES, EXPORT, TOKEN},
         open::Open,
         values::{TimeArg, param, span, when},
     },
@@ -20,7 +19,6 @@ use crate::{
 const SIMILAR: f64 = 0.7;
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{EXPORT}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
 pub(crate) struct ExportArgs {
     /// Output: a file, a folder (with --slice, or a / at its end), or - for stdout
     #[arg(long, short, value_name = "PATH", default_value = "-")]

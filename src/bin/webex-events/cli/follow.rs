@@ -7,12 +7,10 @@ use clap::Args;
 use crate::cli::{
     Connection, Filters, Watch,
     export::Commits,
-    help::{EXIT_CODES, FOLLOW, TOKEN},
     values::{TimeArg, span, when},
 };
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{FOLLOW}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
 pub(crate) struct FollowArgs {
     /// Output: a folder, with a file for each hour, or - for stdout
     #[arg(long, short, value_name = "FOLDER")]

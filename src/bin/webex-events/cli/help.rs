@@ -1,6 +1,199 @@
-//! Explanations after the options of a command.
+//! Texts of the help and of the manual pages, which the derived command line doesn't have.
 
-pub(super) const TOKEN: &str = "\
+use clap::{Command, builder::PossibleValuesParser};
+
+/// The name of the topic of `help` that isn't a command.
+pub(crate) const EXIT_CODES_TOPIC: &str = "exit-codes";
+
+/// The help of a command after its options.
+pub(crate) struct CommandText {
+    command: &'static str,
+    /// What the command does, in full; in the long help only.
+    explanation: &'static str,
+    /// Lines of a shell.
+    pub(crate) examples: &'static str,
+    has_token: bool,
+}
+
+impl CommandText {
+    /// The paragraphs that explain the command and its credentials.
+    pub(crate) fn explanation(&self) -> String {
+        let token = if self.has_token { TOKEN } else { "" };
+        [self.explanation, token]
+            .iter()
+            .filter(|text| !text.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join("\n\n")
+    }
+
+    fn short(&self) -> String {
+        let examples = self.examples.replace('\n', "\n  ");
+        format!("{HEADING}Examples:{RESET}\n  {examples}\n\n{EXIT_CODES_HINT}")
+    }
+
+    fn long(&self) -> String {
+        let explanation = self.explanation();
+        let gap = if explanation.is_empty() { "" } else { "\n\n" };
+        format!("{explanation}{gap}{}", self.short())
+    }
+}
+
+/// The texts of a command, if it has any.
+pub(crate) fn text(command: &str) -> Option<&'static CommandText> {
+    TEXTS.iter().find(|text| text.command == command)
+}
+
+/// Adds the texts to the commands.
+pub(super) fn add(mut command: Command) -> Command {
+    let names: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in &names {
+        if let Some(text) = text(name) {
+            command = command.mut_subcommand(name, |command| {
+                command.after_help(text.short()).after_long_help(text.long())
+            });
+        }
+    }
+    let topics = names.into_iter().filter(|name| name != "help").chain([EXIT_CODES_TOPIC.to_owned()]);
+    let topics: Vec<_> = topics.collect();
+    let pages: Vec<_> = topics.iter().filter(|topic| *topic != EXIT_CODES_TOPIC).cloned().collect();
+    command
+        .help_template(MAIN)
+        .mut_subcommand("help", |help| {
+            help.mut_arg("topic", |topic| topic.value_parser(PossibleValuesParser::new(topics)))
+        })
+        .mut_subcommand("man", |man| {
+            man.mut_arg("command", |command| command.value_parser(PossibleValuesParser::new(pages)))
+        })
+}
+
+// The styles of clap's own headings. They are removed where the output has no colours.
+const HEADING: &str = "\u{1b}[1m\u{1b}[4m";
+const RESET: &str = "\u{1b}[0m";
+
+/// The help of the program fits a terminal of 24 lines, with the commands at the end.
+const MAIN: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+\u{1b}[1m\u{1b}[4mOptions of every command:\u{1b}[0m
+  -h, --help; -V, --version; -q, --quiet; -v, --verbose; --color <WHEN>;
+  --progress <WHEN>; --log-format <FORMAT>. `help <COMMAND>` explains them.
+
+\u{1b}[1m\u{1b}[4mCommands:\u{1b}[0m
+{subcommands}
+
+Try it without an account: webex-events export --sandbox 1000 -o events.ndjson";
+
+const EXIT_CODES_HINT: &str = "\
+Exit codes: 0 complete, 2 usage, 69 unavailable, 74 output, 75 stopped and
+resumable, 77 refused, 78 settings, 130 and 143 after a signal. They are
+explained by `webex-events help exit-codes`.";
+
+const TEXTS: &[CommandText] = &[
+    CommandText {
+        command: "export",
+        explanation: EXPORT,
+        examples: "\
+webex-events export --sandbox 1000 -o events.ndjson
+webex-events export --from 7d -o events.ndjson
+webex-events export --from 90d --slice 6h --compress zstd -o archive/
+webex-events export --from 2026-01-01 --to 2026-02-01 --slice 1d -o january/
+webex-events export --from 1d --resource messages --type deleted | jq .data",
+        has_token: true,
+    },
+    CommandText {
+        command: "follow",
+        explanation: FOLLOW,
+        examples: "\
+webex-events follow --from 90d -o live/
+webex-events follow -o live/ --metrics 9090 --max-lag 15m
+webex-events follow -o - --checkpoint position.json | ./load",
+        has_token: true,
+    },
+    CommandText {
+        command: "plan",
+        explanation: "",
+        examples: "\
+webex-events plan --from 90d
+webex-events plan --from 90d --slice 1d --events-per-day 200000
+webex-events plan --from 7d --json | jq .least_requests",
+        has_token: false,
+    },
+    CommandText {
+        command: "verify",
+        explanation: VERIFY,
+        examples: "\
+webex-events verify archive/
+webex-events verify archive/ --against-service --from 7d",
+        has_token: true,
+    },
+    CommandText {
+        command: "get",
+        explanation: "",
+        examples: "\
+webex-events get Y2lzY29zcGFyazovL3VzL0VWRU5UL2JiY2UxYWQ4
+webex-events get \"$id\" | jq .data",
+        has_token: true,
+    },
+    CommandText {
+        command: "doctor",
+        explanation: DOCTOR,
+        examples: "\
+webex-events doctor
+webex-events doctor --sandbox
+webex-events doctor -o archive/ --token-file token.txt",
+        has_token: true,
+    },
+    CommandText {
+        command: "sandbox",
+        explanation: SANDBOX,
+        examples: "\
+webex-events sandbox
+webex-events sandbox --events 100000 --rate-limit 300 --fail-every 20
+webex-events sandbox --oauth --token-lifetime 30s",
+        has_token: false,
+    },
+    CommandText {
+        command: "completions",
+        explanation: COMPLETIONS,
+        examples: "\
+webex-events completions bash > \\
+    ~/.local/share/bash-completion/completions/webex-events
+webex-events completions fish > ~/.config/fish/completions/webex-events.fish
+webex-events completions zsh > ~/.zfunc/_webex-events",
+        has_token: false,
+    },
+    CommandText {
+        command: "man",
+        explanation: MAN,
+        examples: "\
+webex-events man export | man -l -
+webex-events man --dir ~/.local/share/man/man1",
+        has_token: false,
+    },
+];
+
+const COMPLETIONS: &str = "\
+The script goes to stdout. Put it where the shell looks for it, and start a new shell:
+
+bash: ~/.local/share/bash-completion/completions/webex-events, which needs the package \
+bash-completion, or add `source <(webex-events completions bash)` to ~/.bashrc.
+
+fish: ~/.config/fish/completions/webex-events.fish.
+
+zsh: a file _webex-events in a folder of $fpath, such as ~/.zfunc, with `fpath+=~/.zfunc` before \
+`compinit` in ~/.zshrc.
+
+PowerShell: add the script to the file $PROFILE. Elvish: add it to ~/.config/elvish/rc.elv.";
+
+const MAN: &str = "\
+Without --dir, one page goes to stdout: that of COMMAND, or that of the program. With --dir, all pages are \
+written to a folder, as webex-events.1, webex-events-export.1 and so on. `man` finds them in the folder \
+man1 of each folder that `manpath` prints: ~/.local/share/man/man1 for one user, /usr/local/share/man/man1 \
+for all.";
+
+const TOKEN: &str = "\
 The access token is read from the environment variable WEBEX_ACCESS_TOKEN, or from the file of \
 --token-file. That file is read before each request, so that it can be replaced while the program runs.
 
@@ -10,8 +203,9 @@ WEBEX_CLIENT_SECRET, or from the file of --client-secret-file.
 
 A secret is never an argument, because every user of the machine can see arguments.";
 
-pub(super) const EXIT_CODES: &str = "\
-Exit codes:
+/// The text of `help exit-codes`, and a section of the manual pages.
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+
     0  complete; also when the reader of a pipe has closed it
     2  usage: wrong arguments
    69  unavailable: the service can't be reached, fails, or sends an unusable
@@ -26,7 +220,7 @@ Exit codes:
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)";
 
-pub(super) const EXPORT: &str = "\
+const EXPORT: &str = "\
 Each line is one event, byte for byte as the service sent it; only line breaks between the tokens of \
 its JSON become spaces. The output contains nothing but events.
 
@@ -78,12 +272,12 @@ Malformed items don't end an export, and don't make it incomplete. They are writ
 one JSON object per line with page, index, error and raw text; without a FILE they are written to \
 stderr, and if that fails, the export fails (74). The last line reports their number.";
 
-pub(super) const SANDBOX: &str = "\
+const SANDBOX: &str = "\
 The sandbox serves on this machine only, until it is interrupted, and prints what a client needs. The \
 same options give the same events, byte for byte if --from and --to are dates or RFC 3339 times, and \
 faults on the same requests.";
 
-pub(super) const DOCTOR: &str = "\
+const DOCTOR: &str = "\
 The checks are, in this order: the settings, the connection to the service, the token, its permissions, \
 this machine's clock against the service's, the age of the oldest events that can be listed, and the rate \
 limit. With -o they include the folder: whether files in it can be written, synced to disk, renamed and \
@@ -94,7 +288,7 @@ Each line of stdout has the result of one check: ok, warn, fail, or skip if an e
 the check, and advice. With --log-format json it is a JSON object with check, outcome, found and \
 advice. The exit code is that of the first failure.";
 
-pub(super) const VERIFY: &str = "\
+const VERIFY: &str = "\
 Every file in the ledger is read and checked: its length, its SHA-256, that each line is an event in \
 the file's range, and that no id occurs twice. Each problem is reported on a line of its own.
 
@@ -112,7 +306,7 @@ again by the follower. After an interruption, the same command continues.
 A folder can be verified while an export writes to it: the ledger is read again before a problem is \
 reported. If a problem remains while another process writes to the folder, the exit code is 75.";
 
-pub(super) const FOLLOW: &str = "\
+const FOLLOW: &str = "\
 -o FOLDER writes one file for each hour in which events were created, named by its range. A file gets \
 its final name --settle after the end of its hour, when no more events are expected. ledger.json has the \
 checkpoint, which is committed together with the files: after any interruption, the same command \

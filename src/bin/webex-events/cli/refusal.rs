@@ -1,10 +1,17 @@
 //! The message for an invalid command line, in one line.
 
+use std::ffi::OsString;
+
 use clap::error::ErrorKind;
 
-use crate::{cli::Unparsed, error::Failure};
+use crate::{
+    cli::{Unparsed, help},
+    error::Failure,
+};
 
-pub(super) fn of(error: clap::Error, subcommand: &str) -> Unparsed {
+pub(super) fn of(error: clap::Error, arguments: &[OsString]) -> Unparsed {
+    let mut words = arguments.iter().filter_map(|argument| argument.to_str());
+    let subcommand = words.find(|word| help::text(word).is_some()).unwrap_or_default();
     match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
@@ -23,11 +30,10 @@ fn one_line(rendered: &str, subcommand: &str) -> String {
         })
         .collect::<Vec<_>>()
         .join("; ");
-    let help = match subcommand {
-        "doctor" | "export" | "follow" | "get" | "plan" | "verify" | "sandbox" | "completions" => {
-            format!("webex-events {subcommand} --help")
-        }
-        _ => "webex-events --help".to_owned(),
+    let help = if subcommand.is_empty() {
+        "webex-events --help".to_owned()
+    } else {
+        format!("webex-events {subcommand} --help")
     };
     format!("{}; see `{help}`", parts.strip_prefix("error: ").unwrap_or(&parts))
 }
@@ -48,7 +54,7 @@ mod tests {
             ),
             (
                 "error: the following required arguments were not provided:\n  <ID>\n\nUsage: x\n",
-                "--quiet",
+                "",
                 "the following required arguments were not provided: <ID>; see `webex-events --help`",
             ),
         ] {

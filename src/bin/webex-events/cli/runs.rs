@@ -12,7 +12,6 @@ use crate::{
     archive::Codec,
     cli::{
         Connection, ListNames,
-        help::{EXIT_CODES, TOKEN, VERIFY},
         values::{Rate, TimeArg, rate, span, when},
     },
 };
@@ -33,7 +32,6 @@ impl ValueEnum for Codec {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
 pub(crate) struct PlanArgs {
     /// Start of the range, in UTC: 7d, "7 days ago", yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, required_unless_present = "output")]
@@ -84,7 +82,6 @@ pub(crate) struct PlanArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("{TOKEN}\n\n{EXIT_CODES}"), after_long_help = format!("{VERIFY}\n\n{TOKEN}\n\n{EXIT_CODES}"))]
 pub(crate) struct VerifyArgs {
     /// Folder of an export or a follower
     pub(crate) folder: PathBuf,

@@ -4,13 +4,9 @@ use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use crate::cli::{
-    help::{EXIT_CODES, SANDBOX},
-    values::{Rate, TimeArg, rate, span, when},
-};
+use crate::cli::values::{Rate, TimeArg, rate, span, when};
 
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{SANDBOX}\n\n{EXIT_CODES}"))]
 pub(crate) struct SandboxArgs {
     /// Number of events
     #[arg(long, value_name = "N", default_value_t = 10_000)]

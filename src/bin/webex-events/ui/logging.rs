@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -11,9 +11,14 @@ use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::ui::messages::{self, Format};
 
-/// Starts logging at the level of `RUST_LOG`, or else of warnings.
-pub(crate) fn start() {
-    let default = if messages::is_quiet() { "error" } else { "warn" };
+/// Starts logging at the level of `RUST_LOG`, or else of warnings, or of `-v` and `-vv`.
+pub(crate) fn start(verbose: u8) {
+    let default = match verbose {
+        0 if messages::is_quiet() => "error",
+        0 => "warn",
+        1 => "warn,webex_events=debug",
+        _ => "warn,webex_events=trace",
+    };
     let filter = filter(default).unwrap_or_else(|error| {
         messages::warning(
             &format!("RUST_LOG can't be read ({error}); the log level is `{default}`"),
@@ -21,7 +26,7 @@ pub(crate) fn start() {
         );
         EnvFilter::new(default)
     });
-    let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
+    let colours = messages::has_colours(&io::stderr());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(|| Stderr);
     match messages::format() {
         Format::Text => logs.init(),

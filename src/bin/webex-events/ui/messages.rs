@@ -8,7 +8,10 @@ use std::{
     sync::OnceLock,
 };
 
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
+use anstyle::{AnsiColor, Style};
 use chrono::{SecondsFormat, Utc};
+use clap::builder::StyledStr;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
@@ -38,6 +41,27 @@ pub(crate) fn set(format: Format, quiet: bool) {
     let _ = SETTINGS.set(Settings { format, quiet, bar: ProgressBar::hidden() });
 }
 
+/// Sets when messages have colours. Until then, and with `Auto`, terminals and the environment decide.
+pub(crate) fn set_color(color: clap::ColorChoice) {
+    match color {
+        clap::ColorChoice::Auto => ColorChoice::Auto,
+        clap::ColorChoice::Always => ColorChoice::Always,
+        clap::ColorChoice::Never => ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Returns true if text for this stream may have colours.
+pub(crate) fn has_colours(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+/// `word` in bold and in this colour, if stderr shows colours.
+fn label(word: &str, colour: AnsiColor) -> String {
+    let style = Style::new().bold().fg_color(Some(colour.into()));
+    if has_colours(&io::stderr()) { format!("{style}{word}{style:#}") } else { word.to_owned() }
+}
+
 /// The progress line, above which everything else is written.
 pub(crate) fn bar() -> ProgressBar {
     SETTINGS.get().map_or_else(ProgressBar::hidden, |settings| settings.bar.clone())
@@ -49,12 +73,16 @@ pub(crate) fn is_quiet() -> bool {
 
 /// Writes the reason why the program fails.
 pub(crate) fn error(message: &str) {
-    line("ERROR", &format!("error: {}", one_line(message)), message, Map::new());
+    line("ERROR", &format!("{} {}", label("error:", AnsiColor::Red), one_line(message)), message, Map::new());
 }
 
 /// Writes a warning, even with `--quiet`.
 pub(crate) fn warning(message: &str, fields: Map<String, Value>) {
-    line("WARN", &format!("warning: {}", one_line(message)), message, fields);
+    line("WARN", &warning_text(message), message, fields);
+}
+
+fn warning_text(message: &str) -> String {
+    format!("{} {}", label("warning:", AnsiColor::Yellow), one_line(message))
 }
 
 /// Writes a note, unless `--quiet` is set.
@@ -71,7 +99,7 @@ pub(crate) fn format() -> Format {
 /// Writes an item that isn't an event to stderr, as a warning.
 pub(crate) fn malformed(item: Map<String, Value>) -> io::Result<()> {
     let message = format!("malformed item: {}", json!(item));
-    let line = rendered("WARN", &format!("warning: {}", one_line(&message)), &message, item);
+    let line = rendered("WARN", &warning_text(&message), &message, item);
     bar().suspend(|| standard::error()?.write_all(line.as_bytes())).map_err(|error| {
         io::Error::new(
             error.kind(),
@@ -83,6 +111,12 @@ pub(crate) fn malformed(item: Map<String, Value>) -> io::Result<()> {
 /// Writes to stdout immediately.
 pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     to_stdout(|| io::stdout().lock().write_all(bytes))
+}
+
+/// Writes text with styles to stdout, without them if stdout shows none.
+pub(crate) fn styled(text: &StyledStr) -> Result<(), Failure> {
+    let text = if has_colours(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+    data(text.as_bytes())
 }
 
 /// Lets `write` write to stdout, and flushes it. It is no failure if the reader has closed stdout.
