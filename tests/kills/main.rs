@@ -26,6 +26,7 @@ mod bad_slice;
 mod disk;
 mod export;
 mod follow;
+mod grow;
 mod job;
 mod moment;
 mod outage;
