@@ -228,6 +228,24 @@ fn a_folder_with_several_lists_is_extended() {
     assert_eq!(run_alone(["verify", &name]).code, 0);
 }
 
+#[test]
+fn a_damaged_last_file_is_repaired_and_extended_by_one_command() {
+    let service = service();
+    let (_folder, name) = output();
+    run(daily(&service, &name, &["--extend"])).success();
+    let last = Path::new(&name).join("events_20260102T000000Z_20260102T124500Z.ndjson");
+    fs::write(&last, "damaged").unwrap();
+    service.set_now(at("03T13:00:00"));
+    let ended = run(daily(&service, &name, &["--extend"]));
+    assert!(ended.code == 74 && ended.stderr.contains("--repair"), "{}", ended.stderr);
+    let ended = run(daily(&service, &name, &["--extend", "--repair"]));
+    ended.success();
+    assert!(ended.stderr.contains("now ends at 2026-01-03T12:45:00Z"), "{}", ended.stderr);
+    has(&service, &name, "01T01:00:00", "03T12:45:00");
+    let kept = Path::new(&name).join("events_20260102T000000Z_20260102T124500Z.replaced-1");
+    assert_eq!(fs::read(kept).unwrap(), b"damaged");
+}
+
 /// After a kill, the command with --extend and the one without it continue, and so does one on a later day.
 #[test]
 fn after_a_kill_any_of_the_commands_resumes() {
@@ -312,6 +330,7 @@ fn a_plan_shows_what_an_extended_folder_still_has_to_read() {
     // The last file ends some moments later than planned.
     let (_, whole) = planned.split_last().unwrap();
     assert!(whole.iter().all(|name| written.contains(name)), "{planned:?} {written:?}");
+    assert_eq!(run(program(["plan", "-o", &name])).stdout, "nothing is left to read\n");
     let ended = run(program(["plan", "-o", "missing"]));
     assert!(ended.failure().0 == 2 && ended.stderr.contains("needs --from"), "{}", ended.stderr);
 }

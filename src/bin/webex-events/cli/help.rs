@@ -97,7 +97,8 @@ const TEXTS: &[CommandText] = &[
         examples: "\
 webex-events export --sandbox 1000 -o events.ndjson
 webex-events export --from 7d -o events.ndjson
-webex-events export --from 90d --slice 6h --compress zstd -o archive/
+webex-events export --from 89d --slice 6h --compress zstd -o archive/
+webex-events export --from 30d --slice 1d -o daily/ --extend
 webex-events export --from 2026-01-01 --to 2026-02-01 --slice 1d -o january/
 webex-events export --from 1d --resource messages --type deleted | jq .data",
         has_token: true,
@@ -106,7 +107,7 @@ webex-events export --from 1d --resource messages --type deleted | jq .data",
         command: "follow",
         explanation: FOLLOW,
         examples: "\
-webex-events follow --from 90d -o live/
+webex-events follow --from 89d -o live/
 webex-events follow -o live/ --metrics 9090 --max-lag 15m
 webex-events follow -o - --checkpoint position.json | ./load",
         has_token: true,
@@ -115,8 +116,9 @@ webex-events follow -o - --checkpoint position.json | ./load",
         command: "plan",
         explanation: "",
         examples: "\
-webex-events plan --from 90d
-webex-events plan --from 90d --slice 1d --events-per-day 200000
+webex-events plan --from 89d
+webex-events plan --from 89d --slice 1d --events-per-day 200000
+webex-events plan -o daily/ --extend
 webex-events plan --from 7d --json | jq .least_requests",
         has_token: false,
     },
@@ -125,7 +127,8 @@ webex-events plan --from 7d --json | jq .least_requests",
         explanation: VERIFY,
         examples: "\
 webex-events verify archive/
-webex-events verify archive/ --against-service --from 7d",
+webex-events verify archive/ --against-service --from 7d
+webex-events verify archive/ --repair",
         has_token: true,
     },
     CommandText {

@@ -325,7 +325,10 @@ fn note_end(export: &ExportArgs, to: DateTime<Utc>, new: u64, was_complete: bool
         (true, true, _) | (true, _, 0) => {
             format!("nothing new in {output}: it ends at {to}, and younger events are left to the next run")
         }
-        (true, false, new) => format!("{} new in {output}, which now ends at {to}", counted(new, "event")),
+        (true, false, new) if !export.repair => {
+            format!("{} new in {output}, which now ends at {to}", counted(new, "event"))
+        }
+        (true, ..) => format!("{output} now ends at {to}"),
         _ => return,
     };
     messages::note(&text, Map::new());

@@ -1,13 +1,13 @@
 //! `plan`: the slices and requests of an export into a folder. Nothing is sent.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use webex_events::{ListEvents, Slice};
 
 use crate::{
-    archive::{Codec, Layout, Ledger, Slicing},
+    archive::{ArchiveKind, Codec, Layout, Ledger, Slicing},
     cli::{
         self,
         values::{Rate, TimeArg, time, words},
@@ -44,7 +44,10 @@ impl<'a> RequestPlan<'a> {
             None => None,
         };
         let (length, codec, lists, slices) = match ledger {
-            Some(ledger) => Self::rest(ledger, args, end)?,
+            Some(ledger) => {
+                ledger.expect_kind(ArchiveKind::Export, args.output.as_deref().unwrap_or(Path::new("")))?;
+                Self::rest(ledger, args, end)?
+            }
             None if args.from.is_none() => {
                 return Err(Failure::usage("a plan of a new export needs --from"));
             }
@@ -90,6 +93,9 @@ impl<'a> RequestPlan<'a> {
     }
 
     fn text(&self) -> String {
+        if self.slices.is_empty() {
+            return "nothing is left to read\n".to_owned();
+        }
         let mut text = String::new();
         for slice in &self.slices {
             let (start, end) = (slice.start(), slice.end());
