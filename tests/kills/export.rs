@@ -59,3 +59,13 @@ fn an_export_into_a_folder_has_each_event_once_after_kills() {
 fn an_export_into_a_file_has_each_event_once_after_kills() {
     tally::run(|seed, weather| job(Kind::File, seed, weather, 700));
 }
+
+#[test]
+fn several_lists_in_a_folder_have_each_event_once_after_kills() {
+    tally::run(|seed, weather| job(Kind::Folder, seed, weather, 700).split());
+}
+
+#[test]
+fn several_lists_in_a_file_have_each_event_once_after_kills() {
+    tally::run(|seed, weather| job(Kind::File, seed, weather, 700).split());
+}

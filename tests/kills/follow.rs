@@ -60,6 +60,15 @@ fn a_follower_has_each_event_once_after_kills() {
 }
 
 #[test]
+fn several_lists_of_a_follower_have_each_event_once_after_kills() {
+    // A round has five lists here, so that kills come later than in the other tests.
+    for seed in [1, 2] {
+        let weather = Weather::draw(&mut Rng::with_seed(seed));
+        job(seed, weather, 700).split().survive(8, 40, &mut Tally::default());
+    }
+}
+
+#[test]
 fn a_date_that_is_wrong_now_and_then_loses_a_follower_nothing_over_kills() {
     for seed in [1, 2] {
         job(seed, Weather::of(&[Fault::Dates]), 400).survive(6, 14, &mut Tally::default());

@@ -12,7 +12,7 @@ use std::{
 use chrono::SecondsFormat;
 use fastrand::Rng;
 use tempfile::TempDir;
-use webex_events::sandbox::SandboxBuilder;
+use webex_events::{EventType, sandbox::SandboxBuilder};
 
 pub(crate) use self::life::{Fate, Signal};
 use crate::{
@@ -49,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) codec: &'static str,
     /// The settings of the service, for restarting it.
     pub(crate) builder: SandboxBuilder,
+    /// True if it reads a list for each type of event, which have all events together.
+    pub(crate) has_lists: bool,
     /// The name of the one file, if there is one.
     pub(crate) file: String,
     home: TempDir,
@@ -72,6 +74,7 @@ impl Job {
             range,
             before: None,
             codec,
+            has_lists: false,
             file: "f".to_owned(),
             home: folder(),
             arguments: Vec::new(),
@@ -142,6 +145,14 @@ impl Job {
             Some(at) => value.clone_into(&mut self.arguments[at + 1]),
             None => self.arguments.extend([option.to_owned(), value.to_owned()]),
         }
+    }
+
+    /// Reads a list for each type of event instead of one of all events.
+    pub(crate) fn split(mut self) -> Self {
+        let types: Vec<_> = EventType::KNOWN.iter().map(EventType::as_str).collect();
+        self.set("--type", &types.join(","));
+        self.has_lists = true;
+        self
     }
 
     /// Sets the compression, instead of the one from the seed.

@@ -28,11 +28,13 @@ fn job(seed: u64) -> Job {
     let mut rng = Rng::with_seed(!seed);
     let weather = if rng.bool() { Weather::of(&Fault::ALL) } else { Weather::draw(&mut rng) };
     let events = rng.usize(300..3000);
-    match seed % 3 {
+    let has_lists = rng.u8(0..4) == 0;
+    let job = match seed % 3 {
         0 => export::job(Kind::Folder, seed, weather, events),
         1 => export::job(Kind::File, seed, weather, events),
         _ => follow::job(seed, weather, events),
-    }
+    };
+    if has_lists { job.split() } else { job }
 }
 
 /// Uses one seed after another until there were enough kills.

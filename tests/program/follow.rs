@@ -284,7 +284,7 @@ fn several_lists_are_followed_and_after_kills_each_event_is_in_the_files_once() 
     }
     let running = Running::start(follow(&service, &out, &LISTS));
     until("all of it", || committed(&out) == listed(&service).len() as u64);
-    stop(running);
+    running.kill();
     assert_eq!(sorted(written(&out)), sorted(listed(&service)));
     let ledger: Value = serde_json::from_slice(&fs::read(out.join("ledger.json")).unwrap()).unwrap();
     assert_eq!((&ledger["webex-events"], ledger["checkpoint"].as_array().unwrap().len()), (&3.into(), 3));

@@ -304,6 +304,28 @@ fn a_cursor_that_is_invalid_in_the_second_list_restarts_all_lists_of_the_output(
 }
 
 #[test]
+fn a_cursor_that_is_invalid_in_one_of_several_concurrent_lists_loses_and_repeats_nothing() {
+    let service = service();
+    for number in [9, 12, 18, 25, 33] {
+        let (_folder, name) = output("out/");
+        let export = || {
+            let mut command =
+                service.export(["-o", &name, "--page-size", "3", "--concurrency", "8", "--slice", "12h"]);
+            command.args(RANGE).args(LISTS);
+            run(command)
+        };
+        service.fail(When::at([number]), Response::status(404));
+        if export().code != 0 {
+            // It was the first page of a list, which has no cursor.
+            export().success();
+        }
+        assert_eq!(sorted(exported(&name)), sorted(expected(&service)), "{number}");
+        run_alone(["verify", &name]).success();
+        service.clear_faults();
+    }
+}
+
+#[test]
 fn a_list_that_fails_fails_its_slice_and_the_next_run_reads_only_that_list() {
     let service = service();
     let (_folder, name) = output("out/");

@@ -24,7 +24,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, short, value_name = "PATH", default_value = "-")]
     pub(crate) output: PathBuf,
 
-    /// Events created at or after this time, in UTC: 7d, "7 days ago", yesterday, a date, or RFC 3339
+    /// Events created at or after this time (UTC): 7d, "7 days ago", yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) from: Option<TimeArg>,
 
@@ -59,7 +59,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) slice: Option<Duration>,
 
-    /// Number of lists to read concurrently, for a folder
+    /// Number of slices to read concurrently, for a folder; each list of a slice counts
     #[arg(long, value_name = "N", default_value = "4")]
     pub(crate) concurrency: NonZeroUsize,
 

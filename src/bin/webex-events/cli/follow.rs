@@ -16,7 +16,7 @@ pub(crate) struct FollowArgs {
     #[arg(long, short, value_name = "FOLDER")]
     pub(crate) output: PathBuf,
 
-    /// Start of the first run, in UTC: 7d, "7 days ago", yesterday, a date, or RFC 3339; the default is now
+    /// Start of the first run (UTC): 7d, "7 days ago", yesterday, a date, or RFC 3339; the default is now
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) from: Option<TimeArg>,
 

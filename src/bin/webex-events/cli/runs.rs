@@ -33,7 +33,7 @@ impl ValueEnum for Codec {
 
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// Start of the range, in UTC: 7d, "7 days ago", yesterday, a date, or RFC 3339
+    /// Start of the range (UTC): 7d, "7 days ago", yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, required_unless_present = "output")]
     pub(crate) from: Option<TimeArg>,
 
@@ -94,7 +94,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) repair: bool,
 
-    /// Compare events created at or after this time, in UTC: 7d, yesterday, a date, or RFC 3339
+    /// Compare events created at or after this time (UTC): 7d, yesterday, a date, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]
     pub(crate) from: Option<TimeArg>,
 
