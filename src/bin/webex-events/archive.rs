@@ -63,6 +63,7 @@ mod layout;
 mod ledger;
 mod lock;
 mod meta;
+mod naming;
 mod part_file;
 mod recover;
 mod reread;
@@ -77,11 +78,11 @@ pub(crate) use self::{
     codec::Codec,
     destination::{ArchiveWarning, Destination},
     error::{ArchiveError, reason},
-    layout::Layout,
+    layout::{Layout, malformed_path},
     ledger::{FailedSlice, FileEntry, Ledger, ListState, MalformedEntry, Stage, hex},
     lock::FileLock,
     meta::{ArchiveKind, ArchiveMeta, Difference, RequestField, Slicing, StoredRequest},
-    part_file::{WriteOptions, malformed_path, malformed_record, single_line},
+    part_file::{WriteOptions, malformed_record, single_line},
     recover::unknown_files,
     reread::Reread,
     roles::{Role, RoleFile, check_roles},

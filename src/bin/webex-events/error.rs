@@ -142,9 +142,7 @@ impl From<ArchiveError> for Failure {
                 (Code::Output, "move it away, or choose another folder with -o".to_owned())
             }
             ArchiveError::OtherKind { .. } => (Code::Usage, "choose another path".to_owned()),
-            ArchiveError::SharedPath { .. } => {
-                (Code::Usage, "choose another path for one of them".to_owned())
-            }
+            ArchiveError::SharedPath(_) => (Code::Usage, "choose another path for one of them".to_owned()),
         };
         Self::new(code, format!("{error}; {advice}"))
     }

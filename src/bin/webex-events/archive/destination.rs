@@ -10,11 +10,11 @@ use super::{
     Archive, ArchiveError,
     attributes::{Applied, Attributes},
     fs as disk,
-    layout::Layout,
+    layout::{Layout, malformed_path, part},
     ledger::Ledger,
     lock::{FileLock, is_held},
     meta::{ArchiveKind, ArchiveMeta},
-    part_file::{PartOptions, WriteOptions, part},
+    part_file::{PartOptions, WriteOptions},
 };
 
 /// The number of attempts to create a folder that another process removes because it has written nothing there.
@@ -134,6 +134,30 @@ impl Destination {
         let archive = Archive::open(self.layout.clone(), lock, meta, self.ledger.take(), options)?;
         self.has_made_folder = false;
         Ok(archive)
+    }
+}
+
+impl Layout {
+    /// Finds names that are too long, or taken by folders and pipes, before anything has been read for them.
+    fn check_names(&self) -> Result<(), ArchiveError> {
+        let names = match self {
+            Self::File(path) => {
+                let malformed = malformed_path(path);
+                vec![part(&malformed), part(path), malformed]
+            }
+            Self::Folder(path) => {
+                vec![path.join("events_20260101T000000.000Z_20260101T000000.000Z.ndjson.zst.malformed.part")]
+            }
+        };
+        for name in names {
+            match disk::is_regular(&name) {
+                Ok(true) => {}
+                Ok(false) => return Err(ArchiveError::Write { path: name, error: disk::not_regular() }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.unwritable(error)),
+            }
+        }
+        Ok(())
     }
 }
 

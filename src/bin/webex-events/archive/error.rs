@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{layout::Layout, ledger::LedgerDamage, meta::ArchiveKind, roles::Role};
+use super::{layout::Layout, meta::ArchiveKind, roles::SharedPath};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArchiveError {
@@ -25,8 +25,33 @@ pub(crate) enum ArchiveError {
     UnknownFile { path: PathBuf, ledger: PathBuf },
     #[error("{} belongs to {found}, not to {expected}", .path.display())]
     OtherKind { path: PathBuf, found: ArchiveKind, expected: ArchiveKind },
-    #[error("{} would be both {first} and {second}", .path.display())]
-    SharedPath { path: PathBuf, first: Role, second: Role },
+    #[error(transparent)]
+    SharedPath(#[from] SharedPath),
+}
+
+/// The damage of a ledger that can't be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LedgerDamage {
+    #[error("it is cut off")]
+    Cut,
+    #[error("it was changed: its checksum doesn't match")]
+    Checksum,
+    #[error("its content isn't valid")]
+    Content,
+    #[error("it has version {found} of the format, and this program reads versions 1 to {latest}")]
+    Version { found: u64, latest: u64 },
+}
+
+impl Layout {
+    pub(crate) fn unwritable(&self, error: io::Error) -> ArchiveError {
+        let path = self.root().to_owned();
+        match self.root().parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
+                ArchiveError::NoFolder { path, folder: folder.to_owned() }
+            }
+            _ => ArchiveError::Write { path, error },
+        }
+    }
 }
 
 /// The text of an error, without the number that the system has for it.

@@ -140,6 +140,18 @@ pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Fails unless there is a file of this length.
+pub(super) fn has_length(path: &Path, bytes: u64) -> io::Result<()> {
+    match length(path)? {
+        Some(length) if length == bytes => Ok(()),
+        Some(length) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it has {length} bytes and should have {bytes}"),
+        )),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "it is missing")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use webex_events::Cursor;
 use super::{
     attributes::Attributes,
     codec::Codec,
-    error::ArchiveError,
+    error::{ArchiveError, LedgerDamage},
     fs::{self as disk, replace, resolve},
     layout::Layout,
     meta::{ArchiveKind, ArchiveMeta, Slicing, StoredRequest},
@@ -132,19 +132,6 @@ pub(crate) enum Stage {
     Complete,
 }
 
-/// The damage of a ledger that can't be read.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LedgerDamage {
-    #[error("it is cut off")]
-    Cut,
-    #[error("it was changed: its checksum doesn't match")]
-    Checksum,
-    #[error("its content isn't valid")]
-    Content,
-    #[error("it has version {0} of the format, and this program reads versions 1 to {FORMAT}")]
-    Version(u64),
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 pub(super) fn is_zero(n: &u64) -> bool {
     *n == 0
@@ -189,6 +176,13 @@ impl Ledger {
     /// Returns true if any content of any file is committed.
     pub(crate) fn has_content(&self) -> bool {
         self.files.iter().any(|file| file.is_complete() || file.pages > 0 || file.bytes > 0)
+    }
+}
+
+impl Layout {
+    /// The ledger, if there is one.
+    pub(crate) fn read(&self) -> Result<Option<Ledger>, ArchiveError> {
+        Ledger::of_layout(&self.ledger_path(), Some(self))
     }
 }
 
@@ -356,7 +350,7 @@ fn read(text: &[u8]) -> Result<Ledger, LedgerDamage> {
     if let Some(version) = version
         && !(1..=FORMAT).contains(&version)
     {
-        return Err(LedgerDamage::Version(version));
+        return Err(LedgerDamage::Version { found: version, latest: FORMAT });
     }
     let (body, tail) = text.rsplit_once("\"sha256\":").ok_or(LedgerDamage::Cut)?;
     let checksum =

@@ -12,6 +12,7 @@ use super::{
     attributes::{Applied, Attributes},
     error::ArchiveError,
     fs as disk,
+    layout::Layout,
 };
 
 /// The number of attempts to open and lock a file, which another process may remove in between.
@@ -25,6 +26,13 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) struct FileLock {
     path: PathBuf,
     file: File,
+}
+
+impl Layout {
+    /// Returns true if another process is writing here.
+    pub(crate) fn is_locked(&self) -> bool {
+        is_held(&self.lock_path()).unwrap_or(false)
+    }
 }
 
 impl FileLock {

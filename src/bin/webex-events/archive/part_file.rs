@@ -1,11 +1,6 @@
 //! `PartFile`: a file that isn't complete, with its events, its malformed items and its committed state.
 
-use std::{
-    borrow::Cow,
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{borrow::Cow, fs::File, io, path::Path};
 
 use memchr::memchr2;
 use serde_json::{Map, Value, json};
@@ -15,8 +10,8 @@ use super::{
     append_file::{AppendFile, Checksum, Digests, Savepoint, read_hashed},
     attributes::Attributes,
     codec::Codec,
-    fs::{remove, with_suffix},
-    layout::has_length,
+    fs::{has_length, remove, with_suffix},
+    layout::{malformed_path, part},
     ledger::{FileEntry, MalformedEntry},
     seen::SeenIds,
 };
@@ -404,15 +399,6 @@ impl LineCounter {
         }
         Err(unfit(format!("it has {} events and should have {}", self.events, entry.events)))
     }
-}
-
-pub(super) fn part(path: &Path) -> PathBuf {
-    with_suffix(path, ".part")
-}
-
-/// The path of a file's malformed items.
-pub(crate) fn malformed_path(path: &Path) -> PathBuf {
-    with_suffix(path, ".malformed")
 }
 
 /// JSON text without line breaks, which can only occur between its tokens.

@@ -8,10 +8,10 @@ use std::{collections::HashSet, io, path::Path};
 
 use super::{
     error::ArchiveError,
-    fs as disk,
-    layout::{Layout, has_length},
+    fs::{self as disk, has_length},
+    layout::{Layout, malformed_path, part},
     ledger::{FileEntry, Ledger, Stage},
-    part_file::{PartFile, PartOptions, check_complete, malformed_path, part},
+    part_file::{PartFile, PartOptions, check_complete},
 };
 
 /// The recovered files of a ledger.

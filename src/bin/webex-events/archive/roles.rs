@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{
-    error::ArchiveError,
     fs::{resolve, with_suffix},
     layout::Layout,
 };
@@ -157,12 +156,20 @@ fn inode(_: &Path) -> Option<(u64, u64)> {
     None
 }
 
+/// One file would have two roles.
+#[derive(Debug, thiserror::Error)]
+#[error("{} would be both {first} and {second}", .path.display())]
+pub(crate) struct SharedPath {
+    path: PathBuf,
+    first: Role,
+    second: Role,
+}
+
 /// Refuses two roles for one file, and a role for a name that an export into this folder would use for a range. The same
 /// file may have the same role twice: a token that is read twice, for example.
-pub(crate) fn check_roles(files: &[RoleFile], layout: Option<&Layout>) -> Result<(), ArchiveError> {
-    let shared = |file: &RoleFile, first| {
-        Err(ArchiveError::SharedPath { path: file.path.clone(), first, second: file.role })
-    };
+pub(crate) fn check_roles(files: &[RoleFile], layout: Option<&Layout>) -> Result<(), SharedPath> {
+    let shared =
+        |file: &RoleFile, first| Err(SharedPath { path: file.path.clone(), first, second: file.role });
     for (at, file) in files.iter().enumerate() {
         let same = |other: &&RoleFile| other.role != file.role && other.identity.is(&file.identity);
         if let Some(other) = files.iter().take(at).find(same) {

@@ -152,7 +152,7 @@ fn killed_while_a_part_file_grows() {
 #[test]
 fn killed_in_the_middle_of_a_line() {
     let (_folder, layout, path) = begun();
-    for path in [part_file::part(&path), part_file::part(&malformed_path(&path))] {
+    for path in [layout::part(&path), layout::part(&malformed_path(&path))] {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text + "{\"id\":").unwrap();
     }
@@ -175,9 +175,9 @@ fn killed_after_the_commit_of_a_complete_file() {
         archive.finish(&a()).unwrap();
         archive.record(|_| true).unwrap();
         drop(archive);
-        assert!(part_file::part(&path).exists() && !path.exists());
+        assert!(layout::part(&path).exists() && !path.exists());
         for path in [malformed_path(&path), path.clone()].iter().take(renamed) {
-            fs::rename(part_file::part(path), path).unwrap();
+            fs::rename(layout::part(path), path).unwrap();
         }
         let mut archive = open(&layout);
         assert_eq!((archive.complete().len(), archive.is_dirty), (1, false), "{renamed} renamed");
@@ -223,7 +223,7 @@ fn the_power_fails_before_a_name_is_on_disk() {
     archive.end().unwrap();
     drop(archive);
     for path in [&path, &malformed_path(&path)] {
-        fs::rename(path, part_file::part(path)).unwrap();
+        fs::rename(path, layout::part(path)).unwrap();
     }
     let archive = open(&layout);
     assert_eq!((archive.complete().len(), archive.totals().events), (1, 1));
@@ -235,11 +235,11 @@ fn killed_while_a_file_restarts() {
     let (_folder, layout, path) = begun();
     let mut archive = open(&layout);
     archive.start_over(&a()).unwrap();
-    assert_eq!(fs::metadata(part_file::part(&path)).unwrap().len(), 0);
+    assert_eq!(fs::metadata(layout::part(&path)).unwrap().len(), 0);
     drop(archive);
     // Between the ledger and the truncation.
-    fs::write(part_file::part(&path), "what was there before").unwrap();
-    fs::write(part_file::part(&malformed_path(&path)), "this too").unwrap();
+    fs::write(layout::part(&path), "what was there before").unwrap();
+    fs::write(layout::part(&malformed_path(&path)), "this too").unwrap();
     let mut archive = open(&layout);
     archive.add(&a(), [event("1"), malformed()], None).unwrap();
     archive.commit().unwrap();
@@ -406,7 +406,7 @@ fn many_open_files_need_few_handles() {
 #[test]
 fn damage_is_refused_and_not_changed() {
     let (_folder, layout, path) = begun();
-    let part = part_file::part(&path);
+    let part = layout::part(&path);
     let whole = fs::read(&part).unwrap();
     fs::write(&part, &whole[..whole.len() - 1]).unwrap();
     refused(&layout, &["events_a.ndjson.part is damaged", "bytes"]);

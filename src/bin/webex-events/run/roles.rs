@@ -38,7 +38,7 @@ pub(crate) fn check(
         files.push(found(path, RoleFile::beside(Role::Lock, path, ".lock"))?);
     }
     files.extend(of_connection(connection)?);
-    check_roles(&files, layout.as_ref())?;
+    check_roles(&files, layout.as_ref()).map_err(ArchiveError::from)?;
     if let Some(path) = summary
         && !is_in_new_folder(path, layout.as_ref())
     {
@@ -62,7 +62,7 @@ pub(crate) fn check_reader(folder: Option<&Path>, connection: &Connection) -> Re
         None => Vec::new(),
     };
     files.extend(of_connection(connection)?);
-    Ok(check_roles(&files, layout.as_ref())?)
+    Ok(check_roles(&files, layout.as_ref()).map_err(ArchiveError::from)?)
 }
 
 /// The files that are read for the connection. The one with the refresh token is replaced, too.

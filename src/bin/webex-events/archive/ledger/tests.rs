@@ -109,7 +109,7 @@ fn a_ledger_that_was_changed_anywhere_is_refused() {
 #[test]
 fn a_ledger_of_a_later_version_is_refused() {
     let text = written(&ledger()).replacen(":2,", ":7,", 1);
-    assert_eq!(read(text.as_bytes()), Err(LedgerDamage::Version(7)));
+    assert_eq!(read(text.as_bytes()), Err(LedgerDamage::Version { found: 7, latest: FORMAT }));
 }
 
 #[test]

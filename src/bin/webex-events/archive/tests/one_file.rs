@@ -59,7 +59,7 @@ fn killed_around_the_renaming() {
         }
         if step > 1 {
             // An older version could leave its lock, an empty temporary file.
-            fs::write(part_file::part(&path), "").unwrap();
+            fs::write(layout::part(&path), "").unwrap();
         }
         drop(archive);
         let mut archive = open(&layout);
@@ -79,7 +79,7 @@ fn another_file_with_the_final_name_is_not_mistaken_for_the_export() {
     archive.finish(&file()).unwrap();
     archive.record(|_| true).unwrap();
     drop(archive);
-    let part = part_file::part(&path);
+    let part = layout::part(&path);
     let whole = fs::read(&part).unwrap();
     fs::remove_file(&part).unwrap();
     for other in [b"something else".to_vec(), vec![b' '; whole.len()]] {
@@ -92,7 +92,7 @@ fn another_file_with_the_final_name_is_not_mistaken_for_the_export() {
 fn a_list_without_events_is_an_empty_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f");
-    fs::write(part_file::part(&path), "left over").unwrap();
+    fs::write(layout::part(&path), "left over").unwrap();
     let layout = Layout::File(path.clone());
     let mut archive = open(&layout);
     archive.add(&file(), [], None).unwrap();
@@ -148,7 +148,7 @@ fn a_part_whose_length_differs_from_the_state_is_not_renamed() {
     let mut archive = open(&layout);
     archive.finish(&file()).unwrap();
     archive.record(|_| true).unwrap();
-    let part = part_file::part(&path);
+    let part = layout::part(&path);
     let mut longer = fs::read(&part).unwrap();
     longer.push(b' ');
     fs::write(&part, longer).unwrap();
@@ -160,7 +160,7 @@ fn a_part_whose_length_differs_from_the_state_is_not_renamed() {
 #[test]
 fn a_changed_byte_is_detected_when_the_export_resumes() {
     let (_folder, layout, path) = begun();
-    let part = part_file::part(&path);
+    let part = layout::part(&path);
     let text = fs::read_to_string(&part).unwrap();
     fs::write(&part, text.replace("rooms", "roams")).unwrap();
     refused(&layout, &["f.part is damaged: its checksum doesn't match"]);
@@ -170,7 +170,7 @@ fn a_changed_byte_is_detected_when_the_export_resumes() {
 #[test]
 fn an_export_that_an_older_version_runs_is_not_disturbed() {
     let (_folder, layout, path) = begun();
-    let held = fs::File::open(part_file::part(&path)).unwrap();
+    let held = fs::File::open(layout::part(&path)).unwrap();
     held.try_lock().unwrap();
     assert!(matches!(try_open(&layout), Err(ArchiveError::Locked { .. })));
     drop(held);
@@ -206,7 +206,7 @@ mod modes {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let layout = Layout::File(path.clone());
         // Left by a run that didn't know better.
-        fs::write(part_file::part(&path), "").unwrap();
+        fs::write(layout::part(&path), "").unwrap();
         let mut archive = open(&layout);
         archive.add(&file(), [event("1"), malformed()], None).unwrap();
         archive.commit().unwrap();
