@@ -110,7 +110,7 @@ fn health_fails_if_no_page_comes() {
     assert!(watched.ask("/healthz").0.starts_with("HTTP/1.1 200"));
     let watched = Watched::start(export_from(&stub.base_url, ["--max-lag", "0s"]));
     let (head, body) = watched.ask("/healthz");
-    assert!(head.starts_with("HTTP/1.1 503") && body.contains("no page has come"), "{head} {body}");
+    assert!(head.starts_with("HTTP/1.1 503") && body.contains("no page has arrived"), "{head} {body}");
 }
 
 #[cfg(unix)]

@@ -226,10 +226,10 @@ fn names_that_are_taken_by_pipes_are_refused_before_a_request() {
         let output = folder.path().join(output);
         let ended = run(with_token(&["export", "--from", "2026-01-01", "-o", output.to_str().unwrap()]));
         let (code, line) = ended.failure();
-        assert!(code == 74 && line.contains("it is no regular file"), "{line}");
+        assert!(code == 74 && line.contains("it isn't a regular file"), "{line}");
         let state = taken.to_str().unwrap();
         let ended = run(with_token(&["follow", "-o", "-", "--from", "2026-01-01", "--checkpoint", state]));
         let (code, line) = ended.failure();
-        assert!(code == 74 && line.contains("it is no regular file"), "{line}");
+        assert!(code == 74 && line.contains("it isn't a regular file"), "{line}");
     }
 }

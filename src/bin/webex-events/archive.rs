@@ -18,7 +18,7 @@
 //!
 //! | killed | on disk | the next run |
 //! |---|---|---|
-//! | before the first commit | perhaps part files, and no ledger or an empty one | starts from the beginning, over them |
+//! | before the first commit | perhaps part files, and no ledger or one without files | starts from the beginning, over them |
 //! | while a part file grows, or is brought to disk | a part file that is longer than its entry, or has none | cuts it to its entry, or removes it |
 //! | while the ledger is written | the same, and a `.tmp` beside the ledger | the same, and removes that |
 //! | after the commit of a file that is complete | its part file, with everything | gives it its name |
@@ -191,7 +191,7 @@ impl Archive {
         if matches!(self.layout, Layout::Folder(_)) {
             // Store the request and its instants before anything is read.
             self.write().map_err(|error| self.layout.unwritable(error))?;
-            recover::sweep(&self.layout, &[]).map_err(|error| self.layout.unwritable(error))?;
+            recover::remove_leftovers(&self.layout, &[]).map_err(|error| self.layout.unwritable(error))?;
         }
         Ok(())
     }
@@ -410,7 +410,7 @@ impl Archive {
     /// Commits the files that `is_due` selects, and those that are already synced.
     fn commit_files(&mut self, is_due: impl Fn(&FileEntry) -> bool) -> io::Result<()> {
         self.record(is_due)?;
-        self.give_names()
+        self.rename_parts()
     }
 
     /// All steps of a commit except the renames.
@@ -428,7 +428,7 @@ impl Archive {
     }
 
     /// Gives the files that are complete in the ledger their final names.
-    fn give_names(&mut self) -> io::Result<()> {
+    fn rename_parts(&mut self) -> io::Result<()> {
         let complete = self.parts.values().filter(|part| part.is_committed_whole());
         for name in complete.map(|part| part.entry.name.clone()).collect::<Vec<_>>() {
             let Some(part) = self.parts.remove(&name) else { continue };

@@ -32,7 +32,7 @@ pub(crate) struct RunSnapshot {
     pub(crate) responses: BTreeMap<u16, u64>,
     /// Events that were listed again and dropped.
     pub(crate) duplicates: u64,
-    /// The time between now and the instant up to which everything was read; `None` for a run that has an end.
+    /// The time since the instant up to which all events were read. `None` for an export.
     pub(crate) lag: Option<Duration>,
     /// Slices that are being read.
     pub(crate) open_slices: usize,
@@ -56,25 +56,25 @@ impl Metrics {
         };
         let listener = TcpListener::bind(address).await.map_err(cant)?;
         let address = listener.local_addr().map_err(cant)?;
-        let board = Arc::new(Board::new(watch.max_lag));
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&board), LIMITS)).abort_handle();
+        let shared = Arc::new(SharedSnapshot::new(watch.max_lag));
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), LIMITS)).abort_handle();
         let url = format!("http://{address}/metrics");
         let fields = Map::from_iter([("metrics".to_owned(), url.as_str().into())]);
         messages::note(&format!("metrics: {url}"), fields);
-        Ok(Self(Some(Arc::new(Served { board, server }))))
+        Ok(Self(Some(Arc::new(Served { shared, server }))))
     }
 
     /// Publishes a snapshot. Without a server, `snapshot` isn't called.
     pub(crate) fn update(&self, snapshot: impl FnOnce() -> RunSnapshot) {
         if let Some(served) = &self.0 {
-            served.board.put(snapshot(), Instant::now());
+            served.shared.publish(snapshot(), Instant::now());
         }
     }
 }
 
 #[derive(Debug)]
 struct Served {
-    board: Arc<Board>,
+    shared: Arc<SharedSnapshot>,
     server: AbortHandle,
 }
 
@@ -84,9 +84,9 @@ impl Drop for Served {
     }
 }
 
-/// The latest snapshot, and the limit of its lag.
+/// The latest snapshot, and the lag, or time since the last page, above which the run is unhealthy.
 #[derive(Debug)]
-struct Board {
+struct SharedSnapshot {
     max_lag: Option<Duration>,
     latest: Mutex<Latest>,
 }
@@ -94,17 +94,17 @@ struct Board {
 #[derive(Clone, Debug)]
 struct Latest {
     snapshot: RunSnapshot,
-    put_at: Instant,
+    published_at: Instant,
     /// The time of the last page, or the start of the run.
     page_at: Instant,
 }
 
-impl Board {
+impl SharedSnapshot {
     fn new(max_lag: Option<Duration>) -> Self {
         let now = Instant::now();
         Self {
             max_lag,
-            latest: Mutex::new(Latest { snapshot: RunSnapshot::default(), put_at: now, page_at: now }),
+            latest: Mutex::new(Latest { snapshot: RunSnapshot::default(), published_at: now, page_at: now }),
         }
     }
 
@@ -112,11 +112,11 @@ impl Board {
         lock(&self.latest)
     }
 
-    fn put(&self, snapshot: RunSnapshot, now: Instant) {
+    fn publish(&self, snapshot: RunSnapshot, now: Instant) {
         let mut latest = self.latest();
         let has_page = snapshot.stats.pages > latest.snapshot.stats.pages;
         let page_at = if has_page { now } else { latest.page_at };
-        *latest = Latest { snapshot, put_at: now, page_at };
+        *latest = Latest { snapshot, published_at: now, page_at };
     }
 
     fn text(&self, now: Instant) -> String {
@@ -130,7 +130,7 @@ impl Board {
         let latest = self.latest();
         let (lag, reason) = match latest.lag(now) {
             Some(lag) => (lag, "reading lags by"),
-            None => (now.saturating_duration_since(latest.page_at), "no page has come for"),
+            None => (now.saturating_duration_since(latest.page_at), "no page has arrived for"),
         };
         if lag <= max {
             return Ok(());
@@ -142,7 +142,7 @@ impl Board {
 impl Latest {
     /// The lag, which grows while the run publishes no snapshot.
     fn lag(&self, now: Instant) -> Option<Duration> {
-        self.snapshot.lag.map(|lag| lag.saturating_add(now.saturating_duration_since(self.put_at)))
+        self.snapshot.lag.map(|lag| lag.saturating_add(now.saturating_duration_since(self.published_at)))
     }
 }
 

@@ -17,15 +17,16 @@ use super::{
     part_file::{PartOptions, WriteOptions},
 };
 
-/// The number of attempts to create a folder that another process removes because it has written nothing there.
+/// The maximum number of attempts to create and lock the folder. Another process that created it may remove it again if it
+/// wrote nothing.
 const ATTEMPTS: u32 = 10;
 
-/// An output that is locked by this process, and what an earlier run has left there.
+/// An output that is locked by this process, and the ledger of an earlier run, if there is one.
 #[derive(Debug)]
 pub(crate) struct Destination {
     layout: Layout,
     kind: ArchiveKind,
-    /// `None` once it is opened.
+    /// `None` after `open`.
     lock: Option<FileLock>,
     ledger: Option<Ledger>,
     has_made_folder: bool,
@@ -41,8 +42,8 @@ pub(crate) enum ArchiveWarning {
 }
 
 impl Destination {
-    /// Locks the output for this process and reads its ledger, which must be of this kind. Creates a missing folder,
-    /// and nothing else. Refuses paths that can't be written.
+    /// Locks the output for this process and reads its ledger, which must be of this kind. Creates the lock
+    /// file, and the folder if it is missing. Refuses paths that can't be written.
     ///
     /// # Errors
     ///
@@ -138,7 +139,7 @@ impl Destination {
 }
 
 impl Layout {
-    /// Finds names that are too long, or taken by folders and pipes, before anything has been read for them.
+    /// Refuses names that are too long or aren't regular files, before the first request.
     fn check_names(&self) -> Result<(), ArchiveError> {
         let names = match self {
             Self::File(path) => {
@@ -172,7 +173,7 @@ impl Drop for Destination {
     }
 }
 
-/// Creates a folder, unless it exists. Returns true if it did.
+/// Creates the folder if it is missing. Returns true if it was created.
 fn make_folder(path: &Path) -> io::Result<bool> {
     match create_dir(path).and_then(|()| disk::sync_folder(path)) {
         Ok(()) => Ok(true),

@@ -25,8 +25,8 @@ pub(crate) fn replace(path: &Path, content: &[u8], attributes: Attributes) -> io
     sync_folder(path)
 }
 
-/// Writes a whole file for other programs: replaces a regular file, which keeps its mode, owner and group, follows
-/// symbolic links, and writes directly to a device or a pipe.
+/// Writes a whole file that other programs read. Replaces a regular file atomically and keeps its mode, owner and group.
+/// Follows symbolic links. Writes directly to a device or a pipe.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() || is_descriptor(path) => {
@@ -44,11 +44,11 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Checks that [`write_whole`] can write to `path`, without changing what is there.
+/// Checks that [`write_whole`] can write to `path`. Doesn't change an existing file; creates and removes `PATH.tmp`.
 pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
-        // Opening a pipe would wait for its reader.
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // Opening a pipe would wait for its reader.
         Ok(found) if !found.is_file() || is_descriptor(path) => Ok(()),
         Ok(found) if found.permissions().readonly() => Err(io::ErrorKind::PermissionDenied.into()),
         _ => {
@@ -99,14 +99,14 @@ pub(super) fn set_aside(path: &Path, keep_as: Option<&Path>) -> io::Result<()> {
     }
 }
 
-/// Returns whether a file can be read and written in parts. Opening a pipe would wait for another process.
+/// Returns true for a regular file. Check this before opening a path: opening a pipe waits for another process.
 pub(super) fn is_regular(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|file| file.is_file())
 }
 
-/// The error for a path that has something else than a file.
+/// The error for a path that isn't a regular file.
 pub(super) fn not_regular() -> io::Error {
-    io::Error::other("it is no regular file")
+    io::Error::other("it isn't a regular file")
 }
 
 /// The length of a file, if there is one.
@@ -141,7 +141,7 @@ pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
 }
 
 /// Fails unless there is a file of this length.
-pub(super) fn has_length(path: &Path, bytes: u64) -> io::Result<()> {
+pub(super) fn check_length(path: &Path, bytes: u64) -> io::Result<()> {
     match length(path)? {
         Some(length) if length == bytes => Ok(()),
         Some(length) => Err(io::Error::new(

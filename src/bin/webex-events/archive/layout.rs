@@ -1,4 +1,4 @@
-//! `Layout`: the paths of an archive, which is one file with its state beside it, or a folder with its ledger in it.
+//! `Layout`: the paths of an archive, which is one file with its ledger beside it, or a folder with its ledger in it.
 
 use std::{
     fs, io,
@@ -16,7 +16,7 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    /// The ledger, or the state of a single file.
+    /// The ledger.
     pub(crate) fn ledger_path(&self) -> PathBuf {
         match self {
             Self::File(path) => disk::with_suffix(path, ".cursor"),
@@ -38,7 +38,7 @@ impl Layout {
         path
     }
 
-    /// The path of a complete file. A single file has only one path, whatever its name in the state.
+    /// The path of a complete file. An archive of one file ignores `name`: the file may have been renamed since.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         match self {
             Self::File(path) => path.clone(),
@@ -55,7 +55,7 @@ impl Layout {
         self.root().display().to_string()
     }
 
-    /// The attributes of temporary files: those of the file that they will replace.
+    /// The attributes of part files: those of the file that they will replace.
     pub(super) fn attributes(&self) -> io::Result<Attributes> {
         match self {
             Self::File(path) => Attributes::of(path),
@@ -71,12 +71,12 @@ impl Layout {
         }
     }
 
-    /// Returns true if a name in a folder has the form of a data file or its temporary file.
+    /// Returns true if a name in a folder has the form of a data file or its part file.
     pub(super) fn is_data_name(name: &str) -> bool {
         name.starts_with("events_") && name.contains(".ndjson")
     }
 
-    /// The names of the data files in a folder, and of their temporary files.
+    /// The names of the data files in a folder, and of their part files.
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
         let Self::Folder(folder) = self else { return Ok(Vec::new()) };
         let mut names = Vec::new();
@@ -92,7 +92,7 @@ impl Layout {
     }
 }
 
-/// The temporary path of a file that isn't complete.
+/// The path of a file until it is complete.
 pub(super) fn part(path: &Path) -> PathBuf {
     disk::with_suffix(path, ".part")
 }

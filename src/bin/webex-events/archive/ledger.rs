@@ -17,7 +17,7 @@ use super::{
     error::{ArchiveError, LedgerDamage},
     fs::{self as disk, replace, resolve},
     layout::Layout,
-    meta::{ArchiveKind, ArchiveMeta, Slicing, StoredRequest},
+    meta::{ArchiveKind, ArchiveMeta, Slicing, StoredRequest, is_zero},
 };
 
 /// The latest version of the format that this program reads.
@@ -130,11 +130,6 @@ pub(crate) enum Stage {
     // Version 1 had a stage for each of the two.
     #[serde(alias = "done", alias = "closed")]
     Complete,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-pub(super) fn is_zero(n: &u64) -> bool {
-    *n == 0
 }
 
 impl Ledger {

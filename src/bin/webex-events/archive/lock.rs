@@ -18,8 +18,8 @@ use super::{
 /// The number of attempts to open and lock a file, which another process may remove in between.
 const ATTEMPTS: u32 = 100;
 /// The number of further attempts to lock a file that another process holds, and the pause before each.
-const LOOKS: u32 = 3;
-const LOOK: Duration = Duration::from_millis(10);
+const BUSY_RETRIES: u32 = 3;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// A locked file, which is removed when this is dropped.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl FileLock {
     /// Locks the file at `path`, which is created if it is missing. None if another process holds it.
     pub(super) fn acquire(path: &Path, attributes: Attributes) -> io::Result<Option<Self>> {
         let mut failure = None;
-        let mut looks = LOOKS;
+        let mut retries = BUSY_RETRIES;
         for _ in 0..ATTEMPTS {
             let file = match attributes.open(path) {
                 // The file may have been removed while it was opened. If the folder is missing, retrying fails too.
@@ -61,22 +61,24 @@ impl FileLock {
                 result => result?,
             };
             match try_lock(&file)? {
-                false if looks == 0 => return Ok(None),
+                false if retries == 0 => return Ok(None),
                 // A process that only checks the lock holds it for an instant.
                 false => {
-                    looks -= 1;
-                    thread::sleep(LOOK);
+                    retries -= 1;
+                    thread::sleep(BUSY_PAUSE);
                 }
                 true if is_at(&file, path)? => return Ok(Some(Self { path: path.to_owned(), file })),
                 true => {}
             }
         }
-        Err(failure.unwrap_or_else(|| io::Error::other(format!("{} doesn't last", path.display()))))
+        Err(failure.unwrap_or_else(|| {
+            io::Error::other("another program removes or replaces its lock file again and again")
+        }))
     }
 }
 
 impl FileLock {
-    /// Sets the attributes of the lock file, which an earlier process may have left with others.
+    /// Sets the attributes of the lock file. One that an earlier process has left may have others.
     pub(super) fn apply(&self, attributes: Attributes) -> io::Result<Applied> {
         attributes.apply(&self.file)
     }
@@ -199,7 +201,7 @@ mod tests {
         assert!(!is_at(&file, &path).unwrap());
     }
 
-    /// It was taken for a file that had been replaced, and the lock was tried again without end.
+    /// This error once counted as a replaced file, and locking was tried again forever.
     #[cfg(unix)]
     #[test]
     fn a_path_that_can_not_be_read_is_an_error() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use webex_events::ListEvents;
 
-use super::{codec::Codec, ledger::is_zero};
+use super::codec::Codec;
 
 /// The part of a ledger that is the same in all runs of an export.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -246,6 +246,11 @@ fn text(value: &Value) -> String {
         None => one(value),
     });
     each.collect::<Vec<_>>().join(",")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+pub(super) fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 #[cfg(test)]

@@ -7,20 +7,20 @@ use std::{
 };
 
 use super::{
-    fs::{self as disk, has_length},
+    fs::{self as disk, check_length},
     layout::{Layout, malformed_path, part},
     ledger::FileEntry,
 };
 
 impl Layout {
-    /// The current path of a file: its final one, or its temporary one until it is renamed.
+    /// The current path of a file: its final one, or that of its part file until it is renamed.
     pub(crate) fn content_path(&self, entry: &FileEntry) -> PathBuf {
-        now_at(self.path(&entry.name), entry)
+        current_path(self.path(&entry.name), entry)
     }
 
     /// The current path of the malformed items of a file.
     pub(crate) fn malformed_content_path(&self, entry: &FileEntry) -> PathBuf {
-        now_at(malformed_path(&self.path(&entry.name)), entry)
+        current_path(malformed_path(&self.path(&entry.name)), entry)
     }
 
     /// Gives a complete file its final name, after the file of its malformed items.
@@ -29,9 +29,9 @@ impl Layout {
         let path = self.path(&entry.name);
         let malformed = malformed_path(&path);
         if let Some(kept) = &entry.malformed {
-            self.give_name(&malformed, kept.bytes)?;
+            self.rename_part(&malformed, kept.bytes)?;
         }
-        self.give_name(&path, entry.bytes)?;
+        self.rename_part(&path, entry.bytes)?;
         if entry.malformed.is_none() {
             self.drop_old_malformed()?;
         }
@@ -58,9 +58,9 @@ impl Layout {
     }
 
     /// Renames a complete file if its length is the one in the ledger.
-    pub(super) fn give_name(&self, path: &Path, bytes: u64) -> io::Result<()> {
+    pub(super) fn rename_part(&self, path: &Path, bytes: u64) -> io::Result<()> {
         let part = part(path);
-        has_length(&part, bytes)?;
+        check_length(&part, bytes)?;
         if matches!(self, Self::File(_)) {
             // The attributes of the old file may have changed since the export began.
             self.attributes()?.apply(&File::open(&part)?)?;
@@ -77,8 +77,8 @@ impl Layout {
     }
 }
 
-fn now_at(path: PathBuf, entry: &FileEntry) -> PathBuf {
+fn current_path(path: PathBuf, entry: &FileEntry) -> PathBuf {
     let part = part(&path);
-    // A complete file has its final name, or gets it next. Until then, the name may belong to the file that it replaces.
+    // A complete file may still have its part name after a kill. The file under its final name may then be an older one.
     if !entry.is_complete() || part.exists() { part } else { path }
 }

@@ -10,7 +10,7 @@ use super::{
     append_file::{AppendFile, Checksum, Digests, Savepoint, read_hashed},
     attributes::Attributes,
     codec::Codec,
-    fs::{has_length, remove, with_suffix},
+    fs::{check_length, remove, with_suffix},
     layout::{malformed_path, part},
     ledger::{FileEntry, MalformedEntry},
     seen::SeenIds,
@@ -352,7 +352,7 @@ impl PartFile {
 
 /// Checks that a file under its final name is what its entry says.
 pub(super) fn check_complete(path: &Path, entry: &FileEntry, codec: Codec) -> io::Result<()> {
-    has_length(path, entry.bytes)?;
+    check_length(path, entry.bytes)?;
     let mut digests = Digests::new(kept(entry));
     let mut lines = LineCounter::default();
     read_hashed(

@@ -8,7 +8,7 @@ use std::{collections::HashSet, io, path::Path};
 
 use super::{
     error::ArchiveError,
-    fs::{self as disk, has_length},
+    fs::{self as disk, check_length},
     layout::{Layout, malformed_path, part},
     ledger::{FileEntry, Ledger, Stage},
     part_file::{PartFile, PartOptions, check_complete},
@@ -43,7 +43,7 @@ pub(super) fn recover(
                 recovered.parts.push(file.map_err(|error| failure(layout, &part(&path), error))?);
             }
             Stage::Complete => {
-                has_renamed |= give_left_names(layout, &path, &entry, options)
+                has_renamed |= finish_renames(layout, &path, &entry, options)
                     .map_err(|error| failure(layout, &path, error))?;
                 entry.complete();
                 recovered.complete.push(FileEntry { replaces: None, ..entry });
@@ -53,7 +53,7 @@ pub(super) fn recover(
     if has_renamed {
         disk::sync_folder(&layout.ledger_path()).map_err(|error| layout.unwritable(error))?;
     }
-    sweep(layout, &ledger.files).map_err(|error| layout.unwritable(error))?;
+    remove_leftovers(layout, &ledger.files).map_err(|error| layout.unwritable(error))?;
     Ok(recovered)
 }
 
@@ -68,57 +68,53 @@ fn reopen(layout: &Layout, path: &Path, entry: FileEntry, options: PartOptions) 
     Ok(file)
 }
 
-/// Renames a complete file and its malformed items if they have temporary names. Returns true if any had.
-fn give_left_names(
-    layout: &Layout,
-    path: &Path,
-    entry: &FileEntry,
-    options: PartOptions,
-) -> io::Result<bool> {
+/// Renames a complete file and its malformed items if they still have part names. Returns true if any had.
+fn finish_renames(layout: &Layout, path: &Path, entry: &FileEntry, options: PartOptions) -> io::Result<bool> {
     let malformed = malformed_path(path);
-    let is_malformed_left = entry.malformed.is_some() && disk::length(&part(&malformed))?.is_some();
-    let is_left = is_left(layout, path, entry, is_malformed_left, options)?;
-    if is_left {
+    let malformed_needs_rename = entry.malformed.is_some() && disk::length(&part(&malformed))?.is_some();
+    let needs_rename = needs_rename(layout, path, entry, malformed_needs_rename, options)?;
+    if needs_rename {
         layout.retire(entry)?;
     }
     if let Some(kept) = &entry.malformed {
-        if is_malformed_left {
-            layout.give_name(&malformed, kept.bytes)?;
+        if malformed_needs_rename {
+            layout.rename_part(&malformed, kept.bytes)?;
         } else {
-            has_length(&malformed, kept.bytes)?;
+            check_length(&malformed, kept.bytes)?;
         }
     }
-    if is_left {
-        layout.give_name(path, entry.bytes)?;
+    if needs_rename {
+        layout.rename_part(path, entry.bytes)?;
     }
     if entry.malformed.is_none() {
         layout.drop_old_malformed()?;
     }
-    Ok(is_left || is_malformed_left)
+    Ok(needs_rename || malformed_needs_rename)
 }
 
-/// Returns true if a complete file still has its temporary name. If a single file replaces an older one, both names exist,
-/// and the temporary one is the export.
-fn is_left(
+/// Checks a complete file that may still have its part name: truncates the part file to its committed length, or removes an
+/// empty one. Returns true if it must be renamed. If a single file replaces an older one, both names exist, and the part file
+/// is the export.
+fn needs_rename(
     layout: &Layout,
     path: &Path,
     entry: &FileEntry,
-    is_malformed_left: bool,
+    malformed_needs_rename: bool,
     options: PartOptions,
 ) -> io::Result<bool> {
     let left = match disk::length(&part(path))? {
         None => Err(None),
-        Some(length) if length < entry.bytes => Err(has_length(&part(path), entry.bytes).err()),
+        Some(length) if length < entry.bytes => Err(check_length(&part(path), entry.bytes).err()),
         Some(_) => {
-            let malformed = entry.malformed.clone().filter(|_| is_malformed_left);
+            let malformed = entry.malformed.clone().filter(|_| malformed_needs_rename);
             // Truncate bytes after the committed end, and check the rest.
             PartFile::reopen(path, FileEntry { malformed, ..entry.clone() }, options).map(drop).map_err(Some)
         }
     };
     let Err(error) = left else { return Ok(true) };
     let named = match (layout, &error) {
-        (Layout::Folder(_), None) => has_length(path, entry.bytes),
-        // The file with the final name may be another one.
+        (Layout::Folder(_), None) => check_length(path, entry.bytes),
+        // The file under the final name may be older than this export: compare its checksum.
         _ => check_complete(path, entry, options.write.codec),
     };
     match (named, error) {
@@ -147,8 +143,8 @@ pub(crate) fn unknown_files(layout: &Layout, known: &[FileEntry]) -> io::Result<
     Ok(names.filter(|name| name.strip_suffix(".part").is_none() && !is_known(name)).collect())
 }
 
-/// Removes temporary files without an entry.
-pub(super) fn sweep(layout: &Layout, known: &[FileEntry]) -> io::Result<()> {
+/// Removes part files without an open entry, and the ledger's temporary file.
+pub(super) fn remove_leftovers(layout: &Layout, known: &[FileEntry]) -> io::Result<()> {
     let open = |name: &str| known.iter().find(|entry| entry.name == name && !entry.is_complete());
     for name in layout.names()? {
         let Some(text) = name.strip_suffix(".part") else { continue };
@@ -163,7 +159,7 @@ pub(super) fn sweep(layout: &Layout, known: &[FileEntry]) -> io::Result<()> {
     disk::remove(&disk::with_suffix(&layout.ledger_path(), ".tmp"))
 }
 
-/// Turns an error into `DamagedFile` if it is about the content, or into `Read` if the file can't be opened.
+/// Turns an error into `DamagedFile` if it is about the content, or into `Write` if the system refuses to open or change the file.
 pub(super) fn failure(layout: &Layout, path: &Path, error: io::Error) -> ArchiveError {
     let path = path.to_owned();
     match error.kind() {

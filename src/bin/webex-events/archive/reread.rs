@@ -15,8 +15,9 @@ use super::{
     destination::Destination,
     error::ArchiveError,
     fs as disk,
+    layout::{malformed_path, part},
     ledger::{FileEntry, Ledger, ReplacedFile},
-    part_file::{check, kept, malformed_path, part, unfit},
+    part_file::{check, kept, unfit},
     recover::failure,
 };
 

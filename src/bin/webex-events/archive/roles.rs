@@ -58,7 +58,7 @@ pub(crate) struct RoleFile {
 struct Identity {
     /// Device and inode, if there is a file.
     inode: Option<(u64, u64)>,
-    /// Without links.
+    /// The path with symbolic links resolved.
     path: PathBuf,
 }
 
@@ -67,7 +67,7 @@ impl RoleFile {
         Ok(Self { role, path: path.to_owned(), identity: Identity::of(path)? })
     }
 
-    /// An output that is open already. A device isn't one, because it can have several roles.
+    /// An output that is already open. `None` for a character device, which may have several roles.
     #[cfg(unix)]
     pub(crate) fn of_stream(file: &fs::File, name: &Path) -> Option<Self> {
         use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -87,7 +87,7 @@ impl RoleFile {
         Ok(vec![Self::new(role, path)?, Self::beside(role, path, ".tmp")?])
     }
 
-    /// A file whose name is that of another, after following links, with this suffix.
+    /// The file at `path` with this suffix, after links are followed.
     pub(crate) fn beside(role: Role, path: &Path, suffix: &str) -> io::Result<Self> {
         Self::new(role, &with_suffix(&resolve(path)?, suffix))
     }
@@ -124,7 +124,7 @@ impl Identity {
             folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(name)
         });
         let path = named.unwrap_or_else(|| real.canonicalize().unwrap_or_else(|_| real.clone()));
-        // The system follows links that have no path in them, such as `/dev/stdout` where it is a pipe.
+        // Use `given`: only the system can follow a link without a path, such as `/dev/stdout` for a pipe.
         Ok(Self { inode: inode(given), path })
     }
 
@@ -136,7 +136,7 @@ impl Identity {
     }
 }
 
-/// Returns true if two paths are the same, of which at most one leads to a file. Case is ignored on systems where file
+/// Compares two paths, at most one of which exists. Case is ignored on systems where file
 /// names usually ignore it.
 fn same_path(one: &Path, other: &Path) -> bool {
     one == other

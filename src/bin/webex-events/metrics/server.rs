@@ -23,12 +23,12 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use crate::metrics::{Board, text::CONTENT_TYPE as METRICS};
+use crate::metrics::{SharedSnapshot, text::CONTENT_TYPE as METRICS};
 
 /// The limits for clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// The maximum number of connections. One more closes the oldest.
+    /// The maximum number of connections. A further connection closes the oldest one.
     pub(super) connections: usize,
     /// The maximum time for receiving the head of a request.
     pub(super) head: Duration,
@@ -39,12 +39,12 @@ pub(super) struct Limits {
 pub(super) const LIMITS: Limits =
     Limits { connections: 16, head: Duration::from_secs(5), connection: Duration::from_secs(10) };
 
-/// The minimum that hyper accepts; the head of a scrape has a few hundred bytes.
+/// The maximum length of the head of a request: the smallest limit that hyper accepts.
 const LONGEST_HEAD: usize = 8 << 10;
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Serves until it is aborted, and its connections with it.
-pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limits) {
+/// Serves until the task is aborted, which also closes its connections.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<SharedSnapshot>, limits: Limits) {
     let mut connections = JoinSet::new();
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -61,10 +61,10 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limi
         {
             oldest.abort();
         }
-        let board = Arc::clone(&board);
+        let shared = Arc::clone(&shared);
         by_age.push_back(connections.spawn(async move {
             let handler = service_fn(move |request| {
-                let response = respond(&request, &board);
+                let response = respond(&request, &shared);
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -79,7 +79,7 @@ pub(super) async fn serve(listener: TcpListener, board: Arc<Board>, limits: Limi
     }
 }
 
-fn respond(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, shared: &SharedSnapshot) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refusal = reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n".to_owned());
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -87,8 +87,8 @@ fn respond(request: &Request<Incoming>, board: &Board) -> Response<Full<Bytes>> 
     }
     let now = Instant::now();
     match request.uri().path() {
-        "/metrics" => reply(StatusCode::OK, METRICS, board.text(now)),
-        "/healthz" => match board.health(now) {
+        "/metrics" => reply(StatusCode::OK, METRICS, shared.text(now)),
+        "/healthz" => match shared.health(now) {
             Ok(()) => reply(StatusCode::OK, TEXT, "ok\n".to_owned()),
             Err(reason) => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{reason}\n")),
         },

@@ -1,10 +1,10 @@
 use super::*;
 use crate::error::Code;
 
-fn board(max_lag: u64) -> (Board, Instant) {
-    let board = Board::new(Some(Duration::from_secs(max_lag)));
-    let start = board.latest().put_at;
-    (board, start)
+fn shared(max_lag: u64) -> (SharedSnapshot, Instant) {
+    let shared = SharedSnapshot::new(Some(Duration::from_secs(max_lag)));
+    let start = shared.latest().published_at;
+    (shared, start)
 }
 
 fn lagging(seconds: u64) -> RunSnapshot {
@@ -37,47 +37,47 @@ fn unknown_values_are_left_out() {
 
 #[test]
 fn health_fails_above_the_limit_and_recovers() {
-    let (board, start) = board(300);
-    board.put(lagging(300), start);
-    assert_eq!(board.health(start), Ok(()));
-    board.put(lagging(301), start);
-    assert_eq!(board.health(start), Err("reading lags by 301 s, more than 300 s".to_owned()));
-    board.put(lagging(5), start);
-    assert_eq!(board.health(start), Ok(()));
+    let (shared, start) = shared(300);
+    shared.publish(lagging(300), start);
+    assert_eq!(shared.health(start), Ok(()));
+    shared.publish(lagging(301), start);
+    assert_eq!(shared.health(start), Err("reading lags by 301 s, more than 300 s".to_owned()));
+    shared.publish(lagging(5), start);
+    assert_eq!(shared.health(start), Ok(()));
 }
 
 #[test]
 fn the_lag_grows_while_no_snapshot_comes() {
-    let (board, start) = board(300);
-    board.put(lagging(200), start);
-    assert_eq!(board.health(start + Duration::from_secs(100)), Ok(()));
-    assert!(board.health(start + Duration::from_secs(101)).is_err());
-    let text = board.text(start + Duration::from_secs(50));
+    let (shared, start) = shared(300);
+    shared.publish(lagging(200), start);
+    assert_eq!(shared.health(start + Duration::from_secs(100)), Ok(()));
+    assert!(shared.health(start + Duration::from_secs(101)).is_err());
+    let text = shared.text(start + Duration::from_secs(50));
     assert!(text.contains("webex_events_lag_seconds 250\n"), "{text}");
 }
 
 #[test]
 fn without_a_lag_pages_must_keep_coming() {
-    let (board, start) = board(60);
+    let (shared, start) = shared(60);
     let at = |seconds| start + Duration::from_secs(seconds);
-    assert_eq!(board.health(at(60)), Ok(()));
-    assert_eq!(board.health(at(61)), Err("no page has come for 61 s, more than 60 s".to_owned()));
+    assert_eq!(shared.health(at(60)), Ok(()));
+    assert_eq!(shared.health(at(61)), Err("no page has arrived for 61 s, more than 60 s".to_owned()));
     let mut snapshot = RunSnapshot::default();
     snapshot.stats.pages = 1;
-    board.put(snapshot.clone(), at(100));
-    // News that isn't a page.
+    shared.publish(snapshot.clone(), at(100));
+    // A snapshot without a new page.
     snapshot.stats.requests = 5;
-    board.put(snapshot, at(150));
-    assert_eq!(board.health(at(160)), Ok(()));
-    assert!(board.health(at(161)).is_err());
+    shared.publish(snapshot, at(150));
+    assert_eq!(shared.health(at(160)), Ok(()));
+    assert!(shared.health(at(161)).is_err());
 }
 
 #[test]
-fn without_a_limit_all_is_well() {
-    let board = Board::new(None);
-    let start = board.latest().put_at;
-    board.put(lagging(1 << 40), start);
-    assert_eq!(board.health(start + Duration::from_secs(1 << 30)), Ok(()));
+fn without_a_limit_the_run_is_always_healthy() {
+    let shared = SharedSnapshot::new(None);
+    let start = shared.latest().published_at;
+    shared.publish(lagging(1 << 40), start);
+    assert_eq!(shared.health(start + Duration::from_secs(1 << 30)), Ok(()));
 }
 
 #[tokio::test]

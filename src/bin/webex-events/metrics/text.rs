@@ -12,39 +12,39 @@ use crate::metrics::RunSnapshot;
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(super) fn of(snapshot: &RunSnapshot, lag: Option<Duration>) -> String {
-    let mut sheet = Sheet(String::new());
+    let mut exposition = Exposition(String::new());
     let stats = &snapshot.stats;
-    sheet.counter("events_total", "Events read.", stats.events);
-    sheet.counter("malformed_total", "Malformed items read.", stats.malformed);
+    exposition.counter("events_total", "Events read.", stats.events);
+    exposition.counter("malformed_total", "Malformed items read.", stats.malformed);
     let duplicates = "Events that were listed again and dropped.";
-    sheet.counter("duplicates_dropped_total", duplicates, snapshot.duplicates);
+    exposition.counter("duplicates_dropped_total", duplicates, snapshot.duplicates);
     let outside =
         "Events that were not written because they were created outside of the slice that listed them.";
-    sheet.counter("events_outside_total", outside, stats.outside);
-    sheet.counter("pages_total", "Pages read.", stats.pages);
-    sheet.counter("received_bytes_total", "Bytes of pages after decompression.", stats.bytes);
-    sheet.counter("retries_total", "Requests that were sent again.", stats.retries);
+    exposition.counter("events_outside_total", outside, stats.outside);
+    exposition.counter("pages_total", "Pages read.", stats.pages);
+    exposition.counter("received_bytes_total", "Bytes of pages after decompression.", stats.bytes);
+    exposition.counter("retries_total", "Requests that were sent again.", stats.retries);
     let requests = snapshot.responses.iter().map(|(status, count)| (status.to_string(), count));
-    sheet.family("requests_total", "counter", "Responses received, by status.", "status", requests);
+    exposition.family("requests_total", "counter", "Responses received, by status.", "status", requests);
     let waited = "Time spent waiting for the rate limit and in pauses.";
-    sheet.counter("waited_seconds_total", waited, stats.waited.as_secs_f64());
-    sheet.gauge("open_slices", "Slices that are being read.", snapshot.open_slices);
+    exposition.counter("waited_seconds_total", waited, stats.waited.as_secs_f64());
+    exposition.gauge("open_slices", "Slices that are being read.", snapshot.open_slices);
     if let Some(lag) = lag {
-        let help = "Time between now and the instant up to which everything was read.";
-        sheet.gauge("lag_seconds", help, lag.as_secs_f64());
+        let help = "Time since the instant up to which all events were read.";
+        exposition.gauge("lag_seconds", help, lag.as_secs_f64());
     }
     if let Some(expiry) = snapshot.token_expiry {
         let help = "Unix time at which the access token expires.";
-        sheet.gauge("token_expiry_timestamp_seconds", help, expiry.timestamp());
+        exposition.gauge("token_expiry_timestamp_seconds", help, expiry.timestamp());
     }
     let version = [(env!("CARGO_PKG_VERSION"), 1)];
-    sheet.family("build_info", "gauge", "The version of the program.", "version", version);
-    sheet.0
+    exposition.family("build_info", "gauge", "The version of the program.", "version", version);
+    exposition.0
 }
 
-struct Sheet(String);
+struct Exposition(String);
 
-impl Sheet {
+impl Exposition {
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.single(name, "counter", help, value);
     }
@@ -101,18 +101,18 @@ mod tests {
 
     #[test]
     fn line_breaks_and_quotes_are_escaped() {
-        let mut sheet = Sheet(String::new());
-        sheet.family("x", "gauge", "a\\b\n\"c\"", "l", [("d\"\\\n", 1.5)]);
+        let mut exposition = Exposition(String::new());
+        exposition.family("x", "gauge", "a\\b\n\"c\"", "l", [("d\"\\\n", 1.5)]);
         assert_eq!(
-            sheet.0,
+            exposition.0,
             "# HELP webex_events_x a\\\\b\\n\"c\"\n# TYPE webex_events_x gauge\nwebex_events_x{l=\"d\\\"\\\\\\n\"} 1.5\n"
         );
     }
 
     #[test]
     fn a_family_without_a_series_is_left_out() {
-        let mut sheet = Sheet(String::new());
-        sheet.family("x", "gauge", "help", "l", [("", 0); 0]);
-        assert_eq!(sheet.0, "");
+        let mut exposition = Exposition(String::new());
+        exposition.family("x", "gauge", "help", "l", [("", 0); 0]);
+        assert_eq!(exposition.0, "");
     }
 }

@@ -1,4 +1,4 @@
-//! Sinks of a run: a stream, or the archive. A new output format is a new variant of [`Sink`].
+//! Sinks of a run: a stream, or the archive. A new target is a new variant of [`Sink`].
 
 use std::{future::pending, io};
 

@@ -1,6 +1,6 @@
 //! The thread that writes to the archive, so that reading from the service continues while the disk is busy.
 //!
-//! All commits of an archive are made here, in `write`, when [`Schedule`] says so.
+//! All commits of an archive are made here, in `write`: when [`Schedule`] says so, and at the end.
 
 use std::{
     io,

@@ -26,7 +26,7 @@ use crate::{
 pub(super) struct TokenFile {
     path: PathBuf,
     /// False for a pipe, which can be read only once.
-    is_lasting: bool,
+    is_rereadable: bool,
     latest: Mutex<Token>,
     warned: AtomicBool,
 }
@@ -36,7 +36,7 @@ impl TokenFile {
         let token = secret(path, "token file", "--token-file", "the access token")?;
         Ok(Self {
             path: path.to_owned(),
-            is_lasting: fs::metadata(path).is_ok_and(|file| file.is_file()),
+            is_rereadable: fs::metadata(path).is_ok_and(|file| file.is_file()),
             latest: Mutex::new(token.into()),
             warned: AtomicBool::new(false),
         })
@@ -46,7 +46,7 @@ impl TokenFile {
         lock(&self.latest)
     }
 
-    /// Takes the token that was read. If the file can't be read, perhaps because it is being replaced, uses the previous
+    /// Returns the token from the file. If the file can't be read, perhaps because it is being replaced, returns the previous
     /// token, unless the service has rejected that.
     fn accept(&self, read: Result<String, Failure>, rejected: Option<&Token>) -> Result<Token> {
         let mut latest = self.latest();
@@ -70,7 +70,7 @@ impl TokenFile {
 impl TokenSource for TokenFile {
     fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
         Box::pin(async move {
-            if !self.is_lasting {
+            if !self.is_rereadable {
                 return Ok(self.latest().clone());
             }
             let path = self.path.clone();
@@ -84,7 +84,7 @@ impl TokenSource for TokenFile {
     }
 }
 
-/// The secret in a file. No message contains any part of it.
+/// Reads a secret from a file. Errors contain no part of it.
 pub(super) fn secret(path: &Path, what: &str, option: &str, content: &str) -> Result<String, Failure> {
     let file = format!("the {what} {}", path.display());
     let bytes = read(path).map_err(|error| {

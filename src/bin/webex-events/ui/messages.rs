@@ -1,4 +1,4 @@
-//! Output to the terminal, all of which is in this file: data to stdout, and messages to stderr, one per line.
+//! Messages on stderr, one per line, and the data of short commands on stdout. Events are written by `run/sink/`.
 //!
 //! A message that can't be written is dropped, so that a run whose output is complete doesn't fail because of it. Data
 //! that can't be written is an error: everything on stdout, and malformed items that have no file.
@@ -96,7 +96,7 @@ pub(crate) fn format() -> Format {
     SETTINGS.get().map(|settings| settings.format).unwrap_or_default()
 }
 
-/// Writes an item that isn't an event to stderr, as a warning.
+/// Writes a malformed item to stderr, as a warning.
 pub(crate) fn malformed(item: Map<String, Value>) -> io::Result<()> {
     let message = format!("malformed item: {}", json!(item));
     let line = rendered("WARN", &warning_text(&message), &message, item);
@@ -119,7 +119,7 @@ pub(crate) fn styled(text: &StyledStr) -> Result<(), Failure> {
     data(text.as_bytes())
 }
 
-/// Lets `write` write to stdout, and flushes it. It is no failure if the reader has closed stdout.
+/// Lets `write` write to stdout, and flushes it. A reader that has closed stdout is no failure.
 pub(crate) fn to_stdout(write: impl FnOnce() -> io::Result<()>) -> Result<(), Failure> {
     let written = standard::output().and_then(|_| write()).and_then(|()| io::stdout().flush());
     match written {

@@ -55,7 +55,7 @@ fn killed_around_the_renaming() {
         archive.finish(&file()).unwrap();
         archive.record(|_| true).unwrap();
         if step > 0 {
-            archive.give_names().unwrap();
+            archive.rename_parts().unwrap();
         }
         if step > 1 {
             // An older version could leave its lock, an empty temporary file.
@@ -152,7 +152,7 @@ fn a_part_whose_length_differs_from_the_state_is_not_renamed() {
     let mut longer = fs::read(&part).unwrap();
     longer.push(b' ');
     fs::write(&part, longer).unwrap();
-    let error = archive.give_names().unwrap_err();
+    let error = archive.rename_parts().unwrap_err();
     assert!(error.to_string().contains("bytes and should have"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"old");
 }

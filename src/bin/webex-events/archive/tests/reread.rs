@@ -111,7 +111,7 @@ fn a_file_that_is_not_kept_is_replaced() {
         archive.finish(&file).unwrap();
         archive.record(|_| true).unwrap();
         assert_eq!(ids(&path), ["1", "2"]);
-        archive.give_names().unwrap();
+        archive.rename_parts().unwrap();
         archive.end().unwrap();
         drop(archive);
         assert_eq!(names(folder.path()), [new, "ledger.json"]);
@@ -123,7 +123,7 @@ fn a_file_that_is_not_kept_is_replaced() {
 fn killed_before_the_ledger_says_so() {
     for new in [A, LONGER] {
         let (folder, layout, path) = complete();
-        fs::copy(&path, part_file::part(&folder.path().join(new))).unwrap();
+        fs::copy(&path, layout::part(&folder.path().join(new))).unwrap();
         fs::write(folder.path().join("ledger.json.tmp"), "half a copy").unwrap();
         let archive = open(&layout);
         assert_eq!((archive.complete().len(), archive.open_files().count()), (1, 0));
@@ -148,7 +148,7 @@ fn killed_at_each_step_after_the_new_file_is_complete() {
         let renames = [
             (malformed_path(&path), at("events_a.replaced-1.malformed")),
             (path, at("events_a.replaced-1")),
-            (part_file::part(&at(new)), at(new)),
+            (layout::part(&at(new)), at(new)),
         ];
         for (from, to) in renames.iter().take(steps) {
             fs::rename(from, to).unwrap();
@@ -161,7 +161,7 @@ fn killed_at_each_step_after_the_new_file_is_complete() {
 fn a_repair_that_was_interrupted_is_repeated_after_more_damage() {
     let (folder, layout, path) = complete();
     reread(&layout, A, true).unwrap();
-    let part = part_file::part(&path);
+    let part = layout::part(&path);
     fs::write(&part, "short").unwrap();
     refused(&layout, &["events_a.ndjson.part is damaged"]);
     reread(&layout, A, false).unwrap();

@@ -13,12 +13,12 @@ use crate::metrics::RunSnapshot;
 const NEVER: Duration = Duration::from_secs(3600);
 const LENIENT: Limits = Limits { connections: 16, head: NEVER, connection: NEVER };
 
-async fn start(limits: Limits, max_lag: Option<Duration>) -> (SocketAddr, Arc<Board>, AbortHandle) {
+async fn start(limits: Limits, max_lag: Option<Duration>) -> (SocketAddr, Arc<SharedSnapshot>, AbortHandle) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let board = Arc::new(Board::new(max_lag));
-    let server = tokio::spawn(serve(listener, Arc::clone(&board), limits)).abort_handle();
-    (address, board, server)
+    let shared = Arc::new(SharedSnapshot::new(max_lag));
+    let server = tokio::spawn(serve(listener, Arc::clone(&shared), limits)).abort_handle();
+    (address, shared, server)
 }
 
 async fn connect(address: SocketAddr, text: &str) -> TcpStream {
@@ -30,13 +30,13 @@ async fn connect(address: SocketAddr, text: &str) -> TcpStream {
 /// The response until the connection is closed.
 async fn rest(mut connection: TcpStream) -> String {
     let mut text = String::new();
-    // A connection that is closed before all was read of it is reset.
+    // A connection that is closed with unread data is reset.
     let _ = connection.read_to_string(&mut text).await;
     text
 }
 
-/// The status, the head and the body of an answer.
-async fn ask(address: SocketAddr, request: &str) -> (u16, String, String) {
+/// The status, the head and the body of a response.
+async fn fetch(address: SocketAddr, request: &str) -> (u16, String, String) {
     let text = rest(connect(address, &format!("{request} HTTP/1.1\r\nhost: x\r\n\r\n")).await).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
@@ -44,12 +44,12 @@ async fn ask(address: SocketAddr, request: &str) -> (u16, String, String) {
 
 #[tokio::test]
 async fn the_latest_snapshot_is_served() {
-    let (address, board, _server) = start(LENIENT, None).await;
+    let (address, shared, _server) = start(LENIENT, None).await;
     let mut snapshot = RunSnapshot::default();
     for pages in [0, 7, 8] {
         snapshot.stats.pages = pages;
-        board.put(snapshot.clone(), Instant::now());
-        let (status, head, body) = ask(address, "GET /metrics").await;
+        shared.publish(snapshot.clone(), Instant::now());
+        let (status, head, body) = fetch(address, "GET /metrics").await;
         assert!(status == 200 && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
         assert!(body.contains(&format!("\nwebex_events_pages_total {pages}\n")), "{body}");
     }
@@ -57,18 +57,21 @@ async fn the_latest_snapshot_is_served() {
 
 #[tokio::test]
 async fn health_is_a_status() {
-    let (address, board, _server) = start(LENIENT, Some(Duration::from_secs(60))).await;
-    let (status, _, body) = ask(address, "GET /healthz?verbose=1").await;
+    let (address, shared, _server) = start(LENIENT, Some(Duration::from_secs(60))).await;
+    let (status, _, body) = fetch(address, "GET /healthz?verbose=1").await;
     assert_eq!((status, body.as_str()), (200, "ok\n"));
-    board.put(RunSnapshot { lag: Some(Duration::from_secs(61)), ..RunSnapshot::default() }, Instant::now());
-    let (status, _, body) = ask(address, "GET /healthz").await;
+    shared.publish(
+        RunSnapshot { lag: Some(Duration::from_secs(61)), ..RunSnapshot::default() },
+        Instant::now(),
+    );
+    let (status, _, body) = fetch(address, "GET /healthz").await;
     assert_eq!((status, body.as_str()), (503, "reading lags by 61 s, more than 60 s\n"));
 }
 
 #[tokio::test]
 async fn a_head_request_gets_no_body() {
     let (address, _, _server) = start(LENIENT, None).await;
-    let (status, head, body) = ask(address, "HEAD /healthz").await;
+    let (status, head, body) = fetch(address, "HEAD /healthz").await;
     assert_eq!((status, body.as_str()), (200, ""));
     assert!(head.contains("content-length: 3"), "{head}");
 }
@@ -84,7 +87,7 @@ async fn other_paths_and_methods_are_refused() {
         ("DELETE /healthz", 405),
         ("nonsense", 400),
     ] {
-        let (status, head, _) = ask(address, request).await;
+        let (status, head, _) = fetch(address, request).await;
         assert_eq!(status, expected, "{request}");
         assert_eq!(head.contains("allow: get, head"), expected == 405, "{head}");
     }
@@ -117,7 +120,7 @@ async fn one_client_too_many_disconnects_the_oldest() {
     let (address, _, _server) = start(Limits { connections: 2, ..LENIENT }, None).await;
     let oldest = connect(address, "GET ").await;
     let newer = connect(address, "GET ").await;
-    assert_eq!(ask(address, "GET /healthz").await.0, 200);
+    assert_eq!(fetch(address, "GET /healthz").await.0, 200);
     assert_eq!(rest(oldest).await, "");
     assert_eq!(newer.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
@@ -126,7 +129,7 @@ async fn one_client_too_many_disconnects_the_oldest() {
 async fn the_server_ends_with_its_connections() {
     let (address, _, server) = start(LENIENT, None).await;
     let connection = connect(address, "GET ").await;
-    assert_eq!(ask(address, "GET /healthz").await.0, 200);
+    assert_eq!(fetch(address, "GET /healthz").await.0, 200);
     server.abort();
     assert_eq!(rest(connection).await, "");
     assert!(TcpStream::connect(address).await.is_err());
