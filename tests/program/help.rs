@@ -17,9 +17,12 @@ fn the_help_fits_into_80_columns() {
         &["get", "--help"],
         &["doctor", "--help"],
         &["sandbox", "--help"],
+        &["login", "--help"],
+        &["logout", "--help"],
         &["export", "-h"],
         &["doctor", "-h"],
         &["sandbox", "-h"],
+        &["login", "-h"],
     ] {
         let mut command = program(arguments);
         command.env("COLUMNS", "80");
@@ -37,7 +40,9 @@ fn the_main_help_fits_into_24_lines_with_the_commands_at_its_end() {
         let help = run(program(arguments)).stdout;
         assert!(help.lines().count() <= 23, "{help}");
         let end = help.split_once("Commands:\n").unwrap().1;
-        for command in ["export", "follow", "plan", "verify", "get", "doctor", "sandbox", "man", "help"] {
+        for command in
+            ["export", "follow", "plan", "verify", "get", "doctor", "login", "sandbox", "man", "help"]
+        {
             assert!(end.contains(&format!("\n  {command} ")) || end.starts_with(&format!("  {command} ")));
         }
     }
@@ -45,7 +50,19 @@ fn the_main_help_fits_into_24_lines_with_the_commands_at_its_end() {
 
 #[test]
 fn the_help_of_a_command_is_the_same_in_both_forms_and_ends_with_examples() {
-    for command in ["export", "follow", "plan", "verify", "get", "doctor", "sandbox", "completions", "man"] {
+    for command in [
+        "export",
+        "follow",
+        "plan",
+        "verify",
+        "get",
+        "doctor",
+        "login",
+        "logout",
+        "sandbox",
+        "completions",
+        "man",
+    ] {
         let help = run(program([command, "--help"])).stdout;
         assert_eq!(run(program(["help", command])).stdout, help);
         let end = help.split_once("\nExamples:\n").unwrap().1;

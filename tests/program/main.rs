@@ -21,6 +21,7 @@ mod input;
 #[cfg(unix)]
 mod limits;
 mod lists;
+mod login;
 mod malformed;
 mod metrics;
 mod output;

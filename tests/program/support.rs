@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     ops::Deref,
     path::Path,
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
@@ -84,6 +84,12 @@ impl Running {
         let mut line = String::new();
         self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
         line
+    }
+
+    /// Writes to stdin, and closes it.
+    pub(crate) fn paste(&mut self, text: &str) {
+        let mut stdin = self.child.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
     }
 
     pub(crate) fn close_stdout(&mut self) {

@@ -335,7 +335,7 @@ fn a_refused_renewal_gives_advice() {
     assert!(ended.code == 77 && ended.stderr.contains("check the client id and secret"), "{}", ended.stderr);
     integration.service.revoke_refresh_token();
     let ended = integration.run(integration.command("export", &[]));
-    assert!(ended.code == 77 && ended.stderr.contains("authorize again"), "{}", ended.stderr);
+    assert!(ended.code == 77 && ended.stderr.contains("log in again"), "{}", ended.stderr);
     let ended = integration.run(integration.command("doctor", &[]));
     assert_eq!(ended.failure(), (77, "error: 1 of 7 checks failed: token"));
     let line = ended.stdout.lines().find(|line| line.starts_with("fail  token")).unwrap();

@@ -19,6 +19,7 @@ mod doctor;
 mod export;
 mod follow;
 pub(crate) mod help;
+mod login;
 mod open;
 mod refusal;
 mod runs;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     doctor::DoctorArgs,
     export::{ExportArgs, Filters, ListNames},
     follow::FollowArgs,
+    login::{LoginArgs, LogoutArgs},
     runs::{PlanArgs, VerifyArgs},
     sandbox::SandboxArgs,
     watch::Watch,
@@ -108,6 +110,10 @@ pub(crate) enum Command {
     Get(Box<GetArgs>),
     /// Check whether an export would work, and give advice if not
     Doctor(Box<DoctorArgs>),
+    /// Log in as a compliance officer, and store the tokens
+    Login(Box<LoginArgs>),
+    /// Remove the stored tokens
+    Logout(LogoutArgs),
     /// Run a simulated service on this machine until interrupted
     Sandbox(Box<SandboxArgs>),
     /// Write a completion script for a shell
@@ -227,7 +233,7 @@ pub(crate) fn parse(arguments: &[OsString], color: ColorChoice) -> Result<Cli, U
     let matches = command().color(color).try_get_matches_from(arguments).map_err(refuse)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
     let source = matches.subcommand().and_then(|(name, matches)| {
-        matches!(name, "doctor" | "export" | "follow" | "get" | "verify")
+        matches!(name, "doctor" | "export" | "follow" | "get" | "login" | "verify")
             .then(|| matches.value_source("base_url"))
             .flatten()
     });
@@ -263,6 +269,7 @@ fn apply_environment(command: &mut Command, base_url: Option<ValueSource>) -> Re
         }
         Command::Get(get) => (&mut get.connection, false),
         Command::Doctor(doctor) => (&mut doctor.connection, doctor.sandbox),
+        Command::Login(login) => (&mut login.connection, false),
         Command::Verify(verify) => (&mut verify.connection, false),
         Command::Plan(plan) => return plan.names.check(),
         _ => return Ok(()),

@@ -8,6 +8,8 @@ pub(crate) mod export;
 pub(crate) mod follow;
 pub(crate) mod get;
 pub(crate) mod help;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod sandbox;

@@ -3,9 +3,12 @@
 //! [`Code`] lists the exit codes. The functions `code` and `advice` decide which code and which advice belong to an
 //! error of the library, and `From<ArchiveError>` decides them for an error of the archive.
 
-use std::{error::Error as StdError, fmt::Display, io, path::Path, process::ExitCode};
+use std::{
+    error::Error as StdError, fmt::Display, io, num::NonZeroU16, path::Path, process::ExitCode,
+    time::Duration,
+};
 
-use webex_events::{Error, TransportErrorKind};
+use webex_events::{Error, LoginError, TransportErrorKind};
 
 pub(crate) use crate::archive::reason;
 use crate::archive::{ArchiveError, Layout};
@@ -74,6 +77,69 @@ impl Failure {
                 reason(error)
             ),
         )
+    }
+
+    /// A failure to read standard input.
+    pub(crate) fn stdin(error: &io::Error) -> Self {
+        Self::usage(format!("stdin can't be read: {}; run it in a terminal", reason(error)))
+    }
+
+    /// An error that ended a login. `redirect_uri` is that of a login in a browser.
+    pub(crate) fn login(error: &Error, redirect_uri: Option<&str>) -> Self {
+        let Error::Api(response) = error else { return Self::from(error) };
+        if error.is_transient() {
+            return Self::from(error);
+        }
+        // The service's message is often general, and its details name the wrong field.
+        let mut message = format!("{} error: {}", kind(error), chain(error));
+        for detail in response.errors().iter().filter(|detail| **detail != response.message()) {
+            message = format!("{message}: {}", one_line(detail));
+        }
+        let advice = match redirect_uri {
+            Some(uri) => format!(
+                "log in again; if that fails too, check the client id and secret, and that {uri} is a redirect URI of \
+                 the integration"
+            ),
+            None => "check the client id and secret, and that the integration has the scopes, and the redirect URIs \
+                     in `webex-events login --help`"
+                .to_owned(),
+        };
+        Self::new(Code::Refused, format!("{message}; {advice}"))
+    }
+
+    /// A login that nobody has completed in time.
+    pub(crate) fn undecided(timeout: Duration, redirect_uri: Option<&str>) -> Self {
+        let advice = match redirect_uri {
+            Some(uri) => format!(
+                "if the page shows an error, check the client id, the scopes, and that {uri} is a redirect URI of the \
+                 integration; otherwise log in again, with a longer --timeout"
+            ),
+            None => "log in again, with a longer --timeout".to_owned(),
+        };
+        let timeout = timeout.as_secs();
+        Self::new(Code::Stopped, format!("the access was not allowed within {timeout} s; {advice}"))
+    }
+
+    /// A failure to listen for the redirect of a login.
+    pub(crate) fn redirect_port(port: NonZeroU16, error: &io::Error) -> Self {
+        Self::settings(format!(
+            "127.0.0.1:{port} can't be listened on: {}; choose a port with --redirect-port and register its redirect \
+             URI, or use --no-browser",
+            reason(error)
+        ))
+    }
+
+    /// A failure to open the file of `--oauth-store`.
+    pub(crate) fn no_store(error: &Error, path: &Path) -> Self {
+        let failure = Self::from(error);
+        match error {
+            Error::Config(_) if !path.exists() => Self::settings(format!(
+                "{}, or run `webex-events login --oauth-store {}`",
+                failure.message,
+                path.display()
+            )),
+            _ => failure,
+        }
     }
 
     /// An error of the library that doesn't end the run.
@@ -161,9 +227,11 @@ fn message(error: &Error, progress: Option<&str>) -> String {
 
 fn code(error: &Error, has_events: bool) -> Code {
     match error {
-        Error::Query(_) => Code::Usage,
+        Error::Query(_) | Error::Login(LoginError::NoCode) => Code::Usage,
         Error::Config(_) => Code::Settings,
         Error::Store { .. } => Code::Output,
+        Error::Login(LoginError::Expired) => Code::Stopped,
+        Error::Login(_) => Code::Refused,
         _ if error.is_auth() || error.is_forbidden() => Code::Refused,
         _ if has_events && error.is_transient() => Code::Stopped,
         _ => Code::Unavailable,
@@ -180,6 +248,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         Error::Link { .. } => "link",
         Error::Cursor { .. } => "cursor",
         Error::Store { .. } => "token store",
+        Error::Login(_) => "login",
         _ => "other",
     }
 }
@@ -187,12 +256,30 @@ pub(crate) fn kind(error: &Error) -> &'static str {
 fn advice(error: &Error) -> Option<String> {
     let advice = match error {
         _ if error.is_auth() && error.is_renewal() => {
-            "check the client id and secret, or authorize again and put the new refresh token into the file of --oauth-store"
+            "check the client id and secret, or log in again with `webex-events login`"
         }
         _ if error.is_auth() => "get a new token: this one is wrong, expired or revoked",
         _ if error.is_beyond_retention() => "use a later --from, or get the Pro Pack",
         _ if error.is_forbidden() => {
             "the token needs the scope spark-compliance:events_read, and its owner the role of a compliance officer"
+        }
+        Error::Login(LoginError::Denied) => {
+            "log in again as a compliance officer, and choose to allow the access"
+        }
+        Error::Login(LoginError::OtherState) => {
+            "close the pages of other logins, and log in again with the URL that is printed then"
+        }
+        Error::Login(LoginError::NoCode) => {
+            "log in again, and paste the whole URL of the last page, or the value of `code` in it"
+        }
+        Error::Login(LoginError::Expired) => "log in again, and enter the new code within its lifetime",
+        Error::Login(_) => "check the scopes and the redirect URIs of the integration",
+        Error::Store { source, .. }
+            if source
+                .downcast_ref()
+                .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::NotFound) =>
+        {
+            "create the folder of the file, or choose another --oauth-store"
         }
         Error::Store { .. } => "make room, or make the file of --oauth-store and its folder writable",
         _ if error.is_transient() => return Some(later(error)),

@@ -6,7 +6,9 @@ use serde_json::Map;
 
 use crate::{
     cli::{Cli, Command, Unparsed},
-    commands::{Context, completions, doctor, export, follow, get, help, man, plan, sandbox, verify},
+    commands::{
+        Context, completions, doctor, export, follow, get, help, login, logout, man, plan, sandbox, verify,
+    },
     error::{Code, Failure, reason},
     service::PendingRenewal,
     ui::{logging, messages, shutdown::Shutdown},
@@ -60,6 +62,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Man(args) => return man::run(args),
         Command::Help { topic } => return help::run(topic.as_deref()),
         Command::Plan(plan) => return plan::run(plan),
+        Command::Logout(logout) => return logout::run(logout),
         _ => {}
     }
     logging::start(cli.verbose);
@@ -73,10 +76,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Export(export) => export::run(&export, &mut context).await,
             Command::Doctor(doctor) => doctor::run(*doctor, &mut context).await,
             Command::Get(get) => get::run(*get, &mut context).await,
+            Command::Login(login) => login::run(*login, &mut context).await,
             Command::Sandbox(sandbox) => sandbox::run(*sandbox, &mut context).await,
             Command::Follow(follow) => follow::run(&follow, &mut context).await,
             Command::Verify(verify) => verify::run(*verify, &mut context).await,
-            Command::Plan(_) | Command::Completions { .. } | Command::Man(_) | Command::Help { .. } => Ok(()),
+            Command::Plan(_)
+            | Command::Logout(_)
+            | Command::Completions { .. }
+            | Command::Man(_)
+            | Command::Help { .. } => Ok(()),
         };
         context.renewal.finish().await;
         result

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use webex_events::{Client, ClientBuilder, OAuth, RateLimit, RetryPolicy, sandbox::Sandbox};
+use webex_events::{Client, ClientBuilder, OAuth, OAuthLogin, RateLimit, RetryPolicy, sandbox::Sandbox};
 
 pub(crate) use self::origin::Origin;
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
 
 mod file;
 mod origin;
+pub(crate) mod redirect;
 
 /// The maximum size of a file with a token or certificates.
 const LONGEST_FILE: u64 = 16 << 20;
@@ -68,6 +69,23 @@ pub(crate) fn connect(connection: &Connection, renewal: &mut PendingRenewal) -> 
     let client = builder.build()?;
     let base_url = connection.base_url.clone().unwrap_or_else(|| WEBEX.to_owned());
     Ok(Connected { client, base_url, origin })
+}
+
+/// A login for the integration and the service that the command line names.
+pub(crate) fn login(connection: &Connection, scope: &str) -> Result<OAuthLogin, Failure> {
+    let (id, secret) = origin::client(&connection.credentials)?;
+    let store = connection.credentials.oauth_store.clone().unwrap_or_default();
+    let mut login = OAuthLogin::new(id, secret, store)?.scope(scope);
+    if let Some(url) = &connection.base_url {
+        login = login.base_url(url);
+    }
+    if let Some(proxy) = &connection.proxy {
+        login = login.proxy(proxy);
+    }
+    for pem in certificates(connection)? {
+        login = login.root_certificate(&pem);
+    }
+    Ok(login)
 }
 
 /// Connects to a sandbox.

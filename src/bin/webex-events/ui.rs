@@ -1,5 +1,6 @@
 //! The terminal: messages, logs, progress, signals.
 
+pub(crate) mod browser;
 pub(crate) mod eta;
 pub(crate) mod logging;
 pub(crate) mod messages;

@@ -149,6 +149,21 @@ webex-events doctor -o archive/ --token-file token.txt",
         has_token: true,
     },
     CommandText {
+        command: "login",
+        explanation: LOGIN,
+        examples: "\
+webex-events login --oauth-store token.json
+webex-events login --oauth-store token.json --no-browser
+webex-events login --oauth-store token.json --device",
+        has_token: false,
+    },
+    CommandText {
+        command: "logout",
+        explanation: LOGOUT,
+        examples: "webex-events logout --oauth-store token.json",
+        has_token: false,
+    },
+    CommandText {
         command: "sandbox",
         explanation: SANDBOX,
         examples: "\
@@ -200,9 +215,9 @@ const TOKEN: &str = "\
 The access token is read from the environment variable WEBEX_ACCESS_TOKEN, or from the file of \
 --token-file. That file is read before each request, so that it can be replaced while the program runs.
 
-With --oauth-store, the program renews the token itself. At first the file contains the refresh token, \
-alone on a line or as {\"refresh_token\": \"…\"}; each renewal replaces it. The client secret is read from \
-WEBEX_CLIENT_SECRET, or from the file of --client-secret-file.
+With --oauth-store, the program renews the token itself. `login` makes that file; one with only the \
+refresh token, alone on a line or as {\"refresh_token\": \"…\"}, is enough. Each renewal replaces it. The \
+client secret is read from WEBEX_CLIENT_SECRET, or from the file of --client-secret-file.
 
 A secret is never an argument, because every user of the machine can see arguments.";
 
@@ -216,8 +231,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
    74  output: it can't be written, is closed, or existing files are damaged; or
        the file of --oauth-store can't be written
    75  stopped: a temporary failure of the service after some events were
-       written, another process is writing there, or what was verified isn't
-       complete; run it again
+       written, another process is writing there, what was verified isn't
+       complete, or nobody completed a login in time; run it again
    77  refused: the service refuses the token or the request (401, 403)
    78  settings: no token, an invalid token, or an invalid setting
   130  interrupted (SIGINT)
@@ -274,6 +289,29 @@ stored, because its value may be a secret, so that each run needs it again.
 Malformed items don't end an export, and don't make it incomplete. They are written to FILE.malformed, \
 one JSON object per line with page, index, error and raw text; without a FILE they are written to \
 stderr, and if that fails, the export fails (74). The last line reports their number.";
+
+const LOGIN: &str = "\
+The user must be a compliance officer. The integration must have each requested scope, and the redirect \
+URI http://127.0.0.1:8930/callback, or the one with the port of --redirect-port.
+
+The program prints the URL of the service's page on stdout. In a terminal with a display it also opens \
+the page in the browser, which then returns to this program on 127.0.0.1. If the browser is on another \
+machine, use --no-browser, and paste the URL of the page that it can't load.
+
+With --device, the program prints a URL and, on the next line, a code to enter there. The integration \
+needs four redirect URIs for that, with a, d, k and r for the X: \
+https://oauth-helper-X.wbx2.com/helperservice/v1/actions/device/callback
+
+The tokens are stored when the login is complete, readable by you only. An old file is replaced then.
+
+The client id and secret are shown once when the integration is made at developer.webex.com. The secret \
+is read from WEBEX_CLIENT_SECRET, or from the file of --client-secret-file; it is never an argument, \
+because every user of the machine can see arguments.";
+
+const LOGOUT: &str = "\
+The file with the tokens and its lock are removed. The service is not told: it accepts the tokens until \
+they expire, or until an administrator deletes the authorization of the integration. Stop the programs \
+that use the file before: a renewal writes it again.";
 
 const SANDBOX: &str = "\
 The sandbox serves on this machine only, until it is interrupted, and prints what a client needs. The \

@@ -134,6 +134,12 @@ fn greeting(sandbox: &Sandbox, with_oauth: bool) -> String {
             quoted(&id),
         );
     }
+    let _ = writeln!(
+        text,
+        "log in to it:\nWEBEX_CLIENT_SECRET={} {program} login --oauth-store tokens.json --client-id {} --base-url {url}",
+        quoted(&sandbox.client_secret()),
+        quoted(&sandbox.client_id()),
+    );
     text
 }
 

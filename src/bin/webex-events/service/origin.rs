@@ -65,7 +65,7 @@ impl Origin {
             Self::File(path) => format!("write it to {}", path.display()),
             Self::Store { path, .. } => {
                 return format!(
-                    "check the client id and secret, or authorize again and put the new refresh token into {}",
+                    "check the client id and secret, or log in again: webex-events login --oauth-store {}",
                     path.display()
                 );
             }
@@ -96,13 +96,13 @@ impl Display for Origin {
     }
 }
 
-/// Reads the credentials for renewing tokens.
-fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Result<Origin, Failure> {
-    let client_id = match &credentials.client_id {
+/// The id and the secret of the client that renews tokens or logs in.
+pub(super) fn client(credentials: &Credentials) -> Result<(String, String), Failure> {
+    let id = match &credentials.client_id {
         Some(id) => Some(id.clone()),
         None => variable(CLIENT_ID, "the client id")?,
     };
-    let client_id = client_id.ok_or_else(|| {
+    let id = id.ok_or_else(|| {
         Failure::settings(format!("--oauth-store needs a client id: set {CLIENT_ID}, or give --client-id ID"))
     })?;
     let secret = match &credentials.client_secret_file {
@@ -116,7 +116,13 @@ fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Res
             "--oauth-store needs the client secret: set {CLIENT_SECRET}, or give --client-secret-file FILE"
         ))
     })?;
-    let mut oauth = OAuth::new(client_id, secret, path)?;
+    Ok((id, secret))
+}
+
+/// A source that renews the tokens in the file at `path`.
+fn store(path: &Path, credentials: &Credentials, connection: &Connection) -> Result<Origin, Failure> {
+    let (client_id, secret) = client(credentials)?;
+    let mut oauth = OAuth::new(client_id, secret, path).map_err(|error| Failure::no_store(&error, path))?;
     if let Some(url) = &connection.base_url {
         oauth = oauth.base_url(url);
     }
