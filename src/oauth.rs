@@ -72,7 +72,7 @@ use tokens::Tokens;
 ///
 /// # The file
 ///
-/// The file is one JSON object. At first, only `refresh_token` is needed:
+/// The file is one JSON object. [`OAuthLogin`] makes it, but at first only `refresh_token` is needed:
 ///
 /// ```json
 /// {
