@@ -226,6 +226,54 @@ fn concurrent_lists_of_a_slice_go_into_its_one_file() {
     run_alone(["verify", &name]).success();
 }
 
+#[test]
+fn an_export_of_several_lists_is_extended_and_repaired() {
+    let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    let period = (at("2026-01-01T00:00:00Z"), at("2026-01-05T00:00:00Z"));
+    let builder = Sandbox::builder().events(800).period(period.0, period.1).now(at("2026-01-02T13:00:00Z"));
+    let service = Service::start(builder);
+    let (_folder, name) = output("out/");
+    let extend = || {
+        let mut command = service.export(["-o", &name, "--slice", "12h", "--extend", "--settle", "1h"]);
+        command.args(["--from", "36h", "--page-size", "5"]).args(LISTS);
+        run(command)
+    };
+    extend().success();
+    service.set_now(at("2026-01-04T13:00:00Z"));
+    extend().success();
+    let is_in = |line: &String| {
+        let created = Event::from_json(line.as_str()).unwrap().created();
+        (at("2026-01-01T01:00:00Z")..at("2026-01-04T12:00:00Z")).contains(&created)
+    };
+    let expected: Vec<_> = expected(&service).into_iter().filter(is_in).collect();
+    assert_eq!(sorted(exported(&name)), sorted(expected.clone()));
+
+    let damaged = Path::new(&name).join("events_20260102T000000Z_20260102T120000Z.ndjson");
+    fs::write(&damaged, "").unwrap();
+    let mut command = program(["verify", &name, "--repair", "--base-url", service.base_url()]);
+    command.env("WEBEX_ACCESS_TOKEN", TOKEN);
+    assert_eq!(run(command).code, 0);
+    assert_eq!(sorted(exported(&name)), sorted(expected));
+    assert_eq!(run(program(["verify", &name])).code, 0);
+}
+
+#[test]
+fn a_ledger_of_a_later_version_is_refused_with_the_advice_to_update() {
+    let service = service();
+    let (_folder, name) = output("out/");
+    run(export(&service, &name)).success();
+    let path = Path::new(&name).join("ledger.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen(":3,", ":4,", 1)).unwrap();
+    let ended = run(export(&service, &name));
+    let (code, line) = ended.failure();
+    assert_eq!(code, 74);
+    assert!(
+        line.contains("has version 4 of the format") && line.contains("later version of webex-events"),
+        "{line}"
+    );
+}
+
 /// An older version would resume or verify one of the lists as if it were all.
 #[test]
 fn an_older_version_refuses_a_ledger_with_several_lists_and_reads_one_with_a_single_list() {

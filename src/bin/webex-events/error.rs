@@ -193,6 +193,9 @@ impl From<ArchiveError> for Failure {
                 "restore it, or start from the beginning with another --checkpoint and with --from"
                     .to_owned(),
             ),
+            ArchiveError::OtherVersion { .. } => {
+                (Code::Output, "use a later version of webex-events, or choose another output".to_owned())
+            }
             ArchiveError::DamagedFile { layout: layout @ Layout::File(path), .. } => (
                 Code::Output,
                 format!(

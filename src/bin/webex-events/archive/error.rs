@@ -17,6 +17,8 @@ pub(crate) enum ArchiveError {
     /// `layout` is the archive of the ledger, or `None` for a checkpoint without an archive.
     #[error("{} is damaged: {damage}", .path.display())]
     DamagedLedger { path: PathBuf, layout: Option<Layout>, damage: LedgerDamage },
+    #[error("{} has version {version} of the format, and this program reads versions 1 to {latest}", .path.display())]
+    OtherVersion { path: PathBuf, version: u64, latest: u64 },
     /// A file doesn't match its entry in the ledger.
     #[error("{} is damaged: {reason}", .path.display())]
     DamagedFile { path: PathBuf, layout: Layout, reason: String },

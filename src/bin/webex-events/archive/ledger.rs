@@ -147,8 +147,12 @@ impl Ledger {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(ArchiveError::Read { path: path_buf(), error }),
         };
-        let damaged =
-            |damage| ArchiveError::DamagedLedger { path: path_buf(), layout: layout.cloned(), damage };
+        let damaged = |damage| match damage {
+            LedgerDamage::Version { found, latest } => {
+                ArchiveError::OtherVersion { path: path_buf(), version: found, latest }
+            }
+            damage => ArchiveError::DamagedLedger { path: path_buf(), layout: layout.cloned(), damage },
+        };
         read(&text).map(Some).map_err(damaged)
     }
 

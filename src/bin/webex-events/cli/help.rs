@@ -97,6 +97,7 @@ const TEXTS: &[CommandText] = &[
         examples: "\
 webex-events export --sandbox 1000 -o events.ndjson
 webex-events export --from 7d -o events.ndjson
+webex-events export --from yesterday --to today --resource messages,rooms -o day.ndjson.gz
 webex-events export --from 89d --slice 6h --compress zstd -o archive/
 webex-events export --from 30d --slice 1d -o daily/ --extend
 webex-events export --from 2026-01-01 --to 2026-02-01 --slice 1d -o january/
