@@ -323,6 +323,11 @@ fn the_hours_of_a_follower_are_repaired() {
     };
     fs::write(hour(8), "damaged").unwrap();
     fs::remove_file(hour(9)).unwrap();
+    let mut command = program(["follow", "--base-url", service.base_url(), "-o", &name]);
+    command.args(["--from", "2026-01-05"]).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let ended = run(command);
+    let advice = format!("repair it with `webex-events verify --repair {name}`");
+    assert!(ended.code == 74 && ended.stderr.contains(&advice), "{}", ended.stderr);
     let ended = run(repair(&service, &name, &["--against-service"]));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert!(sorted(lines(&name)) == sorted(service.lines().lines()));

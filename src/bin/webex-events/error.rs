@@ -170,9 +170,11 @@ impl From<ArchiveError> for Failure {
         let part = |path: &Path| format!("{}.part", path.display());
         let (code, advice) = match &error {
             ArchiveError::Locked { .. } => {
-                (Code::Stopped, "wait until it has ended, or choose another output with -o".to_owned())
+                (Code::Stopped, "wait until it has ended, or choose another output".to_owned())
             }
-            ArchiveError::Write { .. } => (Code::Output, "choose another output with -o".to_owned()),
+            ArchiveError::Write { .. } => {
+                (Code::Output, "make it writable, or choose another output".to_owned())
+            }
             ArchiveError::Read { .. } => {
                 (Code::Output, "make it readable, or choose another output".to_owned())
             }
@@ -204,11 +206,15 @@ impl From<ArchiveError> for Failure {
                     part(path)
                 ),
             ),
-            ArchiveError::DamagedFile { layout: Layout::Folder(_), .. } => {
-                (Code::Output, "give the command again with --repair, or restore it from a copy".to_owned())
-            }
+            ArchiveError::DamagedFile { layout: Layout::Folder(folder), .. } => (
+                Code::Output,
+                format!(
+                    "repair it with `webex-events verify --repair {}`, or restore it from a copy",
+                    folder.display()
+                ),
+            ),
             ArchiveError::UnknownFile { .. } => {
-                (Code::Output, "move it away, or choose another folder with -o".to_owned())
+                (Code::Output, "move it away, or choose another folder".to_owned())
             }
             ArchiveError::OtherKind { .. } => (Code::Usage, "choose another path".to_owned()),
             ArchiveError::SharedPath(_) => (Code::Usage, "choose another path for one of them".to_owned()),
