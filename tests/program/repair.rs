@@ -231,6 +231,26 @@ fn a_service_that_fails_leaves_the_repair_to_another_run() {
     is_sound(&name, &service);
 }
 
+/// Most organizations can list 90 days, and an archive may be older.
+#[test]
+fn a_file_that_the_service_no_longer_has_can_be_restored_from_a_copy() {
+    let (_folder, name, service) = complete(two_days(), &[]);
+    let path = Path::new(&name).join(format!("{SECOND}.ndjson"));
+    let copy = fs::read(&path).unwrap();
+    let ledger = fs::read(Path::new(&name).join("ledger.json")).unwrap();
+    fs::remove_file(&path).unwrap();
+    let text = r#"{"message":"User is only authorized to search within past 90 days."}"#;
+    service.fail(When::always(), Response::status(403).body("application/json", text));
+    let ended = run(repair(&service, &name, &[]));
+    assert_eq!(ended.code, 77, "{}", ended.stderr);
+    fs::write(&path, copy).unwrap();
+    let ended = run(repair(&service, &name, &[]));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("1 file restored from a copy"), "{}", ended.stderr);
+    assert!(fs::read(Path::new(&name).join("ledger.json")).unwrap() == ledger);
+    is_sound(&name, &service);
+}
+
 #[test]
 fn what_the_service_can_not_restore_remains_a_problem() {
     let (_folder, name, service) = complete(two_days(), &[]);

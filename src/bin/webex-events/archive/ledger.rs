@@ -104,12 +104,15 @@ pub(crate) enum ListState<'a> {
 }
 
 /// A file that keeps its name until its replacement is complete. It may be missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ReplacedFile {
     pub(crate) name: String,
     /// The name under which it is kept then. It is removed if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keep_as: Option<String>,
+    /// Its entry, if it is damaged or missing. It is complete again if it is restored from a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<Box<FileEntry>>,
 }
 
 /// The malformed items of a file, which are kept in `NAME.malformed`.

@@ -12,12 +12,13 @@ use std::{
 
 use super::{
     append_file::Digests,
+    codec::Codec,
     destination::Destination,
     error::ArchiveError,
     fs as disk,
-    layout::{malformed_path, part},
+    layout::{has_length, malformed_path, part},
     ledger::{FileEntry, Ledger, ReplacedFile},
-    part_file::{check, kept, unfit},
+    part_file::{check, check_complete, kept, unfit},
     recover::failure,
 };
 
@@ -58,6 +59,43 @@ impl Destination {
             ledger.files.extend(new);
         }
         change(&mut ledger);
+        self.replace_ledger(ledger)
+    }
+
+    /// Takes back damaged files that have been restored from a copy before they were read again. Returns their number.
+    pub(crate) fn take_back(&mut self) -> Result<u64, ArchiveError> {
+        let Some(mut ledger) = self.ledger().cloned() else { return Ok(0) };
+        let mut number = 0;
+        for file in &mut ledger.files {
+            let Some(old) = self.restored(file, ledger.meta.compress) else { continue };
+            for path in [self.layout().path(&file.name), malformed_path(&self.layout().path(&file.name))] {
+                disk::remove(&part(&path)).map_err(|error| self.layout().unwritable(error))?;
+            }
+            ledger.failed.retain(|failed| Some(failed.start) != old.start);
+            *file = old;
+            number += 1;
+        }
+        if number > 0 {
+            self.replace_ledger(ledger)?;
+        }
+        Ok(number)
+    }
+
+    /// The entry of the old file of a range, if it is sound again.
+    fn restored(&self, file: &FileEntry, codec: Codec) -> Option<FileEntry> {
+        let old = file.replaces.as_ref()?.entry.as_deref()?;
+        if file.is_complete() || (old.start, old.end) != (file.start, file.end) {
+            return None;
+        }
+        let path = self.layout().path(&old.name);
+        check_complete(&path, old, codec).ok()?;
+        if let Some(malformed) = &old.malformed {
+            has_length(&malformed_path(&path), malformed.bytes).ok()?;
+        }
+        Some(old.clone())
+    }
+
+    fn replace_ledger(&mut self, mut ledger: Ledger) -> Result<(), ArchiveError> {
         ledger.files.sort_by(|one, other| {
             let key = |entry: &FileEntry| (!entry.is_complete(), entry.start);
             key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
@@ -74,8 +112,7 @@ impl Destination {
         let unwritable = |error| self.layout().unwritable(error);
         let Some(old) = &file.old else {
             // There is nothing to replace, but a follower must not finish the file.
-            let replaces = |new: &FileEntry| Some(ReplacedFile { name: new.name.clone(), keep_as: None });
-            return Ok(file.new.clone().map(|new| FileEntry { replaces: replaces(&new), ..new }));
+            return Ok(file.new.clone().map(|new| FileEntry { replaces: Some(nothing(&new)), ..new }));
         };
         self.end_renames(old).map_err(unwritable)?;
         let path = self.layout().path(&old.name);
@@ -88,9 +125,12 @@ impl Destination {
         }
         let Some(new) = file.new.clone() else { return Ok(None) };
         let replaces = match (old.is_complete(), &old.replaces) {
-            (true, _) => Some(ReplacedFile { name: old.name.clone(), keep_as }),
+            (true, _) => {
+                let entry = (!file.is_sound).then(|| Box::new(FileEntry { replaces: None, ..old.clone() }));
+                Some(ReplacedFile { name: old.name.clone(), keep_as, entry })
+            }
             (false, Some(replaced)) => Some(replaced.clone()),
-            (false, None) if file.is_sound => Some(ReplacedFile { name: new.name.clone(), keep_as: None }),
+            (false, None) if file.is_sound => Some(nothing(&new)),
             (false, None) => None,
         };
         if !file.is_sound || old.bytes == 0 {
@@ -166,4 +206,9 @@ impl Destination {
         check(entry, &digests)?;
         to.sync_all()
     }
+}
+
+/// The mark of a new file that replaces nothing.
+fn nothing(new: &FileEntry) -> ReplacedFile {
+    ReplacedFile { name: new.name.clone(), keep_as: None, entry: None }
 }

@@ -214,3 +214,40 @@ fn a_complete_file_without_its_name_is_read_again() {
         assert_eq!(ids(&folder.path().join("events_a.replaced-1")), ["1", "2"]);
     }
 }
+
+#[test]
+fn a_damaged_file_that_is_restored_from_a_copy_is_taken_back() {
+    for pages in 0..=1 {
+        let (folder, layout, path) = complete();
+        let (before, copy) = (snapshot(folder.path()), fs::read(&path).unwrap());
+        fs::write(&path, "garbage").unwrap();
+        reread(&layout, A, false).unwrap();
+        assert_eq!(claim(&layout).take_back().unwrap(), 0, "it is damaged");
+        for _ in 0..pages {
+            let mut archive = open(&layout);
+            archive.add(&a(), [event("1"), malformed()], None).unwrap();
+            archive.end().unwrap();
+        }
+        fs::write(&path, copy).unwrap();
+        assert_eq!(claim(&layout).take_back().unwrap(), 1);
+        assert_eq!(snapshot(folder.path()), before);
+        assert_eq!(claim(&layout).take_back().unwrap(), 0);
+    }
+    // A sound file that lacks events isn't one of them.
+    let (_folder, layout, _) = complete();
+    reread(&layout, A, true).unwrap();
+    assert_eq!(claim(&layout).take_back().unwrap(), 0);
+    // Nor is the old file of a range that has become longer.
+    let (_folder, layout, path) = complete();
+    let copy = fs::read(&path).unwrap();
+    fs::write(&path, "garbage").unwrap();
+    reread(&layout, A, false).unwrap();
+    let mut destination = claim(&layout);
+    let old = destination.ledger().unwrap().files.first().cloned();
+    let at = |text: &str| text.parse().unwrap();
+    let longer = FileEntry::new(LONGER, Some((at("2026-01-05T09:00:00Z"), at("2026-01-05T10:00:00Z"))));
+    let files = [Reread { old, new: Some(longer), is_sound: true, is_kept: false }];
+    destination.reread(&files, |_| ()).unwrap();
+    fs::write(&path, copy).unwrap();
+    assert_eq!(destination.take_back().unwrap(), 0);
+}

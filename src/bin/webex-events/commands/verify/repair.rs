@@ -40,12 +40,7 @@ const MARGIN_MS: u64 = 60_000;
 
 /// Checks the files of an export, and lets its next run read those again that are missing or damaged.
 pub(crate) fn damaged(destination: &mut Destination) -> Result<(), Failure> {
-    let mut check = FolderCheck::default();
-    if let Some(ledger) = destination.ledger() {
-        check.update(destination.layout(), ledger);
-        mark_damaged(destination, &check)?;
-    }
-    Ok(())
+    mark_damaged(destination, &mut FolderCheck::default())
 }
 
 /// Reads missing and damaged files again, and those whose repair was interrupted.
@@ -57,9 +52,6 @@ pub(super) async fn damaged_files(
     check: &mut FolderCheck,
 ) -> Result<(), Failure> {
     let mut destination = Destination::claim(layout.clone(), kind)?;
-    if let Some(ledger) = destination.ledger() {
-        check.update(layout, ledger);
-    }
     mark_damaged(&mut destination, check)?;
     read(options, context, destination).await
 }
@@ -91,8 +83,13 @@ pub(super) async fn missing_events(
 }
 
 /// Lets the next run read the files again in which a problem was found.
-fn mark_damaged(destination: &mut Destination, check: &FolderCheck) -> Result<(), Failure> {
+fn mark_damaged(destination: &mut Destination, check: &mut FolderCheck) -> Result<(), Failure> {
+    let restored = destination.take_back()?;
+    if restored > 0 {
+        messages::note(&format!("{} restored from a copy", counted(restored, "file")), Map::new());
+    }
     let Some(ledger) = destination.ledger() else { return Ok(()) };
+    check.update(destination.layout(), ledger);
     let mut files = Vec::new();
     // A follower reads the hours that aren't over by itself, from an earlier position.
     let mut rewind: Option<DateTime<Utc>> = None;
