@@ -153,3 +153,21 @@ fn events_outside_of_every_slice_are_counted_as_not_written() {
     assert_eq!((&summary["events_outside"], &summary["events"]), (&1.into(), &8.into()));
     assert!(Path::new(&name).join("ledger.json").exists() && exported(&name).len() == 8);
 }
+
+/// The service may list events by the time at which they were stored: a list of the slice alone lacks them.
+#[test]
+fn a_repair_adds_events_that_were_stored_long_after_the_end_of_their_slices() {
+    let (_folder, name) = exported_folder();
+    let mut late = timeline();
+    let mut add = |id: &str, created: &str, stored: &str| {
+        late.events.push((id.to_owned(), created.parse().unwrap(), stored.parse().unwrap()));
+    };
+    add("late", "2026-01-01T17:59:59.999Z", "2026-01-01T20:00:00Z");
+    add("later", "2026-01-01T00:30:00Z", "2026-01-02T05:00:00Z");
+    let stub = late.serve(|_, _| None);
+    let ended = against(&stub, &name, &["--repair"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.contains("10 events in 5 files, the same that the service has"), "{}", ended.stdout);
+    assert_eq!(exported(&name).len(), 10);
+    assert_eq!(against(&stub, &name, &[]).code, 0);
+}

@@ -16,7 +16,7 @@ use super::{
     destination::Destination,
     error::ArchiveError,
     fs as disk,
-    layout::{has_length, malformed_path, part},
+    layout::{malformed_path, part},
     ledger::{FileEntry, Ledger, ReplacedFile},
     part_file::{check, check_complete, kept, unfit},
     recover::failure,
@@ -90,7 +90,7 @@ impl Destination {
         let path = self.layout().path(&old.name);
         check_complete(&path, old, codec).ok()?;
         if let Some(malformed) = &old.malformed {
-            has_length(&malformed_path(&path), malformed.bytes).ok()?;
+            disk::check_length(&malformed_path(&path), malformed.bytes).ok()?;
         }
         Some(old.clone())
     }

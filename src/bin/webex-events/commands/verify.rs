@@ -66,7 +66,7 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
     if options.against_service {
         let mut result = service::compare(&options, context, &layout, &state, &mut check).await?;
         if options.repair && !result.missing.is_empty() {
-            repair::missing_events(&options, context, &layout, kind, &result.missing).await?;
+            repair::missing_events(&options, context, &layout, kind, result.missing).await?;
             state = ledger(&layout)?;
             check.update(&layout, &state);
             result = service::compare(&options, context, &layout, &state, &mut check).await?;

@@ -4,6 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Map;
+use webex_events::Event;
 
 use super::{
     files::FolderCheck,
@@ -17,7 +18,7 @@ use crate::{
     },
     cli::{VerifyArgs, Watch},
     commands::Context,
-    error::{Code, Failure},
+    error::{AGAIN, Code, Failure},
     metrics::Metrics,
     run::{
         driver::{Driven, Driver},
@@ -35,8 +36,9 @@ use crate::{
 
 /// The interval between commits.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
-/// The margin for the hours of a follower, whose own slices have none.
-const MARGIN_MS: u64 = 60_000;
+/// The margin of the slices: events that were stored this long after their creation are in the right files. The library
+/// limits it to a tenth of a slice.
+const MARGIN_MS: u64 = 900_000;
 
 /// Checks the files of an export, and lets its next run read those again that are missing or damaged.
 pub(crate) fn damaged(destination: &mut Destination) -> Result<(), Failure> {
@@ -53,33 +55,50 @@ pub(super) async fn damaged_files(
 ) -> Result<(), Failure> {
     let mut destination = Destination::claim(layout.clone(), kind)?;
     mark_damaged(&mut destination, check)?;
-    read(options, context, destination).await
+    Box::pin(read(options, context, destination)).await
 }
 
-/// Reads files again that lack these events. Each new file has the events of the old one, too.
+/// Adds missing events to files, each of which is replaced by one with the events of both. Files that lack too many are
+/// read again.
+///
+/// The service may list an event by the time at which it was stored. Then the list of a slice lacks those that were
+/// stored long after the slice, and the comparison, which lists longer ranges, has them.
 pub(super) async fn missing_events(
     options: &VerifyArgs,
     context: &mut Context,
     layout: &Layout,
     kind: ArchiveKind,
-    missing: &[MissingRange],
+    missing: Vec<MissingRange>,
 ) -> Result<(), Failure> {
     let mut destination = Destination::claim(layout.clone(), kind)?;
     let Some(ledger) = destination.ledger() else { return Ok(()) };
-    let reread = |range: &MissingRange| {
+    let (mut files, mut added) = (Vec::new(), Vec::new());
+    for range in missing {
         let old = range.name.as_ref().and_then(|name| ledger.files.iter().find(|entry| entry.name == *name));
-        let new = match old {
-            Some(old) => again(old),
-            None => an_hour(hour(range.start)?, ledger),
+        let new = match (old, hour(range.start)) {
+            (Some(old), _) => again(old),
+            (None, Some(start)) => an_hour(start, ledger),
+            (None, None) => continue,
         };
-        // A file that is open is read anyway.
-        let is_new = old.is_some() || ledger.files.iter().all(|entry| entry.name != new.name);
-        is_new.then(|| Reread { old: old.cloned(), new: Some(new), is_sound: true, is_kept: true })
-    };
-    let files: Vec<_> = missing.iter().filter_map(reread).collect();
+        if old.is_none() && ledger.files.iter().any(|entry| entry.name == new.name) {
+            // It is open, and read anyway.
+            continue;
+        }
+        added.extend(range.events.map(|events| (new.clone(), events)));
+        files.push(Reread { old: old.cloned(), new: Some(new), is_sound: true, is_kept: true });
+    }
+    let (meta, options_of_files) = (ledger.meta.clone(), write_options(ledger));
     destination.reread(&files, |_| ())?;
     note(files.len());
-    read(options, context, destination).await
+    let mut archive = destination.open(meta, options_of_files)?;
+    let written = added.into_iter().try_for_each(|(file, events)| {
+        archive.add(&file, events.into_iter().map(Event::from_json), None)?;
+        archive.finish(&file)
+    });
+    let written = written.and_then(|()| archive.end());
+    written.map_err(|error| Failure::unwritable(&layout.display(), &error, AGAIN))?;
+    drop(archive);
+    Box::pin(read(options, context, Destination::claim(layout.clone(), kind)?)).await
 }
 
 /// Lets the next run read the files again in which a problem was found.
@@ -146,6 +165,10 @@ fn an_hour(start: DateTime<Utc>, ledger: &Ledger) -> FileEntry {
     names::entry(start, start + service::HOUR, ledger.meta.compress)
 }
 
+fn write_options(ledger: &Ledger) -> WriteOptions {
+    WriteOptions { codec: ledger.meta.compress, checksum: Checksum::Sha256, memory: None }
+}
+
 /// Reads the ranges that are to be read again.
 async fn read(options: &VerifyArgs, context: &mut Context, destination: Destination) -> Result<(), Failure> {
     let Some(ledger) = destination.ledger().cloned() else { return Ok(()) };
@@ -161,18 +184,15 @@ async fn read(options: &VerifyArgs, context: &mut Context, destination: Destinat
         service::connect(options, destination.layout(), &ledger, &mut context.renewal).await?;
     let meta = ledger.meta.clone();
     // An export has its own slices, so that each file keeps its range.
-    let ranges = match meta.kind {
-        ArchiveKind::Follow => ArchiveMeta {
-            from: Some(first),
-            to: Some(end),
-            slicing: meta.slicing.map(|slicing| Slicing { margin_ms: MARGIN_MS, ..slicing }),
-            ..meta.clone()
-        },
-        _ => meta.clone(),
+    let (from, to) = match meta.kind {
+        ArchiveKind::Follow => (Some(first), Some(end)),
+        _ => (meta.from, meta.to),
     };
+    let slicing = meta.slicing.map(|slicing| Slicing { margin_ms: MARGIN_MS, ..slicing });
+    let ranges = ArchiveMeta { from, to, slicing, ..meta.clone() };
     let slices = slices::of_lists(&ranges, service::lists(&meta)?)?;
     let (codec, range) = (meta.compress, Range::of_meta(&ranges));
-    let archive = destination.open(meta, WriteOptions { codec, checksum: Checksum::Sha256, memory: None })?;
+    let archive = destination.open(meta, write_options(&ledger))?;
     let plan = SlicePlan::new(slices, &archive).only(&starts);
     let (slices, done) = plan.count();
     context.shutdown.allow_slow();

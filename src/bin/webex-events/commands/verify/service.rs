@@ -1,7 +1,7 @@
 //! Comparison of files with the service.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -33,6 +33,9 @@ pub(super) const HOUR: TimeDelta = TimeDelta::hours(1);
 /// A list begins this long before its files, as the slices of an export do.
 const MARGIN: TimeDelta = TimeDelta::seconds(60);
 
+/// The number of bytes of events that are kept for a repair. Files that lack more are read again.
+const ROOM: usize = 64 << 20;
+
 /// The result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
@@ -49,6 +52,8 @@ pub(super) struct MissingRange {
     /// The name of the file; `None` for an hour in which a follower had no events.
     pub(super) name: Option<String>,
     pub(super) start: DateTime<Utc>,
+    /// The events; `None` if they are too many to be kept.
+    pub(super) events: Option<Vec<String>>,
 }
 
 /// Lists the ranges of all files again, and compares ids both ways.
@@ -62,7 +67,8 @@ pub(super) async fn compare(
     let (connected, _sandbox) = connect(options, layout, state, &mut context.renewal).await?;
     let client = connected.client;
     let bounds = Range::at(Utc::now(), options.from, options.to)?;
-    let mut comparison = Comparison::new(state, bounds, layout, check)?;
+    let room = if options.repair { ROOM } else { 0 };
+    let mut comparison = Comparison::new(state, bounds, layout, check, room)?;
     let mut ranges = comparison.all();
     // First list each run of adjacent files as one range: a list with the same boundaries as the export could lack
     // the same events. Then list the files of the runs that failed, each separately.
@@ -100,6 +106,10 @@ struct Comparison<'a> {
     earliest: Option<DateTime<Utc>>,
     /// Events that no file has, by id, with the instant and the index of the file that they belong to.
     missing: BTreeMap<String, (DateTime<Utc>, usize)>,
+    /// The texts of these events by the index of the file, for a repair.
+    kept: BTreeMap<usize, Vec<String>>,
+    /// The number of bytes of events that can still be kept.
+    room: usize,
     check: &'a mut FolderCheck,
 }
 
@@ -109,6 +119,7 @@ impl<'a> Comparison<'a> {
         bounds: Range,
         layout: &Layout,
         check: &'a mut FolderCheck,
+        room: usize,
     ) -> Result<Self, Failure> {
         let meta = &state.meta;
         // A follower that started within an hour doesn't have the earlier events of that hour.
@@ -128,7 +139,16 @@ impl<'a> Comparison<'a> {
         }
         let spans = targets.iter().map(|target| target.span).collect();
         let lists = lists(meta)?;
-        Ok(Self { targets, spans, lists, earliest: meta.from, missing: BTreeMap::new(), check })
+        Ok(Self {
+            targets,
+            spans,
+            lists,
+            earliest: meta.from,
+            missing: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            room,
+            check,
+        })
     }
 
     fn all(&self) -> Vec<std::ops::Range<usize>> {
@@ -213,8 +233,13 @@ impl<'a> Comparison<'a> {
     fn page(&mut self, page: &Page) {
         for event in page.items.iter().flatten() {
             let Some(index) = find(&self.spans, event.created()) else { continue };
-            if !self.check.ids.list(event.id()) {
-                self.missing.insert(event.id().to_owned(), (event.created(), index));
+            if self.check.ids.list(event.id()) {
+                continue;
+            }
+            let is_new = self.missing.insert(event.id().to_owned(), (event.created(), index)).is_none();
+            if is_new && let Some(room) = self.room.checked_sub(event.raw().len()) {
+                self.room = room;
+                self.kept.entry(index).or_default().push(event.raw().to_owned());
             }
         }
     }
@@ -239,11 +264,15 @@ impl<'a> Comparison<'a> {
                 ));
             }
         }
-        let lacking: BTreeSet<_> = missing.values().map(|(_, index)| *index).collect();
-        for target in lacking.into_iter().filter_map(|index| self.targets.get(index)) {
-            if target.result == Listing::Listed {
+        let mut lacking: BTreeMap<usize, usize> = BTreeMap::new();
+        for (_, index) in missing.values() {
+            *lacking.entry(*index).or_default() += 1;
+        }
+        for (index, number) in lacking {
+            if let Some(target) = self.targets.get(index).filter(|target| target.result == Listing::Listed) {
+                let events = self.kept.remove(&index).filter(|events| events.len() == number);
                 let name = target.entry.map(|entry| entry.name.clone());
-                compared.missing.push(MissingRange { name, start: target.span.start });
+                compared.missing.push(MissingRange { name, start: target.span.start, events });
             }
         }
         for target in &self.targets {
