@@ -194,10 +194,10 @@ fn known<T: AsRef<str> + PartialEq>(name: &str, given: &[T], known: &[T]) -> Res
     let Some(unknown) = given.iter().find(|given| !known.contains(given)) else { return Ok(()) };
     let unknown = unknown.as_ref();
     let known: Vec<_> = known.iter().map(AsRef::as_ref).collect();
-    let similar = similar(unknown, &known).map_or(String::new(), |name| format!("; did you mean {name}?"));
+    let similar = similar(unknown, &known).map_or(String::new(), |name| format!(" (did you mean {name}?)"));
     let known = known.join(", ");
     Err(Failure::usage(format!(
-        "{unknown:?} is not a {name} that this version knows ({known}){similar}; if the service knows it, add --allow-unknown"
+        "{unknown:?} is not a {name} that this version knows{similar}: known are {known}; if the service knows it, add --allow-unknown"
     )))
 }
 
