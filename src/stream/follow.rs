@@ -374,10 +374,11 @@ impl Follow {
             _ => None,
         });
         round.repeated.extend(items);
+        let listed_up_to = self.listed_up_to(&self.end_of(&round));
         FollowState::HandingOut(Box::new(Handout::new(
             malformed,
             events,
-            self.mark(),
+            listed_up_to,
             AfterHandout::Read(round),
         )))
     }
@@ -409,13 +410,17 @@ impl Follow {
         if let (Some(span), true) = (self.span, round.bytes < BACKLOG_BYTES / 4) {
             self.span = span.checked_add(&span);
         }
-        let checkpoint = self.progress.checkpoint();
-        let listed_up_to =
-            end.bounds.map_or(checkpoint.mark(), |bounds| bounds.end).max(checkpoint.settled());
+        let listed_up_to = self.listed_up_to(&end);
         for item in round.repeated {
             self.progress.note_malformed(item, listed_up_to);
         }
         Handout::new(round.malformed, round.events, listed_up_to, AfterHandout::Close(end))
+    }
+
+    /// The instant up to which a round lists malformed items, whose time is unknown.
+    fn listed_up_to(&self, end: &RoundEnd) -> DateTime<Utc> {
+        let checkpoint = self.progress.checkpoint();
+        end.bounds.map_or(checkpoint.mark(), |bounds| bounds.end).max(checkpoint.settled())
     }
 
     /// The instants to which a round moves the mark and the horizon.

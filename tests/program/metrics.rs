@@ -12,7 +12,7 @@ use webex_events::sandbox::{Sandbox, When};
 
 use crate::{
     stub::{NEXT, Reply, Stub, answer, page},
-    support::{Service, TOKEN, export_from, folder, names, program, run, run_alone},
+    support::{Service, TOKEN, export_from, folder, names, program, run, run_alone, until},
 };
 
 /// A running export, and the address of its metrics.
@@ -111,6 +111,24 @@ fn health_fails_if_no_page_comes() {
     let watched = Watched::start(export_from(&stub.base_url, ["--max-lag", "0s"]));
     let (head, body) = watched.ask("/healthz");
     assert!(head.starts_with("HTTP/1.1 503") && body.contains("no page has arrived"), "{head} {body}");
+}
+
+#[test]
+fn health_fails_while_the_checkpoint_lies_ahead_of_the_service() {
+    let now = Utc::now();
+    let service = Service::start(Sandbox::builder().events(100).period(now - TimeDelta::hours(1), now));
+    let mut command = program(["follow", "-o", "-", "--every", "0s", "--max-lag", "3s"]);
+    command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN).stdout(Stdio::null());
+    let mut watched = Watched::start(command);
+    let status = |watched: &Watched| watched.ask("/healthz").0.lines().next().unwrap().to_owned();
+    watched.metrics_with("webex_events_events_total 100");
+    until("a follower that has caught up is healthy", || status(&watched) == "HTTP/1.1 200 OK");
+
+    service.set_now(service.now() - TimeDelta::minutes(10));
+    until("the error of the clock makes it unhealthy", || status(&watched).starts_with("HTTP/1.1 503"));
+    let (_, body) = watched.ask("/healthz");
+    assert!(body.contains("lags by"), "{body}");
+    assert!(watched.child.try_wait().unwrap().is_none(), "it waits for the service's clock");
 }
 
 #[cfg(unix)]

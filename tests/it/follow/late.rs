@@ -14,7 +14,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures::StreamExt;
 use webex_events::{
-    Checkpoint, Event, ListEvents, Result,
+    Checkpoint, Error, Event, ListEvents, Result,
     internals::{ManualClock, with_clock},
 };
 
@@ -158,4 +158,39 @@ async fn seams_of_a_long_range_lose_nothing_where_the_service_selects_by_another
     let read: Vec<_> = round(&mut follow).await.into_iter().collect::<Result<_>>().unwrap();
     assert_eq!(ids(&read), (0..EVENTS).map(|n| format!("e{n:02}")).collect::<Vec<_>>());
     assert!(service.targets().iter().any(|target| target.contains("to=")), "it was read in several rounds");
+}
+
+#[tokio::test]
+async fn a_malformed_item_of_a_part_of_a_round_is_not_yielded_again_after_a_restart() {
+    let service = Served::start(|n, head| {
+        let bad = r#"{"bad":1}"#.to_owned();
+        let items = match n {
+            0 => {
+                let large = |number| created(&format!("e{number:02}"), "2026-01-05T09:08:00Z", 1 << 20);
+                [bad].into_iter().chain((0..25).map(large)).collect()
+            }
+            2 => vec![bad],
+            _ => Vec::new(),
+        };
+        let link = format!("<http://{}/v1/events?cursor=1>; rel=\"next\"", head.header("host").unwrap());
+        let mut headers = vec![("Date", "Mon, 05 Jan 2026 09:10:00 GMT")];
+        headers.extend((n == 0).then_some(("Link", &*link)));
+        http(200, &headers, body(&items))
+    })
+    .await;
+    let clock = ManualClock::new(at("2026-01-05T09:10:00Z"));
+    let client = with_clock(builder(&service.url()), &clock).build().unwrap();
+    let mut follow = client.follow(ListEvents::new(), Checkpoint::at(start()));
+    assert!(matches!(within(follow.next()).await, Some(Err(Error::Item(_)))), "its round has another page");
+    let checkpoint = follow.checkpoint();
+    drop(follow);
+
+    // The first round after the restart does not list the item, and the second does.
+    let mut follow = client.follow(ListEvents::new(), checkpoint).every(Duration::ZERO);
+    while follow.stats().pages < 3 {
+        let item = poll_fn(|cx| Poll::Ready(follow.poll_next_unpin(cx))).await;
+        assert!(item.is_pending(), "{item:?}");
+        settle().await;
+    }
+    assert!(follow.checkpoint().settled() > start());
 }
