@@ -113,6 +113,17 @@ impl Client {
     ///
     /// Nothing is sent until the stream is polled, and no page is requested before its first event is. An invalid query
     /// gives one item, an [`Error::Query`].
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use webex_events::{Client, ListEvents, Resource, Result};
+    /// # async fn example(client: Client) -> Result<()> {
+    /// let query = ListEvents::new().resource(Resource::Meetings).page_size(100);
+    /// let ids: Vec<_> = client.list(query).map_ok(|event| event.id().to_owned()).try_collect().await?;
+    /// # drop(ids);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list(&self, query: ListEvents) -> EventStream {
         EventStream::list(Arc::clone(&self.shared), query)
     }
@@ -122,6 +133,19 @@ impl Client {
     /// Nothing is sent until the stream is polled. The cursor's page is requested again, and the events up to the cursor
     /// are skipped. The first item is an error if that page is
     /// gone ([`Error::Cursor`]) or lies outside this client's origins ([`Error::Link`]).
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use webex_events::{Client, Cursor, Result};
+    /// # async fn example(client: Client, stored: String) -> Result<()> {
+    /// let cursor: Cursor = stored.parse()?;
+    /// let mut rest = client.resume(&cursor);
+    /// while let Some(event) = rest.try_next().await? {
+    ///     println!("{}", event.id());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn resume(&self, cursor: &Cursor) -> EventStream {
         EventStream::resumed(Arc::clone(&self.shared), cursor.clone())
     }
@@ -182,6 +206,17 @@ impl Client {
     }
 
     /// Gets one event by its id: `GET /events/{id}`, the id percent-encoded as one segment.
+    ///
+    /// ```
+    /// # use webex_events::{Client, Result};
+    /// # async fn example(client: Client, id: &str) -> Result<()> {
+    /// match client.get(id).await {
+    ///     Err(error) if error.is_not_found() => println!("{id} is gone"),
+    ///     event => println!("{}", event?.raw()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

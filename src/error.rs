@@ -344,6 +344,19 @@ pub(crate) fn is_retried(status: u16) -> bool {
 }
 
 /// The fault of a link to a page.
+///
+/// ```
+/// use webex_events::{Error, LinkErrorKind};
+///
+/// fn advice(error: &Error) -> &'static str {
+///     match error.link_kind() {
+///         Some(LinkErrorKind::CrossOrigin) => "allow that origin, or correct the base URL",
+///         Some(_) => "list the range again",
+///         None => "",
+///     }
+/// }
+/// # let _ = advice;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkErrorKind {

@@ -68,6 +68,17 @@ pub struct Event {
 }
 
 /// The reason why the service couldn't provide a field of an event, which may then contain ciphertext.
+///
+/// ```
+/// use webex_events::Event;
+///
+/// let event = Event::from_json(
+///     r#"{"id":"a","resource":"messages","type":"created","created":"2026-01-05T09:00:00Z",
+///         "errors":{"text":{"code":"kms_failure","reason":"the key server failed"}}}"#,
+/// )?;
+/// assert_eq!(event.errors()?["text"].code, "kms_failure");
+/// # Ok::<(), webex_events::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

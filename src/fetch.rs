@@ -227,7 +227,7 @@ impl Shared {
                 }
             };
             if let Some(other) = other {
-                tracing::debug!(
+                tracing::info!(
                     path = url.path(),
                     attempt = attempt.number,
                     "the token was rejected: sending another"

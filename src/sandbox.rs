@@ -39,6 +39,82 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
+//! # Testing with faults
+//!
+//! Three faults that every pipeline meets. None of these tests waits: the sandbox's clock is moved instead, or the
+//! client has no backoff.
+//!
+//! **A rate limit.** A pipeline that stops at a 429 must continue at its cursor:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use futures::TryStreamExt;
+//! # use webex_events::{Client, ListEvents, RetryPolicy, sandbox::Sandbox};
+//! # async fn example() -> webex_events::Result<()> {
+//! let minute = Duration::from_secs(60);
+//! let sandbox = Sandbox::builder().events(300).rate_limit(2, minute).start().await?;
+//! let client = || {
+//!     let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token());
+//!     client.retry(RetryPolicy::never()).build()
+//! };
+//!
+//! let mut pages = client()?.list(ListEvents::new().page_size(100)).pages();
+//! assert_eq!(pages.try_next().await?.unwrap().items.len(), 100);
+//! assert_eq!(pages.try_next().await?.unwrap().items.len(), 100);
+//! let error = pages.try_next().await.unwrap_err();
+//! assert!(error.is_rate_limited() && error.retry_after() <= Some(minute));
+//! let cursor = pages.cursor().unwrap(); // what a pipeline stores
+//!
+//! // The next run, a minute later by the sandbox's clock. The pause was one of the first client.
+//! sandbox.advance(minute);
+//! let rest: Vec<_> = client()?.resume(&cursor).try_collect().await?;
+//! assert_eq!(rest.len(), 100);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+//! ```
+//!
+//! **A malformed item.** It is an error at its position, and the list continues after it:
+//!
+//! ```
+//! # use futures::StreamExt;
+//! # use webex_events::{Client, Error, ListEvents, sandbox::Sandbox};
+//! # async fn example() -> webex_events::Result<()> {
+//! let sandbox = Sandbox::builder().events(3).malformed_at([1]).start().await?;
+//! let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build()?;
+//!
+//! let items: Vec<_> = client.list(ListEvents::new()).collect().await;
+//! assert_eq!(items.len(), 3);
+//! assert!(items[0].is_ok() && items[2].is_ok());
+//! assert!(matches!(&items[1], Err(Error::Item(item)) if item.index() == 1 && !item.raw().is_empty()));
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+//! ```
+//!
+//! **A body that is cut.** It is never taken for a page. The client requests the page again:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use futures::TryStreamExt;
+//! # use webex_events::{Client, ListEvents, RetryPolicy, sandbox::{Sandbox, When}};
+//! # async fn example() -> webex_events::Result<()> {
+//! let sandbox = Sandbox::builder().events(300).cut_bodies(When::next(1), 0.5).start().await?;
+//! let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token());
+//! let client = client.retry(RetryPolicy::default().backoff(Duration::ZERO, Duration::ZERO)).build()?;
+//!
+//! let mut events = client.list(ListEvents::new());
+//! let mut ids = Vec::new();
+//! while let Some(event) = events.try_next().await? {
+//!     ids.push(event.id().to_owned());
+//! }
+//! assert_eq!(ids, sandbox.event_ids());
+//! assert_eq!(events.stats().retries, 1);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+//! ```
+//!
 //! # The service
 //!
 //! - `GET /v1/events` with `resource`, `type`, `actorId`, `from`, `to`, `max` and `serviceType`, each
@@ -135,6 +211,21 @@ use crate::error::{Error, Result};
 /// A running simulation of the service. See the [module](self) for a guide.
 ///
 /// Dropping it closes its port and its connections.
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use webex_events::{Client, ListEvents, sandbox::Sandbox};
+/// # async fn example() -> webex_events::Result<()> {
+/// let sandbox = Sandbox::builder().events(0).start().await?;
+/// let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build()?;
+///
+/// let id = sandbox.push(sandbox.now());
+/// assert_eq!(client.get(&id).await?.raw(), sandbox.event_text(&id).unwrap());
+/// assert_eq!(sandbox.counts().requests, 1);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
 #[must_use = "a sandbox stops when it is dropped"]
 pub struct Sandbox {
     state: Arc<SandboxState>,
@@ -215,12 +306,14 @@ impl Sandbox {
     }
 
     /// Sets the clock and stops it. These depend on the clock: the `Date` header, the bound on
-    /// `to`, which events are listed, the retention, and the lifetimes of tokens and cursors.
+    /// `to`, which events are listed, the retention, and the lifetimes of tokens and cursors. The periods of a
+    /// [`rate_limit`](SandboxBuilder::rate_limit) pass in real time.
     pub fn set_now(&self, now: DateTime<Utc>) {
         self.state.clock.set(now.timestamp_millis());
     }
 
-    /// Moves the clock forward. A stopped clock stays stopped; a running one continues to run.
+    /// Moves the clock forward, and the periods of a [`rate_limit`](SandboxBuilder::rate_limit) too. A stopped clock
+    /// stays stopped; a running one continues to run.
     pub fn advance(&self, by: Duration) {
         self.state.clock.advance(by);
     }

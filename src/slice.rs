@@ -34,6 +34,19 @@ pub use slices::Slices;
 ///
 /// A slice is a plain value and can be stored. A slice that was stored without a margin, by a version
 /// before margins, has one of a millisecond.
+///
+/// ```
+/// use std::time::Duration;
+/// use webex_events::{ListEvents, Slice};
+///
+/// let day = ListEvents::new().from("2026-01-05T00:00:00Z".parse()?).to("2026-01-06T00:00:00Z".parse()?);
+/// let slices: Vec<Slice> = day.slices(Duration::from_secs(6 * 3600))?.collect();
+/// assert_eq!((slices.len(), slices[0].end()), (4, slices[1].start()));
+///
+/// let stored = serde_json::to_string(&slices[1])?;
+/// assert_eq!(serde_json::from_str::<Slice>(&stored)?, slices[1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     start: DateTime<Utc>,

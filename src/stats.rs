@@ -12,6 +12,18 @@ use serde::Serialize;
 ///
 /// It implements `Serialize`, for logs: a map with the names of the fields, and `waited` in the form that serde
 /// gives a [`Duration`] (`secs`, `nanos`).
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use webex_events::{Client, ListEvents, Result};
+/// # async fn example(client: Client) -> Result<()> {
+/// let mut events = client.list(ListEvents::new());
+/// while events.try_next().await?.is_some() {}
+/// let stats = events.stats();
+/// println!("{} events in {} requests, {:?} of waits", stats.events, stats.requests, stats.waited);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {

@@ -12,6 +12,19 @@ use super::{
 /// A response of the service to a request that it didn't fulfil.
 ///
 /// Its [`Debug`] output leaves out the body, which can repeat the request.
+///
+/// ```
+/// # use webex_events::{Client, Error, Result};
+/// # async fn example(client: Client, id: &str) -> Result<()> {
+/// match client.get(id).await {
+///     Err(Error::Api(response)) => {
+///         eprintln!("{}: {} after {} requests", response.status(), response.message(), response.attempts());
+///     }
+///     other => println!("{}", other?.raw()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiError {
     status: u16,

@@ -6,6 +6,15 @@ use super::{Error, text::printable};
 
 /// The reason why a login with [`OAuthLogin`](crate::OAuthLogin) gave no tokens, in [`Error::Login`]. Nothing was
 /// stored. Start another login.
+///
+/// ```
+/// use webex_events::{Error, LoginError};
+///
+/// fn is_worth_another_try(error: &Error) -> bool {
+///     matches!(error, Error::Login(LoginError::Expired))
+/// }
+/// # let _ = is_worth_another_try;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoginError {

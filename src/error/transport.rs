@@ -5,6 +5,15 @@ use std::{error::Error as StdError, fmt};
 use super::{BoxError, Error, text::write_origin};
 
 /// A request that got no complete response: transient, and retried by the policy.
+///
+/// A source of tokens of your own makes one for a failed request:
+///
+/// ```
+/// use webex_events::{Error, TransportError};
+///
+/// let error: Error = TransportError::new("the vault gave no token", "connection refused").into();
+/// assert!(error.is_transient());
+/// ```
 #[derive(Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,

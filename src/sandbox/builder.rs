@@ -44,6 +44,23 @@ const MOST_EVENTS: usize = 100_000_000;
 /// | [`token_lifetime`](Self::token_lifetime) | 14 days |
 /// | [`rotate_refresh_tokens`](Self::rotate_refresh_tokens) | no |
 /// | faults | none |
+///
+/// ```
+/// # use std::time::Duration;
+/// # use webex_events::sandbox::{Response, Sandbox, When};
+/// # async fn example() -> webex_events::Result<()> {
+/// let sandbox = Sandbox::builder()
+///     .events(10_000)
+///     .rate_limit(300, Duration::from_secs(60))
+///     .fail(When::chance(0.01), Response::status(503).retry_after(2))
+///     .latency(When::always(), Duration::from_millis(1))
+///     .start()
+///     .await?;
+/// assert_eq!(sandbox.event_ids().len(), 10_000);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SandboxBuilder {

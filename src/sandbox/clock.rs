@@ -1,8 +1,11 @@
 //! The clock of a sandbox: the system's time, shifted or stopped.
 
 use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use chrono::Utc;
@@ -17,28 +20,40 @@ enum ClockMode {
 
 /// The system's time, or a time that was set.
 #[derive(Debug)]
-pub(super) struct SandboxClock(Mutex<ClockMode>);
+pub(super) struct SandboxClock {
+    mode: Mutex<ClockMode>,
+    started: Instant,
+    /// Milliseconds by which it was moved forward.
+    advanced: AtomicU64,
+}
 
 impl SandboxClock {
     pub(super) fn new(stopped_at: Option<i64>) -> Self {
-        Self(Mutex::new(stopped_at.map_or(ClockMode::Running(0), ClockMode::Stopped)))
+        let mode = stopped_at.map_or(ClockMode::Running(0), ClockMode::Stopped);
+        Self { mode: Mutex::new(mode), started: Instant::now(), advanced: AtomicU64::new(0) }
     }
 
     /// Milliseconds since 1970.
     pub(super) fn now(&self) -> i64 {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
             ClockMode::Running(ahead) => Utc::now().timestamp_millis().saturating_add(ahead),
             ClockMode::Stopped(now) => now,
         }
     }
 
     pub(super) fn set(&self, now: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ClockMode::Stopped(now);
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = ClockMode::Stopped(now);
+    }
+
+    /// The real time since the start, and the time by which the clock was moved forward.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed().saturating_add(Duration::from_millis(self.advanced.load(Relaxed)))
     }
 
     pub(super) fn advance(&self, by: Duration) {
+        self.advanced.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX >> 1), Relaxed);
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
             ClockMode::Running(millis) | ClockMode::Stopped(millis) => *millis = millis.saturating_add(by),
         }
     }

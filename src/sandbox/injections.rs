@@ -53,7 +53,7 @@ injections! {
     /// Lets at most this number of authorized requests through in each period, lists and single events together.
     /// The response to any other is a 429 with an HTML body and a `Retry-After` of the seconds until the end of the
     /// period, rounded up. A period begins with the first request after the previous period. Periods are measured
-    /// in real time. 0 requests mean no limit, which is the default.
+    /// in real time, to which [`Sandbox::advance`] adds. 0 requests mean no limit, which is the default.
     rate_limit(requests: u32, period: Duration) => |faults| faults.limit(requests, period);
 
     /// Sends this as the `Retry-After` of [`rate_limit`](Self::rate_limit) instead of the number

@@ -383,7 +383,7 @@ impl SandboxState {
 
     fn throttle(&self) -> Result<(), ResponseDraft> {
         let mut faults = self.faults();
-        faults.throttle(self.started.elapsed()).map_err(|wait| {
+        faults.throttle(self.clock.elapsed()).map_err(|wait| {
             let seconds = wait.as_millis().div_ceil(1000).max(1).to_string();
             html(429).with(RETRY_AFTER, faults.rate_limit_header.clone().unwrap_or(seconds))
         })

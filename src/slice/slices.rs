@@ -13,6 +13,16 @@ use crate::{
 const DEFAULT_MARGIN: Duration = Duration::from_secs(60);
 
 /// The slices of a range, oldest first. Made by [`ListEvents::slices`].
+///
+/// ```
+/// use std::time::Duration;
+/// use webex_events::ListEvents;
+///
+/// let year = ListEvents::new().from("2025-01-01T00:00:00Z".parse()?).to("2026-01-01T00:00:00Z".parse()?);
+/// let days = year.slices(Duration::from_secs(24 * 3600))?.margin(Duration::from_secs(300));
+/// assert_eq!(days.len(), 365);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "slices are listed by `Client::list_slices`"]
 pub struct Slices {

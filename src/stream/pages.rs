@@ -15,6 +15,19 @@ use crate::{cursor::Cursor, error::Result, page::Page, stats::Stats};
 ///
 /// An empty page is yielded like any other, and the list continues after it. A page with a bad next link
 /// is yielded, and its error after it.
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use webex_events::{Client, Cursor, Event, ListEvents, Result};
+/// # async fn example(client: Client, store: impl Fn(Vec<Result<Event>>, Option<&Cursor>)) -> Result<()> {
+/// let mut pages = client.list(ListEvents::new()).pages();
+/// while let Some(page) = pages.try_next().await? {
+///     let position = page.cursor().cloned();
+///     store(page.items, position.as_ref()); // in one transaction
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]

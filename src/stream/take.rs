@@ -15,6 +15,19 @@ use crate::{cursor::Cursor, error::Result, event::Event, stats::Stats};
 ///
 /// It ends after this number of events or with the list. [`cursor`](Self::cursor) tells which: it is `None`
 /// only if the list is complete.
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use webex_events::{Client, ListEvents, Result};
+/// # async fn example(client: Client) -> Result<()> {
+/// let mut latest = client.list(ListEvents::new()).take(5); // one request, with `max=5`
+/// while let Some(event) = latest.try_next().await? {
+///     println!("{}", event.id());
+/// }
+/// println!("{}", if latest.cursor().is_some() { "there are more" } else { "these are all" });
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]

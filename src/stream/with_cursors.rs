@@ -12,6 +12,18 @@ use super::EventStream;
 use crate::{cursor::Cursor, error::Result, event::Event, stats::Stats};
 
 /// The events of a list, each with the position after it. Made by [`EventStream::with_cursors`].
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use webex_events::{Client, ListEvents, Result};
+/// # async fn example(client: Client) -> Result<()> {
+/// let mut events = client.list(ListEvents::new()).with_cursors();
+/// while let Some((event, cursor)) = events.try_next().await? {
+///     println!("{} {}", event.id(), cursor.map_or("the end".to_owned(), |cursor| cursor.to_string()));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tracing::{
@@ -15,10 +16,10 @@ use tracing_subscriber::{
     layer::{Context, Layer, SubscriberExt},
     registry::LookupSpan,
 };
-use webex_events::ListEvents;
+use webex_events::{ListEvents, RetryPolicy};
 use wiremock::ResponseTemplate;
 
-use crate::support::{Service, TOKEN, read};
+use crate::support::{Service, TOKEN, builder, read};
 
 /// A span: its name, the name of its parent, and its fields.
 #[derive(Clone, Debug, Default)]
@@ -135,4 +136,60 @@ async fn the_span_of_a_list_says_how_it_ended() {
         drop(guard);
         assert_eq!(recorder.spans("webex.list")[0].field("webex.list.outcome"), Some(outcome));
     }
+}
+
+/// The log events at level `INFO` and above: their messages and their fields.
+#[derive(Clone, Default)]
+struct Messages(Arc<Mutex<Vec<(String, BTreeMap<&'static str, String>)>>>);
+
+impl<S: Subscriber> Layer<S> for Messages {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut fields = BTreeMap::new();
+        event.record(&mut Fields(&mut fields));
+        if *event.metadata().level() <= tracing::Level::INFO {
+            self.0.lock().unwrap().push((fields.remove("message").unwrap_or_default(), fields));
+        }
+    }
+}
+
+#[tokio::test]
+async fn at_level_info_a_list_its_pauses_and_its_renewals_are_logged_with_the_documented_fields() {
+    let service = Service::start(|call| match call.n {
+        0 => ResponseTemplate::new(401),
+        1 => ResponseTemplate::new(429),
+        _ => call.page("a b", None),
+    })
+    .await;
+    let tokens = webex_events::token_fn(|rejected| {
+        let token = if rejected.is_some() { "another" } else { "one" };
+        std::future::ready(Ok(token.into()))
+    });
+    let backoff = Duration::from_millis(10);
+    let policy = RetryPolicy::default().backoff(backoff, backoff);
+    let client = builder(&service.url()).token_source(tokens).retry(policy).build().unwrap();
+    let messages = Messages::default();
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(messages.clone()));
+    assert_eq!(read(client.list(ListEvents::new())).await, ["a", "b"]);
+    drop(guard);
+
+    let logged = messages.0.lock().unwrap().clone();
+    let shown: Vec<_> = logged
+        .iter()
+        .map(|(message, fields)| {
+            let message = message.split(": the service responded").next().unwrap();
+            format!("{message} {:?}", fields.keys().collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"list started []"#,
+            r#"the token was rejected: sending another ["attempt", "path"]"#,
+            r#"paused by the service ["wait_ms"]"#,
+            r#"trying again ["attempt", "wait_ms"]"#,
+            r#"the pause of the service is over []"#,
+            r#"list ended ["items", "outcome", "pages"]"#,
+        ]
+    );
+    assert_eq!(logged[5].1["outcome"], "complete");
 }

@@ -16,6 +16,18 @@ use crate::{
 
 /// A login that has begun with [`OAuthLogin::by_code`]: the user opens [`url`](Self::url), and the browser is then
 /// redirected to the redirect URI with a code.
+///
+/// [`OAuthLogin`] has an example of the whole login.
+///
+/// ```
+/// use webex_events::OAuthLogin;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("webex-token.json");
+/// let login = OAuthLogin::new("Cabc", "secret", &file)?.by_code("http://127.0.0.1:8930/callback")?;
+/// assert!(login.url().starts_with("https://webexapis.com/v1/authorize?"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a login ends with `finish`"]
 pub struct CodeLogin {
     login: OAuthLogin,

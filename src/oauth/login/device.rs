@@ -29,6 +29,18 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A login that has begun with [`OAuthLogin::by_device`]: the user opens [`url`](Self::url) on any device, and enters
 /// [`user_code`](Self::user_code) there.
+///
+/// ```no_run
+/// use webex_events::{Client, OAuthLogin};
+///
+/// # async fn example() -> webex_events::Result<()> {
+/// let login = OAuthLogin::new("Cabc", "secret", "/var/lib/exporter/webex-token.json")?.by_device().await?;
+/// println!("open {} and enter {}", login.url(), login.user_code());
+/// let client = Client::builder().token_source(login.finish().await?).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a login ends with `finish`"]
 pub struct DeviceLogin {
     login: OAuthLogin,

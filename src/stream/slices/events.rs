@@ -13,6 +13,21 @@ use super::{SliceItem, SliceStream};
 use crate::{error::Result, event::Event, slice::Slice, stats::Stats};
 
 /// The events of several slices, in no particular order. Made by [`SliceStream::events`].
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use webex_events::{Client, ListEvents, Result};
+/// # async fn example(client: Client, week: ListEvents) -> Result<()> {
+/// use std::{num::NonZeroUsize, time::Duration};
+///
+/// let plan = week.slices(Duration::from_secs(24 * 3600))?;
+/// let mut events = client.list_slices(plan, NonZeroUsize::new(4).unwrap()).events();
+/// while let Some(event) = events.try_next().await? {
+///     println!("{}", event.id());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct SliceEvents {
