@@ -12,7 +12,10 @@ use webex_events::{
 
 use crate::{
     resume::decompressed,
-    support::{Running, Service, exported, folder, names, program, run, run_alone, sorted, until},
+    support::{
+        Running, Service, export_from, exported, folder, names, program, run, run_alone, sorted, until,
+    },
+    timeline::Timeline,
 };
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -333,4 +336,25 @@ fn a_plan_shows_what_an_extended_folder_still_has_to_read() {
     assert_eq!(run(program(["plan", "-o", &name])).stdout, "nothing is left to read\n");
     let ended = run(program(["plan", "-o", "missing"]));
     assert!(ended.failure().0 == 2 && ended.stderr.contains("needs --from"), "{}", ended.stderr);
+}
+
+/// Nothing documents whether the service lists events by the time of their creation or of their storage.
+#[test]
+fn an_event_that_is_stored_late_is_in_the_file_of_its_slice_if_the_service_lists_by_storage() {
+    let now = Utc::now();
+    let six_hours = 6 * 3600;
+    let recent = (now - TimeDelta::hours(2)).timestamp();
+    let boundary = DateTime::from_timestamp(recent - recent.rem_euclid(six_hours), 0).unwrap();
+    let event = |id: &str, minutes: i64, late: i64| {
+        let created = boundary + TimeDelta::minutes(minutes);
+        (id.to_owned(), created, created + TimeDelta::minutes(late))
+    };
+    let events = vec![event("early", -30, 0), event("late", -1, 10), event("next", 5, 0)];
+    let stub = Timeline { events }.serve(|_, _| None);
+    let (_folder, name) = output();
+    let from = (now - TimeDelta::hours(30)).to_rfc3339();
+    let arguments = ["-o", &name, "--from", &from, "--slice", "6h", "--attempts", "1", "--extend"];
+    let ended = run(export_from(&stub.base_url, arguments));
+    ended.success();
+    assert_eq!(exported(&name).len(), 3, "{}", ended.stderr);
 }

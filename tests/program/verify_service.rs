@@ -90,7 +90,7 @@ fn a_range_that_can_not_be_listed_is_reported_and_the_rest_is_compared() {
     let mut timeline = timeline();
     timeline.events.remove(6);
     // Neither all files as one range, nor the second file.
-    let second = "2026-01-01T05:59:00Z".parse::<DateTime<Utc>>().unwrap();
+    let second = "2026-01-01T05:45:00Z".parse::<DateTime<Utc>>().unwrap();
     let fails =
         move |from: DateTime<Utc>, to: DateTime<Utc>| to - from > TimeDelta::hours(7) || from == second;
     let stub = timeline.serve(move |from, to| fails(from, to).then_some(400));

@@ -275,9 +275,9 @@ A slice that can't be read doesn't stop the others. It is reported on stderr, in
 slices again.
 
 Slices start at multiples of their length, counted from 1970 in UTC; the first and the last may be \
-shorter. Each list request covers a margin of 60 s at both ends, at most a tenth of the slice, so that \
-an event that was stored later than it was created is in the right file. Events outside of the slice and \
-its margin are not written; the last line reports their number.
+shorter. Each list request covers a margin at both ends, so that an event that was stored later than it \
+was created is in the right file: 60 s, or --settle with --extend, and at most a tenth of the slice. \
+Events outside of the slice and its margin are not written; the last line reports their number.
 
 Each event is written once, even if the service lists it twice: an export into one file remembers the \
 last 200,000 ids, an export into a folder all ids of a slice. If the service no longer knows a cursor, \

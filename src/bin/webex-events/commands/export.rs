@@ -216,7 +216,10 @@ async fn to_folder(export: &ExportArgs, context: &mut Context, path: PathBuf) ->
     if export.take.is_some() {
         return Err(Failure::usage("--take is for one file: an export into a folder covers a whole range"));
     }
-    let slicing = slices::slicing(export.slice.unwrap_or(SLICE));
+    let mut slicing = slices::slicing(export.slice.unwrap_or(SLICE));
+    if export.extend {
+        slicing = slices::with_margin(slicing, export.settle);
+    }
     let mut meta = request::of_export(export, ArchiveKind::Export, Some(slicing));
     let mut destination = Destination::claim(Layout::Folder(path), ArchiveKind::Export)?;
     if let Some(ledger) = destination.ledger() {

@@ -35,7 +35,8 @@ impl Extension {
         let was = &ledger.meta;
         let Some(end) = was.to.filter(|end| *end < to) else { return Ok(None) };
         let request = StoredRequest { to: None, ..was.request.clone() };
-        let meta = ArchiveMeta { to: Some(to), request, waited_s: settle.as_secs(), ..was.clone() };
+        let slicing = was.slicing.map(|slicing| slices::with_margin(slicing, settle));
+        let meta = ArchiveMeta { to: Some(to), request, slicing, waited_s: settle.as_secs(), ..was.clone() };
         let waited = i64::try_from(settle.as_secs().saturating_sub(was.waited_s)).ok();
         let late = waited.and_then(TimeDelta::try_seconds).and_then(|span| end.checked_sub_signed(span));
         let late = late.unwrap_or(DateTime::<Utc>::MIN_UTC);
@@ -148,6 +149,15 @@ mod tests {
         ledger.failed = vec![failed("09:00:00", "10:00:00"), failed("10:00:00", "10:20:00")];
         let extension = Extension::of(&ledger, at("12:00:00"), HOUR).unwrap().unwrap();
         assert_eq!(extension.failed, ledger.failed[..1]);
+    }
+
+    #[test]
+    fn the_margin_of_the_slices_is_the_settling_time_at_least() {
+        let margin = |settle| {
+            let extension = Extension::of(&exported("10:20:00", 0), at("12:00:00"), settle).unwrap().unwrap();
+            extension.meta.slicing.unwrap().margin_ms
+        };
+        assert_eq!([margin(HOUR / 4), margin(Duration::ZERO)], [900_000, 60_000]);
     }
 
     #[test]

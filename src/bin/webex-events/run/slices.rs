@@ -10,12 +10,20 @@ use crate::{
     run::range::Range,
 };
 
-/// The margin of a new export.
-const MARGIN_MS: u64 = 60_000;
+/// The least margin of an export.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// The slices of a new export.
 pub(crate) fn slicing(length: Duration) -> Slicing {
-    Slicing { seconds: length.as_secs(), is_aligned: true, margin_ms: MARGIN_MS }
+    with_margin(Slicing { seconds: length.as_secs(), is_aligned: true, margin_ms: 0 }, MARGIN)
+}
+
+/// The same slices with at least this margin: an event that was stored this long after its creation is in the file of its
+/// slice, even if the service lists events by the time at which they were stored. The library limits the margin to a
+/// tenth of a slice.
+pub(crate) fn with_margin(slicing: Slicing, margin: Duration) -> Slicing {
+    let margin_ms = u64::try_from(margin.as_millis()).unwrap_or(u64::MAX);
+    Slicing { margin_ms: slicing.margin_ms.max(margin_ms), ..slicing }
 }
 
 /// The slices of the export that `meta` describes. They are the same in all runs, so that each file keeps its range until

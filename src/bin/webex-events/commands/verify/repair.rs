@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     archive::{
-        ArchiveKind, ArchiveMeta, Checksum, Destination, FileEntry, Layout, Ledger, Reread, Slicing,
-        WriteOptions,
+        ArchiveKind, ArchiveMeta, Checksum, Destination, FileEntry, Layout, Ledger, Reread, WriteOptions,
     },
     cli::{VerifyArgs, Watch},
     commands::Context,
@@ -36,9 +35,6 @@ use crate::{
 
 /// The interval between commits.
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
-/// The margin of the slices: events that were stored this long after their creation are in the right files. The library
-/// limits it to a tenth of a slice.
-const MARGIN_MS: u64 = 900_000;
 
 /// Checks the files of an export, and lets its next run read those again that are missing or damaged.
 pub(crate) fn damaged(destination: &mut Destination) -> Result<(), Failure> {
@@ -188,7 +184,7 @@ async fn read(options: &VerifyArgs, context: &mut Context, destination: Destinat
         ArchiveKind::Follow => (Some(first), Some(end)),
         _ => (meta.from, meta.to),
     };
-    let slicing = meta.slicing.map(|slicing| Slicing { margin_ms: MARGIN_MS, ..slicing });
+    let slicing = meta.slicing.map(|slicing| slices::with_margin(slicing, service::MARGIN));
     let ranges = ArchiveMeta { from, to, slicing, ..meta.clone() };
     let slices = slices::of_lists(&ranges, service::lists(&meta)?)?;
     let (codec, range) = (meta.compress, Range::of_meta(&ranges));

@@ -23,15 +23,15 @@ use crate::{
     run::{
         positions::Positions,
         range::{Range, hour},
-        request,
+        request, slices,
     },
     service::{self, Connected, PendingRenewal},
     ui::shutdown::Shutdown,
 };
 
 pub(super) const HOUR: TimeDelta = TimeDelta::hours(1);
-/// A list begins this long before its files, as the slices of an export do.
-const MARGIN: TimeDelta = TimeDelta::seconds(60);
+/// A list begins this long before its files and ends this long after them, at least, as the slices of an export do.
+pub(super) const MARGIN: Duration = Duration::from_secs(900);
 
 /// The number of bytes of events that are kept for a repair. Files that lack more are read again.
 const ROOM: usize = 64 << 20;
@@ -104,6 +104,8 @@ struct Comparison<'a> {
     lists: Vec<ListEvents>,
     /// The earliest start of a list.
     earliest: Option<DateTime<Utc>>,
+    /// The time by which a list begins before its files and ends after them.
+    margin: TimeDelta,
     /// Events that no file has, by id, with the instant and the index of the file that they belong to.
     missing: BTreeMap<String, (DateTime<Utc>, usize)>,
     /// The texts of these events by the index of the file, for a repair.
@@ -139,11 +141,15 @@ impl<'a> Comparison<'a> {
         }
         let spans = targets.iter().map(|target| target.span).collect();
         let lists = lists(meta)?;
+        let margin = meta.slicing.map(|slicing| slices::with_margin(slicing, MARGIN).margin_ms);
+        let margin = margin.and_then(|millis| TimeDelta::try_milliseconds(i64::try_from(millis).ok()?));
+        let margin = margin.unwrap_or_default();
         Ok(Self {
             targets,
             spans,
             lists,
             earliest: meta.from,
+            margin,
             missing: BTreeMap::new(),
             kept: BTreeMap::new(),
             room,
@@ -220,11 +226,12 @@ impl<'a> Comparison<'a> {
         let (Some(first), Some(last)) = (self.spans.get(range.start), self.spans.get(range.end - 1)) else {
             return Ok(Vec::new());
         };
-        let start = first.start.checked_sub_signed(MARGIN).unwrap_or(first.start);
+        let start = first.start.checked_sub_signed(self.margin).unwrap_or(first.start);
         let start = self.earliest.map_or(start, |earliest| start.max(earliest).min(first.start));
         let mut all = Vec::new();
         for list in &self.lists {
             let slices = list.clone().from(start).to(last.end).slices(Duration::MAX)?;
+            let slices = slices.margin(self.margin.to_std().unwrap_or_default());
             all.extend(slices.aligned_to(start).next());
         }
         Ok(all)
