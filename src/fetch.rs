@@ -212,7 +212,7 @@ impl Shared {
             }
         };
         // After all waits: the time of this request.
-        let url = first.and_then(|first| self.url_by_now(&first)).unwrap_or(url);
+        let mut url = self.url_by_now(first.as_ref(), url);
         let request =
             OutgoingRequest { url: &url, token: &credential.token, attempt_number, backoff: attempt.backoff };
         let (mut response, mut served_at) = self.send(request, meter).await?;
@@ -233,7 +233,9 @@ impl Shared {
                     "the token was rejected: sending another"
                 );
                 resent.fetch_add(1, Relaxed);
-                let request = OutgoingRequest { token: &other, attempt_number, ..request };
+                url = self.url_by_now(first.as_ref(), url);
+                let backoff = attempt.backoff;
+                let request = OutgoingRequest { url: &url, token: &other, attempt_number, backoff };
                 (response, served_at) = self.send(request, meter).await?;
                 token = other;
             }
@@ -248,10 +250,13 @@ impl Shared {
         Ok(Decoded { url, response, token, body, bytes, attempt_number, served_at })
     }
 
-    /// The URL of a first page whose end depends on the time.
-    fn url_by_now(&self, first: &FirstPage) -> Option<Url> {
-        let to = first.end?.at(self.service_time(), self.clock.utc());
-        first.query.clone().to(to).url(&self.events).ok()
+    /// The URL to request, which depends on the time if it is the first page of a list with such an end.
+    fn url_by_now(&self, first: Option<&FirstPage>, url: Url) -> Url {
+        let by_now = |first: &FirstPage| {
+            let to = first.end?.at(self.service_time(), self.clock.utc());
+            first.query.clone().to(to).url(&self.events).ok()
+        };
+        first.and_then(by_now).unwrap_or(url)
     }
 
     /// Waits until the request with this number may be sent. A pause that is longer than the policy waits gives the
