@@ -5,6 +5,7 @@
 //! the ledger is written last. From then on, an ordinary run reads the ranges, and the next commit replaces the old files.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, Read, Write},
     path::Path,
@@ -51,11 +52,11 @@ impl Destination {
         change: impl FnOnce(&mut Ledger),
     ) -> Result<(), ArchiveError> {
         let Some(mut ledger) = self.ledger().cloned() else { return Ok(()) };
+        let old: HashSet<_> =
+            files.iter().filter_map(|file| Some(file.old.as_ref()?.name.as_str())).collect();
+        ledger.files.retain(|entry| !old.contains(entry.name.as_str()));
         for file in files {
             let new = self.prepare(file)?.map(|new| new.with_lists(ledger.meta.request.list_count()));
-            if let Some(old) = &file.old {
-                ledger.files.retain(|entry| entry.name != old.name);
-            }
             ledger.files.extend(new);
         }
         change(&mut ledger);

@@ -1,6 +1,9 @@
 //! `--repair`: ranges whose files are missing, damaged, or lack events are read again.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::Map;
@@ -68,15 +71,16 @@ pub(super) async fn missing_events(
 ) -> Result<(), Failure> {
     let mut destination = Destination::claim(layout.clone(), kind)?;
     let Some(ledger) = destination.ledger() else { return Ok(()) };
+    let by_name: HashMap<_, _> = ledger.files.iter().map(|entry| (entry.name.as_str(), entry)).collect();
     let (mut files, mut added) = (Vec::new(), Vec::new());
     for range in missing {
-        let old = range.name.as_ref().and_then(|name| ledger.files.iter().find(|entry| entry.name == *name));
+        let old = range.name.as_ref().and_then(|name| by_name.get(name.as_str()).copied());
         let new = match (old, hour(range.start)) {
             (Some(old), _) => again(old),
             (None, Some(start)) => an_hour(start, ledger),
             (None, None) => continue,
         };
-        if old.is_none() && ledger.files.iter().any(|entry| entry.name == new.name) {
+        if old.is_none() && by_name.contains_key(new.name.as_str()) {
             // It is open, and read anyway.
             continue;
         }
