@@ -204,8 +204,8 @@ impl Job {
         let remains = self.remains();
         let committed = remains.check(&self.expected(), self.codec);
         if self.kind == Kind::File && !remains.has_state() && !self.committed.is_empty() {
-            // Only the last step removes the state file.
-            whole::check(self);
+            // Only the last step but one removes the state file. The last one removes the lock.
+            whole::check_after_kill(self);
         } else if !self.weather.has(Fault::Cursors) {
             committed.has_all_of(&self.committed);
         }

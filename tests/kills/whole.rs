@@ -51,15 +51,25 @@ impl Expected {
 #[track_caller]
 pub(crate) fn check(job: &Job) {
     match job.kind {
-        Kind::File => check_file(job),
+        Kind::File => check_file(job, false),
         Kind::Folder | Kind::Follow => check_folder(job),
     }
 }
 
+/// The same for a file that a killed run had completed. Its lock may be left.
 #[track_caller]
-fn check_file(job: &Job) {
+pub(crate) fn check_after_kill(job: &Job) {
+    let has_lock = job.out().with_file_name(format!("{}.lock", job.file)).exists();
+    check_file(job, has_lock);
+}
+
+#[track_caller]
+fn check_file(job: &Job, has_lock: bool) {
     let expected = job.expected();
     let mut left = vec![job.file.clone()];
+    if has_lock {
+        left.push(format!("{}.lock", job.file));
+    }
     if !expected.malformed.is_empty() {
         let malformed = format!("{}.malformed", job.file);
         left.push(malformed.clone());
