@@ -4,8 +4,11 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -28,40 +31,55 @@ struct Login {
 
 impl Login {
     fn begin(is_on_device: bool) -> Self {
+        let port = free_port();
+        let options = if is_on_device { vec!["--device"] } else { vec!["--redirect-port", &port] };
+        let mut login = Self::start(None, &options);
+        let mut lines = BufReader::new(login.program.stdout.take().unwrap()).lines();
+        login.url = lines.next().unwrap().unwrap();
+        if is_on_device {
+            login.code = lines.next().unwrap().unwrap();
+        }
+        login
+    }
+
+    /// Starts the program, in a terminal if there is a name of a display. Its system opens a page by writing the URL to
+    /// the file `opened`.
+    fn start(display: Option<&str>, options: &[&str]) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sandbox = runtime.block_on(Sandbox::builder().events(1).start()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_webex-events"));
-        command.args(["login", "--base-url", sandbox.base_url(), "--oauth-store"]);
-        command.arg(folder.path().join("token.json"));
-        if is_on_device {
-            command.arg("--device");
-        } else {
-            command.args(["--redirect-port", &port.to_string()]);
+        let mut command = Command::new("sh");
+        let mut script = "exec \"$PROGRAM\" login --base-url \"$URL\" --oauth-store \"$STORE\" $OPTIONS";
+        if let Some(display) = display {
+            let launcher = folder.path().join("xdg-open");
+            let text = "#!/bin/sh\nprintf %s \"$1\" > \"$OPENED.new\" && mv \"$OPENED.new\" \"$OPENED\"\n";
+            fs::write(&launcher, text).unwrap();
+            fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)).unwrap();
+            command.env("DISPLAY", display).env_remove("WAYLAND_DISPLAY").env_remove("WSL_DISTRO_NAME");
+            command.env("LAUNCHERS", folder.path()).env("SCRIPT", script);
+            script = "PATH=\"$LAUNCHERS:$PATH\" exec script -qec \"$SCRIPT\" /dev/null >&2";
         }
-        command.env("WEBEX_CLIENT_ID", sandbox.client_id());
-        command.env("WEBEX_CLIENT_SECRET", sandbox.client_secret()).env_remove("WEBEX_BASE_URL");
+        command.args(["-c", script]);
+        command.env("PROGRAM", env!("CARGO_BIN_EXE_webex-events")).env("URL", sandbox.base_url());
+        command.env("STORE", folder.path().join("token.json")).env("OPTIONS", options.join(" "));
+        command.env("OPENED", folder.path().join("opened")).env("WEBEX_CLIENT_ID", sandbox.client_id());
+        command.env("WEBEX_CLIENT_SECRET", sandbox.client_secret());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut program = command.spawn().unwrap();
-        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-        let url = lines.next().unwrap().unwrap();
-        let code = if is_on_device { lines.next().unwrap().unwrap() } else { String::new() };
-        Self { program, url, code, folder, sandbox, _runtime: runtime }
+        let program = command.spawn().unwrap();
+        Self { program, url: String::new(), code: String::new(), folder, sandbox, _runtime: runtime }
     }
 
     fn store(&self) -> PathBuf {
         self.folder.path().join("token.json")
     }
 
-    /// Waits for the end of the program, and returns its exit code.
+    /// Waits for the end of the program, and checks its exit code.
     #[track_caller]
-    fn end(&mut self) -> Option<i32> {
+    fn ends_with(&mut self, code: i32) {
         let mut text = String::new();
         self.program.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-        print!("{text}");
-        self.program.wait().unwrap().code()
+        assert_eq!(self.program.wait().unwrap().code(), Some(code), "{text}");
     }
 
     #[track_caller]
@@ -78,6 +96,10 @@ impl Drop for Login {
     }
 }
 
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
 #[test]
 #[ignore = "it needs chromium"]
 fn a_click_on_allow_completes_the_login() {
@@ -87,7 +109,7 @@ fn a_click_on_allow_completes_the_login() {
     browser.wait_for_text("spark-compliance:events_read");
     browser.click("#allow");
     browser.wait_for_text("The login is complete");
-    assert_eq!(login.end(), Some(0));
+    login.ends_with(0);
     login.has_logged_in();
 }
 
@@ -99,7 +121,7 @@ fn a_click_on_deny_ends_the_login_without_tokens() {
     browser.open(&login.url);
     browser.click("#deny");
     browser.wait_for_text("The login has failed");
-    assert_eq!(login.end(), Some(77));
+    login.ends_with(77);
     assert!(!login.store().exists());
 }
 
@@ -113,6 +135,33 @@ fn a_code_that_is_typed_on_the_page_of_a_device_completes_its_login() {
     browser.type_text(&login.code);
     browser.click("#allow");
     browser.wait_for_text("The device has access");
-    assert_eq!(login.end(), Some(0));
+    login.ends_with(0);
     login.has_logged_in();
+}
+
+#[test]
+#[ignore = "it needs chromium and the terminal of `script`"]
+fn a_login_in_a_terminal_with_a_display_opens_its_page() {
+    let mut login = Login::start(Some(":99"), &["--redirect-port", &free_port()]);
+    let opened = login.folder.path().join("opened");
+    let end = Instant::now() + Duration::from_secs(60);
+    while !opened.exists() {
+        assert!(Instant::now() < end, "no page was opened");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let url = fs::read_to_string(opened).unwrap();
+    let mut browser = Chromium::start();
+    browser.open(&url);
+    browser.click("#allow");
+    browser.wait_for_text("The login is complete");
+    login.ends_with(0);
+    login.has_logged_in();
+}
+
+#[test]
+#[ignore = "it needs the terminal of `script`"]
+fn a_login_in_a_terminal_without_a_display_opens_nothing() {
+    let mut login = Login::start(Some(""), &["--timeout", "1s", "--redirect-port", &free_port()]);
+    login.ends_with(75);
+    assert!(!login.folder.path().join("opened").exists());
 }

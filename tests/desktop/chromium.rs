@@ -54,16 +54,16 @@ impl Chromium {
             }
         });
         let mut browser = Self { child, commands, messages, sent: 0, session: None, _profile: profile };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attached = json!({"targetId": target["targetId"], "flatten": true});
-        let session = browser.call("Target.attachToTarget", attached);
+        let session = browser.call("Target.attachToTarget", &attached);
         browser.session = session["sessionId"].as_str().map(str::to_owned);
         browser
     }
 
     /// Sends a command and waits for its result.
     #[track_caller]
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    fn call(&mut self, method: &str, params: &Value) -> Value {
         self.sent += 1;
         let id = self.sent;
         let mut command = json!({"id": id, "method": method, "params": params});
@@ -84,14 +84,14 @@ impl Chromium {
 
     #[track_caller]
     pub(crate) fn open(&mut self, url: &str) {
-        let opened = self.call("Page.navigate", json!({"url": url}));
+        let opened = self.call("Page.navigate", &json!({"url": url}));
         assert!(opened["errorText"].is_null(), "{url}: {opened}");
     }
 
     /// The value of an expression in the page; none while a page is being replaced.
     fn evaluate(&mut self, expression: &str) -> Value {
         let call = json!({"expression": expression, "returnByValue": true});
-        self.call("Runtime.evaluate", call)["result"]["value"].take()
+        self.call("Runtime.evaluate", &call)["result"]["value"].take()
     }
 
     /// Waits until an expression has another value than null.
@@ -132,13 +132,13 @@ impl Chromium {
         for event in ["mousePressed", "mouseReleased"] {
             let mouse =
                 json!({"type": event, "x": middle[0], "y": middle[1], "button": "left", "clickCount": 1});
-            self.call("Input.dispatchMouseEvent", mouse);
+            self.call("Input.dispatchMouseEvent", &mouse);
         }
     }
 
     /// Types a text into the element that has the focus.
     pub(crate) fn type_text(&mut self, text: &str) {
-        self.call("Input.insertText", json!({"text": text}));
+        self.call("Input.insertText", &json!({"text": text}));
     }
 }
 

@@ -50,6 +50,14 @@ fn browse(method: &str, url: &str, form: &str) -> Page {
     }
 }
 
+/// Decides on the page, and returns the URL to which the browser is redirected.
+fn decide(url: &str, decision: &str) -> String {
+    let (page, query) = url.split_once('?').unwrap();
+    let page = browse("POST", page, &format!("{query}&decision={decision}"));
+    assert_eq!(page.status, 302);
+    page.location.unwrap()
+}
+
 /// A port that is free now.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -90,14 +98,6 @@ impl Integration {
         (running, url)
     }
 
-    /// Decides on the page, and returns the URL to which the browser is redirected.
-    fn decide(&self, url: &str, decision: &str) -> String {
-        let (page, query) = url.split_once('?').unwrap();
-        let page = browse("POST", page, &format!("{query}&decision={decision}"));
-        assert_eq!(page.status, 302);
-        page.location.unwrap()
-    }
-
     #[track_caller]
     fn has_logged_in(&self, ended: &Ended) {
         assert_eq!(ended.code, 0, "{}", ended.stderr);
@@ -129,7 +129,7 @@ fn an_allowed_access_is_stored_and_used() {
     // A browser asks for this, too.
     let icon = format!("http://127.0.0.1:{}/favicon.ico", integration.port);
     assert_eq!(browse("GET", &icon, "").status, 404);
-    let page = browse("GET", &integration.decide(&url, "allow"), "");
+    let page = browse("GET", &decide(&url, "allow"), "");
     assert!(page.status == 200 && page.body.contains("login is complete"), "{}", page.body);
     let ended = running.end();
     integration.has_logged_in(&ended);
@@ -151,7 +151,7 @@ fn only_its_owner_can_read_the_stored_tokens() {
     fs::write(integration.store(), r#"{"refresh_token":"old","account":"bob"}"#).unwrap();
     fs::set_permissions(integration.store(), fs::Permissions::from_mode(0o644)).unwrap();
     let (running, url) = integration.begin(&[]);
-    browse("GET", &integration.decide(&url, "allow"), "");
+    browse("GET", &decide(&url, "allow"), "");
     integration.has_logged_in(&running.end());
     assert_eq!(fs::metadata(integration.store()).unwrap().mode() & 0o777, 0o600);
     assert!(fs::read_to_string(integration.store()).unwrap().contains(r#""account": "bob""#));
@@ -162,7 +162,7 @@ fn only_its_owner_can_read_the_stored_tokens() {
 fn a_denied_access_says_so_in_the_browser_and_in_the_terminal() {
     let integration = Integration::start();
     let (running, url) = integration.begin(&[]);
-    let page = browse("GET", &integration.decide(&url, "deny"), "");
+    let page = browse("GET", &decide(&url, "deny"), "");
     assert!(page.status == 400 && page.body.contains("has failed"), "{}", page.body);
     integration.has_failed(&running.end(), 77, &["the access was denied", "compliance officer"]);
 }
@@ -182,7 +182,7 @@ fn a_redirect_with_another_state_is_refused_without_a_request() {
 fn a_pasted_url_is_enough() {
     let integration = Integration::start();
     let (mut running, url) = integration.begin_pasted();
-    let redirected = integration.decide(&url, "allow");
+    let redirected = decide(&url, "allow");
     running.paste(&format!("{redirected}\n"));
     integration.has_logged_in(&running.end());
 }
@@ -191,7 +191,7 @@ fn a_pasted_url_is_enough() {
 fn a_pasted_code_is_enough() {
     let integration = Integration::start();
     let (mut running, url) = integration.begin_pasted();
-    let redirected = integration.decide(&url, "allow");
+    let redirected = decide(&url, "allow");
     let (_, code) = redirected.split_once("code=").unwrap();
     running.paste(&format!("  {}\r\n", code.split('&').next().unwrap()));
     integration.has_logged_in(&running.end());
@@ -214,7 +214,7 @@ fn a_wrong_secret_is_refused_with_the_settings_to_check() {
     command.env("WEBEX_CLIENT_SECRET", "wr0ng-secret");
     let mut running = Running::start(command);
     let url = running.line().trim_end().to_owned();
-    browse("GET", &integration.decide(&url, "allow"), "");
+    browse("GET", &decide(&url, "allow"), "");
     let ended = running.end();
     let uri = format!("http://127.0.0.1:{}/callback", integration.port);
     integration.has_failed(&ended, 77, &["401", "check the client id and secret", &uri]);
@@ -358,9 +358,7 @@ fn the_login_that_the_sandbox_prints_works() {
     shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::start(shell);
     let url = running.line().trim_end().to_owned();
-    let (page, query) = url.split_once('?').unwrap();
-    let redirected = browse("POST", page, &format!("{query}&decision=allow")).location.unwrap();
-    running.paste(&redirected);
+    running.paste(&decide(&url, "allow"));
     running.end().success();
     assert!(folder.path().join("tokens.json").exists());
 }
