@@ -249,21 +249,21 @@ mod tests {
     /// Returns the numbers of grants and refusals.
     fn ten_minutes(mut refuses: impl FnMut(Duration) -> Option<Duration>) -> (u32, u32) {
         let (mut learned, begin) = (Learned::default(), Instant::now());
-        let (mut now, mut granted, mut refused) = (begin, 0, 0);
+        let (mut now, mut grants, mut refusals) = (begin, 0, 0);
         while now < begin + 10 * WINDOW {
             now += learned.period(now).unwrap_or_default();
             learned.send(now);
             now += 5 * MILLIS;
             if let Some(wait) = refuses(now - begin) {
-                refused += 1;
+                refusals += 1;
                 learned.refuse(now, wait);
                 now += wait;
             } else {
-                granted += 1;
+                grants += 1;
                 learned.grant();
             }
         }
-        (granted, refused)
+        (grants, refusals)
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
                     (current, used) = (number, 0);
                 }
                 used += 1;
-                (used > limit).then(|| Duration::from_secs((number + 1) * window) - passed)
+                (used > limit).then(|| Duration::from_secs((number + 1) * window).saturating_sub(passed))
             });
             let possible = u32::try_from(600 / window).unwrap() * limit;
             assert!(granted > possible * 3 / 5, "{granted} of {possible}");

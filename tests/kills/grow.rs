@@ -149,7 +149,8 @@ impl Folder {
     /// The files that a reader takes for data.
     fn data(&self) -> Vec<String> {
         let is_data = |name: &String| {
-            name.starts_with("events_") && name.contains(".ndjson") && !name.ends_with(".part")
+            let is_part = Path::new(name).extension().is_some_and(|extension| extension == "part");
+            name.starts_with("events_") && name.contains(".ndjson") && !is_part
         };
         names(&self.out).into_iter().filter(is_data).collect()
     }

@@ -286,7 +286,7 @@ fn after_a_kill_any_of_the_commands_resumes() {
 
 /// The lines of all complete files, which are compressed.
 fn text(name: &str) -> Vec<String> {
-    let files = data(name).into_iter().filter(|name| name.ends_with(".zst"));
+    let files = data(name).into_iter().filter(|name| name.ends_with(".ndjson.zst"));
     let text = files.map(|file| decompressed("zstd", &fs::read(Path::new(name).join(file)).unwrap()));
     text.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }

@@ -188,7 +188,7 @@ mod tests {
         let from = DateTime::from_timestamp(1_767_600_000, 0).unwrap();
         let mut outside = OutsideEvents::default();
         assert!(outside.is_new(&event("a"), from) && !outside.is_new(&event("a"), from));
-        outside.0.extend((1..OUTSIDE_REMEMBERED).map(|number| Fingerprint::of(&number.to_le_bytes())));
+        outside.0.extend((1..OUTSIDE_REMEMBERED).map(|number| Fingerprint::of(number.to_le_bytes())));
         assert!(!outside.is_new(&event("a"), from));
         assert!(outside.is_new(&event("b"), from) && outside.is_new(&event("b"), from));
         assert!(!outside.is_new(&event("c"), DateTime::<Utc>::MIN_UTC), "it isn't outside");
