@@ -179,6 +179,17 @@ fn a_redirect_with_another_state_is_refused_without_a_request() {
 }
 
 #[test]
+fn a_refused_scope_is_named_with_what_to_check() {
+    let integration = Integration::start();
+    let (running, url) = integration.begin(&["--scope", "first", "--scope", "second"]);
+    assert!(url.contains("&scope=first%20second&"), "{url}");
+    // The service redirects a request for scopes that the integration doesn't have.
+    let redirected = browse("GET", &url.replace("first%20second", ""), "").location.unwrap();
+    assert_eq!(browse("GET", &redirected, "").status, 400);
+    integration.has_failed(&running.end(), 77, &["invalid_scope", "check the scopes"]);
+}
+
+#[test]
 fn a_pasted_url_is_enough() {
     let integration = Integration::start();
     let (mut running, url) = integration.begin_pasted();
@@ -326,6 +337,16 @@ fn missing_credentials_are_named_before_a_page_is_shown() {
     }
     let ended = run_alone(["login", "--client-id", "c"]);
     assert!(ended.code == 2 && ended.stderr.contains("--oauth-store"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_missing_store_is_reported_with_the_login_that_makes_it() {
+    let folder = folder();
+    let mut command = program(["export", "--client-id", "c", "--oauth-store"]);
+    command.arg(folder.path().join("token.json")).env("WEBEX_CLIENT_SECRET", "s");
+    let ended = run(command);
+    let (code, line) = ended.failure();
+    assert!(code == 78 && line.contains("or run `webex-events login --oauth-store "), "{line}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 use crate::cli::{Connection, values::span};
 
@@ -17,7 +17,7 @@ const SCOPE: &str = "spark-compliance:events_read";
 #[command(mut_arg("header", |arg| arg.hide(true)))]
 pub(crate) struct LoginArgs {
     /// Scope to request; can be repeated
-    #[arg(long, value_name = "SCOPE", default_value = SCOPE)]
+    #[arg(long, value_name = "SCOPE", default_value = SCOPE, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) scope: Vec<String>,
 
     /// Port for the redirect URI http://127.0.0.1:PORT/callback, which the integration must have
