@@ -69,14 +69,14 @@ impl Ended {
 pub(crate) struct Running {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
-    stderr: Option<ChildStderr>,
+    stderr: Option<BufReader<ChildStderr>>,
 }
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        Self { child, stdout: stdout.map(BufReader::new), stderr }
+        Self { child, stdout: stdout.map(BufReader::new), stderr: stderr.map(BufReader::new) }
     }
 
     /// The next line of stdout.
@@ -84,6 +84,17 @@ impl Running {
         let mut line = String::new();
         self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
         line
+    }
+
+    /// Waits for a line of stderr with these words. The result of its end lacks the lines up to there.
+    #[track_caller]
+    pub(crate) fn wait_for_message(&mut self, words: &str) {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            let length = self.stderr.as_mut().unwrap().read_line(&mut line).unwrap();
+            assert!(length > 0, "stderr ended without: {words}");
+        }
     }
 
     /// Writes to stdin, and closes it.
