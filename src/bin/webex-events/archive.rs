@@ -313,6 +313,9 @@ impl Archive {
         if part.entry.replaces.is_some() {
             // The service may no longer have all events of the file that this one replaces.
             part.forget_pages()?;
+            if part.is_new {
+                disk::sync_folder(&self.layout.ledger_path())?;
+            }
             self.write()?;
             return self.part(file)?.drop_malformed();
         }
@@ -431,12 +434,14 @@ impl Archive {
     fn rename_parts(&mut self) -> io::Result<()> {
         let complete = self.parts.values().filter(|part| part.is_committed_whole());
         for name in complete.map(|part| part.entry.name.clone()).collect::<Vec<_>>() {
-            let Some(part) = self.parts.remove(&name) else { continue };
+            let Some(part) = self.parts.get_mut(&name) else { continue };
             let entry = part.entry.clone();
             // Some systems can't rename open files.
-            drop(part);
-            self.open_parts.remove(&name);
+            part.close()?;
+            // If this fails, the file stays in the ledger, and the next run repeats it.
             self.layout.publish(&entry)?;
+            self.parts.remove(&name);
+            self.open_parts.remove(&name);
             self.has_new_names = true;
             self.is_dirty |= entry.replaces.is_some();
             self.add_complete(FileEntry { replaces: None, ..entry })?;

@@ -175,9 +175,10 @@ impl Ledger {
         Err(ArchiveError::OtherKind { path: path.to_owned(), found, expected })
     }
 
-    /// Returns true if any content of any file is committed.
+    /// Returns true if any content of any file is committed, or was until the file had to be read again.
     pub(crate) fn has_content(&self) -> bool {
-        self.files.iter().any(|file| file.is_complete() || file.pages > 0 || file.bytes > 0)
+        let has_content = |file: &FileEntry| file.is_complete() || file.pages > 0 || file.bytes > 0;
+        self.files.iter().any(|file| has_content(file) || file.replaces.is_some())
     }
 }
 

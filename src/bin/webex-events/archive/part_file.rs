@@ -73,6 +73,12 @@ impl PartFile {
         Ok(Self::new(entry, options, text, None, SeenIds::new(memory)))
     }
 
+    /// Creates the file of an entry without content, which stays in the ledger until the next commit of the file.
+    pub(super) fn recreate(path: &Path, entry: FileEntry, options: PartOptions) -> io::Result<Self> {
+        let committed = Some(entry.clone());
+        Ok(Self { committed, ..Self::create(path, entry, options)? })
+    }
+
     /// Reopens a file of an earlier run, and truncates it to the length in its entry.
     ///
     /// Fails with [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`] if it doesn't match its entry.

@@ -58,10 +58,11 @@ pub(super) fn recover(
 }
 
 fn reopen(layout: &Layout, path: &Path, entry: FileEntry, options: PartOptions) -> io::Result<PartFile> {
-    if entry.pages == 0 && entry.bytes == 0 {
-        return PartFile::create(path, entry, options);
-    }
-    let mut file = PartFile::reopen(path, entry, options)?;
+    let mut file = if entry.pages == 0 && entry.bytes == 0 {
+        PartFile::recreate(path, entry, options)?
+    } else {
+        PartFile::reopen(path, entry, options)?
+    };
     if matches!(layout, Layout::Folder(_)) {
         file.close()?;
     }

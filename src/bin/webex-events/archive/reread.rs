@@ -5,7 +5,7 @@
 //! the ledger is written last. From then on, an ordinary run reads the ranges, and the next commit replaces the old files.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs::{self, File},
     io::{self, Read, Write},
     path::Path,
@@ -66,19 +66,31 @@ impl Destination {
     /// Takes back damaged files that have been restored from a copy before they were read again. Returns their number.
     pub(crate) fn take_back(&mut self) -> Result<u64, ArchiveError> {
         let Some(mut ledger) = self.ledger().cloned() else { return Ok(0) };
-        let mut number = 0;
+        let (codec, lists) = (ledger.meta.compress, ledger.meta.request.list_count());
+        let mut restored = BTreeMap::new();
         for file in &mut ledger.files {
-            let Some(old) = self.restored(file, ledger.meta.compress) else { continue };
-            for path in [self.layout().path(&file.name), malformed_path(&self.layout().path(&file.name))] {
+            let Some(old) = self.restored(file, codec) else { continue };
+            let empty = FileEntry::new(file.name.clone(), file.start.zip(file.end)).with_lists(lists);
+            *file = FileEntry { replaces: file.replaces.take(), ..empty };
+            restored.insert(file.name.clone(), old);
+        }
+        if restored.is_empty() {
+            return Ok(0);
+        }
+        // Update the ledger before removing what was read: a file that is shorter than its entry counts as damaged.
+        self.replace_ledger(ledger.clone())?;
+        for name in restored.keys() {
+            for path in [self.layout().path(name), malformed_path(&self.layout().path(name))] {
                 disk::remove(&part(&path)).map_err(|error| self.layout().unwritable(error))?;
             }
+        }
+        let number = restored.len() as u64;
+        for file in &mut ledger.files {
+            let Some(old) = restored.remove(&file.name) else { continue };
             ledger.failed.retain(|failed| Some(failed.start) != old.start);
             *file = old;
-            number += 1;
         }
-        if number > 0 {
-            self.replace_ledger(ledger)?;
-        }
+        self.replace_ledger(ledger)?;
         Ok(number)
     }
 

@@ -251,3 +251,86 @@ fn a_damaged_file_that_is_restored_from_a_copy_is_taken_back() {
     fs::write(&path, copy).unwrap();
     assert_eq!(destination.take_back().unwrap(), 0);
 }
+
+#[test]
+fn a_file_that_waits_to_be_read_again_stays_in_each_ledger_that_is_written() {
+    let (_folder, layout, path) = complete();
+    let mut archive = open(&layout);
+    archive.add(&b(), [event("4")], None).unwrap();
+    archive.finish(&b()).unwrap();
+    archive.end().unwrap();
+    drop(archive);
+    fs::write(&path, "garbage").unwrap();
+    fs::write(layout.path(&b().name), "garbage").unwrap();
+    let mut destination = claim(&layout);
+    let old = destination.ledger().unwrap().files.clone();
+    let again = |old: FileEntry| {
+        let new = Some(FileEntry::new(old.name.clone(), None));
+        Reread { old: Some(old), new, is_sound: false, is_kept: true }
+    };
+    let files: Vec<_> = old.into_iter().map(again).collect();
+    destination.reread(&files, |_| ()).unwrap();
+    drop(destination);
+    let mut archive = open(&layout);
+    assert!(archive.parts.values().all(|part| !part.is_open()), "there can be more files than handles");
+    archive.add(&a(), [event("1")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    while archive.complete().is_empty() {
+        archive.commit_complete().unwrap();
+        thread::yield_now();
+    }
+    drop(archive);
+    let archive = open(&layout);
+    assert_eq!((archive.complete().len(), archive.open_files().count()), (1, 1));
+    assert!(archive.open_files().all(|entry| entry.replaces.is_some()));
+}
+
+#[test]
+fn a_complete_file_that_can_not_get_its_name_stays_in_the_ledger() {
+    let (_folder, layout, path) = complete();
+    reread(&layout, A, true).unwrap();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("3")], None).unwrap();
+    archive.finish(&a()).unwrap();
+    // The name under which the old file is kept is taken, by something that a file can't replace.
+    let obstacle = layout.path("events_a.replaced-1");
+    fs::create_dir(&obstacle).unwrap();
+    archive.commit().unwrap_err();
+    archive.salvage().unwrap_err();
+    drop(archive);
+    fs::remove_dir(&obstacle).unwrap();
+    assert_eq!(ids(&path), ["1", "2"]);
+    is_read(&layout, A, &["1", "2", "3"]);
+}
+
+#[test]
+fn killed_while_a_restored_file_is_taken_back() {
+    let (folder, layout, path) = complete();
+    let (before, copy) = (snapshot(folder.path()), fs::read(&path).unwrap());
+    fs::write(&path, "garbage").unwrap();
+    reread(&layout, A, false).unwrap();
+    let mut archive = open(&layout);
+    archive.add(&a(), [event("1"), malformed()], None).unwrap();
+    archive.end().unwrap();
+    drop(archive);
+    fs::write(&path, copy).unwrap();
+    // It can't remove what was read of the file, as if it were killed before that.
+    let part = layout::part(&path);
+    fs::rename(&part, folder.path().join("moved")).unwrap();
+    fs::create_dir(&part).unwrap();
+    claim(&layout).take_back().unwrap_err();
+    fs::remove_dir(&part).unwrap();
+    fs::remove_file(folder.path().join("moved")).unwrap();
+    assert_eq!(open(&layout).open_files().count(), 1, "an ordinary run continues");
+    assert_eq!(claim(&layout).take_back().unwrap(), 1);
+    drop(open(&layout));
+    assert_eq!(snapshot(folder.path()), before);
+}
+
+#[test]
+fn a_file_to_read_again_is_not_forgotten_for_another_request() {
+    let (_folder, layout, path) = complete();
+    fs::remove_file(&path).unwrap();
+    reread(&layout, A, false).unwrap();
+    assert!(!claim(&layout).forget_empty());
+}
