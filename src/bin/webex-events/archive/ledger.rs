@@ -258,6 +258,16 @@ impl FileEntry {
         self.malformed.as_ref().map_or(0, |malformed| malformed.items)
     }
 
+    /// All names in the entry.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let replaced = self.replaces.iter();
+        let replaced = replaced.flat_map(|old| {
+            let entry = old.entry.as_ref().map(|entry| entry.name.as_str());
+            [Some(old.name.as_str()), old.keep_as.as_deref(), entry]
+        });
+        std::iter::once(self.name.as_str()).chain(replaced.flatten())
+    }
+
     /// Its line in the ledger.
     pub(super) fn line(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
@@ -373,10 +383,16 @@ fn read(text: &[u8]) -> Result<Ledger, LedgerDamage> {
         ArchiveKind::Export => files.iter().all(has_lists),
         ArchiveKind::Follow => true,
     };
-    if !is_sound {
+    // Files are renamed and removed by these names, so they must not lead out of the folder.
+    let is_within = meta.kind == ArchiveKind::File || files.iter().flat_map(FileEntry::names).all(is_name);
+    if !is_sound || !is_within {
         return Err(LedgerDamage::Content);
     }
     Ok(Ledger { meta, checkpoint, failed, files })
+}
+
+fn is_name(text: &str) -> bool {
+    Path::new(text).file_name().is_some_and(|name| name == text)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

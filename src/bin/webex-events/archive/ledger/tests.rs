@@ -144,3 +144,27 @@ fn a_ledger_of_another_kind_is_refused() {
     let error = ledger().expect_kind(ArchiveKind::Follow, Path::new("c")).unwrap_err();
     assert_eq!(error.to_string(), "c belongs to an export into a folder, not to a follower");
 }
+
+#[test]
+fn a_name_that_leads_out_of_the_folder_is_refused() {
+    for name in ["/etc/x", "../x", "a/x", "a/", "..", ".", ""] {
+        let replaced = |keep_as: Option<&str>, old: &str, entry: &str| ReplacedFile {
+            name: old.to_owned(),
+            keep_as: keep_as.map(str::to_owned),
+            entry: Some(Box::new(FileEntry::new(entry, None))),
+        };
+        let of = |name: &str, replaces| FileEntry { replaces, ..FileEntry::new(name, None) };
+        for file in [
+            of(name, None),
+            of("b", Some(replaced(None, name, "b"))),
+            of("b", Some(replaced(Some(name), "b", "b"))),
+            of("b", Some(replaced(None, "b", name))),
+        ] {
+            let mut ledger = Ledger { files: vec![file], ..ledger() };
+            assert_eq!(read(written(&ledger).as_bytes()), Err(LedgerDamage::Content), "{name:?}");
+            // The only file has the name that the user gives.
+            ledger.meta.kind = ArchiveKind::File;
+            assert_eq!(read(written(&ledger).as_bytes()), Ok(ledger));
+        }
+    }
+}
