@@ -25,7 +25,7 @@ use crate::{
 };
 
 const EVENTS: usize = 500;
-/// The number of times that the folder is extended, and damaged.
+/// The number of times that the folder is extended, and some files in it damaged.
 const ROUNDS: u32 = 4;
 /// The number of kills in each run, and the number of requests within which each happens.
 const KILLS: (usize, u64) = (5, 8);
@@ -208,7 +208,9 @@ fn a_folder_that_is_extended_and_repaired_has_each_event_once_after_kills() {
         let mut folder = Folder::new(seed);
         for _ in 0..ROUNDS {
             folder.survive(Folder::export);
-            folder.damage();
+            for _ in 0..=folder.rng.u8(0..2) {
+                folder.damage();
+            }
             folder.survive(Folder::repair);
             folder.pass_time();
         }

@@ -74,12 +74,14 @@ pub(super) async fn missing_events(
     let by_name: HashMap<_, _> = ledger.files.iter().map(|entry| (entry.name.as_str(), entry)).collect();
     let (mut files, mut added) = (Vec::new(), Vec::new());
     for range in missing {
-        let old = range.name.as_ref().and_then(|name| by_name.get(name.as_str()).copied());
+        let old = range.name.as_ref().map(|name| by_name.get(name.as_str()).copied());
         let new = match (old, hour(range.start)) {
-            (Some(old), _) => again(old),
+            (Some(Some(old)), _) if old.is_complete() => again(old),
             (None, Some(start)) => an_hour(start, ledger),
-            (None, None) => continue,
+            // Another process has changed it since the comparison.
+            _ => continue,
         };
+        let old = old.flatten();
         if old.is_none() && by_name.contains_key(new.name.as_str()) {
             // It is open, and read anyway.
             continue;
