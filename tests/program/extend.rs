@@ -133,6 +133,39 @@ fn an_event_that_the_service_no_longer_has_stays_in_the_file() {
     assert_eq!(run_alone(["verify", &name]).code, 0);
 }
 
+/// Most organizations can list 90 days.
+#[test]
+fn the_last_file_stays_complete_if_the_service_no_longer_has_its_range() {
+    let service = service();
+    let (_folder, name) = output();
+    run(daily(&service, &name, &["--extend"])).success();
+    let before = names(&name);
+    let files = ledger(&name)["files"].as_array().unwrap().clone();
+    let (start, now) = (at("01T00:00:00"), at("02T13:00:00") + TimeDelta::days(100));
+    let later = Sandbox::builder().events(480).period(start, at("05T00:00:00")).now(now).retention(90);
+    let service = Service::start(later);
+    // The second time, it isn't even tried.
+    for _ in 0..2 {
+        let ended = run(daily(&service, &name, &["--extend"]));
+        assert_eq!(ended.code, 77, "{}", ended.stderr);
+        let ledger = ledger(&name);
+        let now = ledger["files"].as_array().unwrap();
+        assert!(files.iter().all(|file| now.contains(file)));
+        assert!(now.iter().all(|file| file["stage"] == "complete"));
+        assert_eq!(ledger["failed"][0]["start"], "2026-01-02T00:00:00Z");
+        assert_eq!(ledger["failed"][0]["end"], "2026-01-03T00:00:00Z");
+        let after = names(&name);
+        assert!(before.iter().all(|file| after.contains(file)));
+        assert!(!after.iter().any(|file| file.contains(".part")), "{after:?}");
+        let ended = run_alone(["verify", &name]);
+        assert!(
+            ended.code == 75 && ended.stderr.contains("not exported: 2026-01-02T00:00:00Z"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
 #[test]
 fn a_run_with_nothing_new_succeeds_and_says_so() {
     let service = service();

@@ -28,6 +28,7 @@
 //! | while a file is restarted from the beginning | its entry is empty, or still the old one | cuts it, or continues |
 //! | after the last file of an export into one file got its name | the file, and a state that says complete | checks it, and removes the state |
 //! | between the copy of a file that is read again and the ledger | the old file, and its copy as the part file | takes the old file as complete, and removes the copy |
+//! | after an old file was kept, since the service no longer has its range | the old file, and the part file | removes the part file |
 //! | while the file that a complete one replaces is set aside | the part file, with everything | sets the old file aside, and gives the part file its name |
 //! | at any time | the lock file, which nobody holds | locks it, and removes it at the end |
 //!
@@ -379,7 +380,11 @@ impl Archive {
 
     /// Commits everything at the end of a run.
     pub(crate) fn end(&mut self) -> io::Result<()> {
+        let has_kept = self.keep_old()?;
         self.commit()?;
+        if has_kept {
+            recover::remove_leftovers(&self.layout, &self.files())?;
+        }
         if self.is_dirty {
             // Files have replaced others, which the ledger still names.
             self.write()?;

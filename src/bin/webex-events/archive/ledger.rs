@@ -110,9 +110,13 @@ pub(crate) struct ReplacedFile {
     /// The name under which it is kept then. It is removed if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keep_as: Option<String>,
-    /// Its entry, if it is damaged or missing. It is complete again if it is restored from a copy.
+    /// The entry that it had if it was complete. It is complete again if the service no longer has its range, or if it was
+    /// damaged and is restored from a copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) entry: Option<Box<FileEntry>>,
+    /// True if it was found damaged or missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_damaged: bool,
 }
 
 /// The malformed items of a file, which are kept in `NAME.malformed`.

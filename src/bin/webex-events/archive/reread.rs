@@ -12,14 +12,15 @@ use std::{
 };
 
 use super::{
+    Archive,
     append_file::Digests,
     codec::Codec,
     destination::Destination,
     error::ArchiveError,
     fs as disk,
-    layout::{malformed_path, part},
+    layout::{Layout, malformed_path, part},
     ledger::{FileEntry, Ledger, ReplacedFile},
-    part_file::{check, check_complete, kept, unfit},
+    part_file::{PartFile, check, check_complete, kept, unfit},
     recover::failure,
 };
 
@@ -87,25 +88,20 @@ impl Destination {
         let number = restored.len() as u64;
         for file in &mut ledger.files {
             let Some(old) = restored.remove(&file.name) else { continue };
-            ledger.failed.retain(|failed| Some(failed.start) != old.start);
+            ledger.failed.retain(|failed| (Some(failed.start), Some(failed.end)) != (old.start, old.end));
             *file = old;
         }
         self.replace_ledger(ledger)?;
         Ok(number)
     }
 
-    /// The entry of the old file of a range, if it is sound again.
+    /// The entry of the old file of a range, if it was damaged and is sound again.
     fn restored(&self, file: &FileEntry, codec: Codec) -> Option<FileEntry> {
-        let old = file.replaces.as_ref()?.entry.as_deref()?;
+        let old = file.replaces.as_ref().filter(|old| old.is_damaged)?.entry.as_deref()?;
         if file.is_complete() || (old.start, old.end) != (file.start, file.end) {
             return None;
         }
-        let path = self.layout().path(&old.name);
-        check_complete(&path, old, codec).ok()?;
-        if let Some(malformed) = &old.malformed {
-            disk::check_length(&malformed_path(&path), malformed.bytes).ok()?;
-        }
-        Some(old.clone())
+        check_old(self.layout(), old, codec).is_ok().then(|| old.clone())
     }
 
     fn replace_ledger(&mut self, mut ledger: Ledger) -> Result<(), ArchiveError> {
@@ -139,8 +135,8 @@ impl Destination {
         let Some(new) = file.new.clone() else { return Ok(None) };
         let replaces = match (old.is_complete(), &old.replaces) {
             (true, _) => {
-                let entry = (!file.is_sound).then(|| Box::new(FileEntry { replaces: None, ..old.clone() }));
-                Some(ReplacedFile { name: old.name.clone(), keep_as, entry })
+                let entry = Some(Box::new(FileEntry { replaces: None, ..old.clone() }));
+                Some(ReplacedFile { name: old.name.clone(), keep_as, entry, is_damaged: !file.is_sound })
             }
             (false, Some(replaced)) => Some(replaced.clone()),
             (false, None) if file.is_sound => Some(nothing(&new)),
@@ -223,5 +219,36 @@ impl Destination {
 
 /// The mark of a new file that replaces nothing.
 fn nothing(new: &FileEntry) -> ReplacedFile {
-    ReplacedFile { name: new.name.clone(), keep_as: None, entry: None }
+    ReplacedFile { name: new.name.clone(), keep_as: None, entry: None, is_damaged: false }
+}
+
+/// Checks a file that is to be replaced, and its malformed items.
+fn check_old(layout: &Layout, old: &FileEntry, codec: Codec) -> io::Result<()> {
+    let path = layout.path(&old.name);
+    check_complete(&path, old, codec)?;
+    old.malformed.as_ref().map_or(Ok(()), |kept| disk::check_length(&malformed_path(&path), kept.bytes))
+}
+
+impl Archive {
+    /// Keeps the old files of ranges that the service no longer has, if they are sound and nothing was read. Returns true
+    /// if there were any.
+    pub(super) fn keep_old(&mut self) -> serde_json::Result<bool> {
+        let kept = |part: &PartFile| {
+            let old = part.entry.replaces.as_ref()?.entry.as_deref()?;
+            let is_lost = self.failed.get(&old.start?).is_some_and(|failed| failed.is_beyond_retention);
+            let is_kept = is_lost
+                && part.entry.pages == 0
+                && check_old(&self.layout, old, self.options.write.codec).is_ok();
+            is_kept.then(|| (part.entry.name.clone(), old.clone()))
+        };
+        let kept: Vec<_> = self.parts.values().filter_map(kept).collect();
+        let has_kept = !kept.is_empty();
+        self.is_dirty |= has_kept;
+        for (name, old) in kept {
+            self.parts.remove(&name);
+            self.open_parts.remove(&name);
+            self.add_complete(old)?;
+        }
+        Ok(has_kept)
+    }
 }

@@ -308,7 +308,11 @@ async fn read_slices(
         summary.failed.push((slice, Code::Refused));
     }
     summary.is_complete &= summary.failed.is_empty();
-    let complete = summary.files.iter().filter(|file| file.is_complete()).count();
+    // A slice that has become longer can't be read, and its file is the old one.
+    let is_read = |file: &&FileEntry| {
+        file.is_complete() && !summary.failed.iter().any(|(slice, _)| Some(slice.start) == file.start)
+    };
+    let complete = summary.files.iter().filter(is_read).count();
     summary = RunSummary { options, range, was_complete, slices: Some((complete, slices)), ..summary };
     service.count_into(&mut summary.stats);
     if let (true, Some(to)) = (summary.is_complete, range.to) {

@@ -46,8 +46,10 @@ impl Extension {
         let (mut files, mut still_failed) = (Vec::new(), Vec::new());
         for slice in Self::slices(&meta)? {
             let span = (slice.start(), slice.end());
-            still_failed.extend(failed.remove(&span));
-            let Some(old) = by_start.get(&Some(span.0)) else { continue };
+            let failed = failed.remove(&span);
+            let is_lost = failed.as_ref().is_some_and(|failed| failed.is_beyond_retention);
+            still_failed.extend(failed);
+            let Some(old) = by_start.get(&Some(span.0)).filter(|_| !is_lost) else { continue };
             if old.end != Some(span.1) || span.1 > late {
                 files.push(Reread {
                     old: Some(FileEntry::clone(old)),

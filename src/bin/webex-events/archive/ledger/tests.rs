@@ -152,6 +152,7 @@ fn a_name_that_leads_out_of_the_folder_is_refused() {
             name: old.to_owned(),
             keep_as: keep_as.map(str::to_owned),
             entry: Some(Box::new(FileEntry::new(entry, None))),
+            is_damaged: false,
         };
         let of = |name: &str, replaces| FileEntry { replaces, ..FileEntry::new(name, None) };
         for file in [

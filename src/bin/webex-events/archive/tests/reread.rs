@@ -334,3 +334,81 @@ fn a_file_to_read_again_is_not_forgotten_for_another_request() {
     reread(&layout, A, false).unwrap();
     assert!(!claim(&layout).forget_empty());
 }
+
+/// Half an hour, and the hour that it becomes.
+fn ranges() -> (FileEntry, FileEntry) {
+    let at = |text: &str| format!("2026-01-05T{text}Z").parse().unwrap();
+    let half = FileEntry::new(A, Some((at("09:00:00"), at("09:30:00"))));
+    (half, FileEntry::new(LONGER, Some((at("09:00:00"), at("10:00:00")))))
+}
+
+/// The hour, which the service no longer has.
+fn lost() -> FailedSlice {
+    let range = ranges().1;
+    let (start, end) = (range.start.unwrap(), range.end.unwrap());
+    let (kind, message) = ("service".to_owned(), "gone".to_owned());
+    FailedSlice { start, end, kind, message, is_beyond_retention: true }
+}
+
+/// A folder with the half hour, as the ledger is before its range becomes longer.
+fn half() -> (TempDir, Layout, FileEntry) {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::Folder(folder.path().to_owned());
+    let mut archive = open(&layout);
+    archive.add(&ranges().0, [event("1"), malformed()], None).unwrap();
+    archive.finish(&ranges().0).unwrap();
+    archive.end().unwrap();
+    let old = archive.complete()[0].clone();
+    (folder, layout, old)
+}
+
+#[test]
+fn a_sound_file_is_kept_if_the_service_no_longer_has_its_range() {
+    for is_sound in [true, false] {
+        let (folder, layout, old) = half();
+        let before = names(folder.path());
+        if !is_sound {
+            fs::write(layout.path(A), "garbage").unwrap();
+        }
+        let new = Some(ranges().1);
+        let files = [Reread { old: Some(old.clone()), new, is_sound, is_kept: false }];
+        claim(&layout).reread(&files, |_| ()).unwrap();
+        let mut archive = open(&layout);
+        archive.set_failed(lost());
+        archive.end().unwrap();
+        assert_eq!(archive.complete().first(), Some(&old).filter(|_| is_sound));
+        assert_eq!((archive.open_files().count(), archive.failed().count()), (usize::from(!is_sound), 1));
+        drop(archive);
+        if is_sound {
+            assert_eq!(names(folder.path()), before);
+            assert_eq!(layout.read().unwrap().unwrap().files, [old]);
+        }
+        drop(open(&layout));
+    }
+}
+
+#[test]
+fn a_file_is_not_kept_if_more_of_its_range_was_read() {
+    let (_folder, layout, old) = half();
+    let new = ranges().1;
+    let files = [Reread { old: Some(old), new: Some(new.clone()), is_sound: true, is_kept: false }];
+    claim(&layout).reread(&files, |_| ()).unwrap();
+    let mut archive = open(&layout);
+    archive.add(&new, [event("2")], None).unwrap();
+    archive.set_failed(lost());
+    archive.end().unwrap();
+    assert_eq!(archive.open_files().map(|entry| entry.events).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_slice_of_which_a_restored_file_has_a_part_remains_failed() {
+    let (_folder, layout, old) = half();
+    let copy = fs::read(layout.path(A)).unwrap();
+    fs::write(layout.path(A), "garbage").unwrap();
+    let files = [Reread { old: Some(old), new: Some(ranges().0), is_sound: false, is_kept: true }];
+    claim(&layout).reread(&files, |ledger| ledger.failed.push(lost())).unwrap();
+    fs::write(layout.path(A), copy).unwrap();
+    let mut destination = claim(&layout);
+    assert_eq!(destination.take_back().unwrap(), 1);
+    assert_eq!(destination.ledger().unwrap().failed, [lost()]);
+}
