@@ -10,7 +10,7 @@ mod text;
 mod transport;
 
 pub(crate) use self::item::MalformedItems;
-pub(crate) use self::text::without_queries;
+pub(crate) use self::text::{root_cause, without_queries};
 pub use self::{
     api::ApiError,
     decode::DecodeError,
@@ -279,7 +279,11 @@ impl Error {
 
     /// True if the retry policy repeats the request.
     pub(crate) fn is_retryable(&self) -> bool {
-        self.is_transient() && !matches!(self, Self::Store { .. })
+        match self {
+            Self::Transport(error) => !error.is_final,
+            Self::Store { .. } => false,
+            _ => self.is_transient(),
+        }
     }
 
     /// The same error, marked as one of a token source.

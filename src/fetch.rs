@@ -176,7 +176,16 @@ impl Shared {
             {
                 (url, first.query) = (smaller, query);
             }
-            self.attempt(url.clone(), first.clone(), attempt, &resent, meter, &decode)
+            let attempted = self.attempt(url.clone(), first.clone(), attempt, &resent, meter, &decode);
+            async move {
+                attempted.await.map_err(|error| {
+                    if self.response_stats.is_empty() {
+                        self.retry.unreached(error, attempt.number)
+                    } else {
+                        error
+                    }
+                })
+            }
         };
         let wait = |status, delay| async move {
             // The pause of a 429 has begun with its headers: the pacer holds back this request like all others.

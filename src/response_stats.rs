@@ -25,6 +25,11 @@ impl ResponseStats {
         *self.record().by_status.entry(status).or_default() += 1;
     }
 
+    /// Returns true if there was no response yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.record().by_status.is_empty()
+    }
+
     pub(crate) fn by_status(&self) -> BTreeMap<u16, u64> {
         self.record().by_status.clone()
     }

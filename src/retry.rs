@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 
 use crate::{
     clock::Clock,
-    error::{Error, Result, TransportError},
+    error::{Error, Result, TransportError, TransportErrorKind, root_cause},
     timer::Timer,
 };
 
@@ -21,6 +21,7 @@ use crate::{
 /// | setting | default |
 /// |---|---|
 /// | [`attempts`](Self::attempts) | 10 for each page |
+/// | [`connect_attempts`](Self::connect_attempts) | the same |
 /// | [`backoff`](Self::backoff) | from 500 ms, doubling, up to 30 s |
 /// | [`max_wait`](Self::max_wait) | 1 hour |
 /// | [`max_elapsed`](Self::max_elapsed) | none |
@@ -52,6 +53,7 @@ use crate::{
 #[must_use = "a policy does nothing until a `ClientBuilder` has it"]
 pub struct RetryPolicy {
     attempts: NonZeroU32,
+    connect_attempts: Option<NonZeroU32>,
     first: Duration,
     cap: Duration,
     max_wait: Duration,
@@ -75,6 +77,7 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: NonZeroU32::MIN.saturating_add(9),
+            connect_attempts: None,
             first: Duration::from_millis(500),
             cap: Duration::from_secs(30),
             max_wait: Duration::from_secs(3600),
@@ -93,6 +96,35 @@ impl RetryPolicy {
     pub const fn attempts(mut self, attempts: NonZeroU32) -> Self {
         self.attempts = attempts;
         self
+    }
+
+    /// The number of times that a request is sent as long as the service has never responded to the client or its clones:
+    /// the address or a proxy may be wrong, which no retry corrects. The default is the same as
+    /// [`attempts`](Self::attempts), which also limits it.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use webex_events::RetryPolicy;
+    ///
+    /// let program = RetryPolicy::default().connect_attempts(NonZeroU32::new(3).unwrap());
+    /// # let _ = program;
+    /// ```
+    pub const fn connect_attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.connect_attempts = Some(attempts);
+        self
+    }
+
+    /// The same error, marked as final if it is that of the last attempt to reach a service that has never responded.
+    pub(crate) fn unreached(&self, error: Error, attempt: u32) -> Error {
+        match error {
+            Error::Transport(error)
+                if error.kind() != TransportErrorKind::Truncated
+                    && self.connect_attempts.is_some_and(|most| attempt >= most.get()) =>
+            {
+                error.without_retry().into()
+            }
+            error => error,
+        }
     }
 
     /// The bound of the wait after the first attempt, which doubles with each further one, up to `cap`.
@@ -178,8 +210,14 @@ impl RetryPolicy {
             let Some(delay) = self.delay(number, &error, backoff).filter(fits) else {
                 return Err(error);
             };
-            tracing::warn!(attempt = number, wait_ms = delay.as_millis(), "trying again: {error}");
             failed = error.page_status();
+            let (wait_ms, cause) = (millis(delay), root_cause(&error));
+            tracing::warn!(
+                attempt = number,
+                wait_ms,
+                status = error.status(),
+                "trying again: {error}{cause}"
+            );
             wait(failed, delay).await;
             number += 1;
         }
@@ -202,6 +240,10 @@ impl RetryPolicy {
             }
         }
     }
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The wait before the first request after a stream was resumed. It grows while failures repeat, so that no loop that

@@ -120,18 +120,24 @@ impl ApiError {
     }
 }
 
+/// The reason that the service quotes within the message of a back end: `… (url = …, error = 'the reason')`.
+fn quoted_reason(message: &str) -> &str {
+    let quoted = message.split_once("error = '").and_then(|(_, rest)| rest.rsplit_once('\''));
+    quoted.map_or(message, |(reason, _)| reason)
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.of_renewal {
             f.write_str("the access token couldn't be renewed: ")?;
         }
         write!(f, "the service responded with {}", self.status)?;
-        match (reason(self.status), printable(&self.message, 300)) {
+        match (reason(self.status), printable(quoted_reason(&self.message), 300)) {
             (phrase, message) if phrase == message => write!(f, " {phrase}")?,
             ("", message) => write!(f, ": {message}")?,
             (phrase, message) => write!(f, " {phrase}: {message}")?,
         }
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
             write!(f, ", and asks to wait {} s", wait.as_secs())?;
         }
         write_origin(f, self.tracking_id(), self.attempts)

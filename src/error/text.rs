@@ -1,6 +1,8 @@
 //! Texts for errors: one line each, without query strings.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, io};
+
+use super::Error;
 
 pub(super) fn write_origin(
     f: &mut fmt::Formatter<'_>,
@@ -13,6 +15,21 @@ pub(super) fn write_origin(
         (Some(id), 0 | 1) => write!(f, " (tracking id {id})"),
         (Some(id), n) => write!(f, " (tracking id {id}, {n} attempts)"),
     }
+}
+
+/// The innermost source of a failed exchange, after a colon, without the number that the system has for it. Empty for
+/// any other error.
+pub(crate) fn root_cause(error: &Error) -> String {
+    let Error::Transport(error) = error else { return String::new() };
+    let Some(mut cause) = StdError::source(&**error) else { return String::new() };
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let mut text = printable(&cause.to_string(), 300);
+    if let Some(number) = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+        text.truncate(text.strip_suffix(&format!(" (os error {number})")).map_or(text.len(), str::len));
+    }
+    format!(": {text}")
 }
 
 pub(super) fn reason(status: u16) -> &'static str {

@@ -21,6 +21,8 @@ pub struct TransportError {
     attempts: u32,
     /// True if the request was for a token.
     pub(super) of_renewal: bool,
+    /// True if the request is not sent again, although the policy has attempts left.
+    pub(super) is_final: bool,
     source: BoxError,
 }
 
@@ -103,7 +105,13 @@ impl TransportError {
         what: &'static str,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, what, attempts: 1, of_renewal: false, source: source.into() }
+        Self { kind, what, attempts: 1, of_renewal: false, is_final: false, source: source.into() }
+    }
+
+    /// The same error, after which the request is not sent again.
+    pub(crate) fn without_retry(mut self) -> Self {
+        self.is_final = true;
+        self
     }
 
     pub(crate) fn after(mut self, attempts: u32) -> Self {

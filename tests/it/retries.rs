@@ -4,7 +4,10 @@ use std::{num::NonZeroU32, time::Duration};
 
 use futures::StreamExt;
 use tokio::net::TcpListener;
-use webex_events::{Client, Error, ListEvents, RetryPolicy};
+use webex_events::{
+    Client, Error, ListEvents, RetryPolicy,
+    sandbox::{Sandbox, When},
+};
 use wiremock::ResponseTemplate;
 
 use crate::support::{
@@ -20,6 +23,31 @@ fn attempts(n: u32) -> RetryPolicy {
 
 fn with(base: &str, policy: RetryPolicy) -> Client {
     builder(base).retry(policy).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_service_that_has_never_responded_gets_fewer_attempts_if_so_set() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/v1", listener.local_addr().unwrap());
+    drop(listener);
+    let attempts_made = async |policy| {
+        let refused = error(&mut with(&base, policy).list(ListEvents::new())).await;
+        let Error::Transport(refused) = &refused else { panic!("{refused:?}") };
+        refused.attempts()
+    };
+    let two = NonZeroU32::new(2).unwrap();
+    assert_eq!(attempts_made(attempts(5).connect_attempts(two)).await, 2);
+    assert_eq!(attempts_made(attempts(1).connect_attempts(two)).await, 1, "it is the lower of both");
+    assert_eq!(attempts_made(attempts(3)).await, 3);
+
+    // Once it has responded, it gets all attempts.
+    let sandbox = Sandbox::builder().events(1).drop_connections(When::at(1..4)).start().await.unwrap();
+    let policy = attempts(4).connect_attempts(two);
+    let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).retry(policy);
+    let client = client.build().unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(&mut client.list(ListEvents::new())).await.len(), 1);
+    }
 }
 
 #[tokio::test]

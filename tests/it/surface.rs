@@ -444,6 +444,7 @@ fn policies_are_built_from_their_defaults() {
     let _: RetryPolicy = RetryPolicy::never();
     let _: RetryPolicy = RetryPolicy::default()
         .attempts(one)
+        .connect_attempts(one)
         .backoff(Duration::from_millis(500), Duration::from_secs(30))
         .max_wait(Duration::from_secs(3600))
         .max_elapsed(Duration::from_secs(7200));

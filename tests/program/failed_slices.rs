@@ -96,13 +96,18 @@ fn hours_that_the_service_still_has_are_exported_and_those_before_are_not_tried_
     };
     let ended = export();
     assert_eq!(ended.code, 77, "{}", ended.stderr);
-    let failed = lines(&ended, "can't be read: service error").len();
+    let failed = lines(&ended, "can't be read: the service responded with 403").len();
     assert!((2..=3).contains(&failed), "{}", ended.stderr);
     assert!(files(&name) >= 4);
     let before = service.counts().requests;
     let ended = export();
     assert_eq!(ended.code, 77, "an incomplete export doesn't look complete: {}", ended.stderr);
-    assert_eq!(lines(&ended, "can't be read: service error").len(), failed, "{}", ended.stderr);
+    assert_eq!(
+        lines(&ended, "can't be read: the service responded with 403").len(),
+        failed,
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stderr.contains("the service no longer has"), "{}", ended.stderr);
     assert_eq!(service.counts().requests, before);
     let ended = run_alone(["verify", &name]);

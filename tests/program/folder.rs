@@ -74,8 +74,8 @@ fn each_event_is_in_the_file_of_its_slice() {
     let service = service();
     let (_folder, name) = output();
     let ended = run(export(&service, &name, &["--concurrency", "3"]));
-    assert!(ended.success().starts_with("complete: 400 events in"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("(8 files)"), "{}", ended.stderr);
+    assert!(ended.success().starts_with("complete: 400 events, "), "{}", ended.stderr);
+    assert!(ended.stderr.contains(" 8 files in "), "{}", ended.stderr);
     has_all(&service, &name);
     let ledger = ledger(&name);
     let files = ledger["files"].as_array().unwrap();
@@ -165,7 +165,7 @@ fn a_temporary_failure_of_the_service_advises_another_run() {
     let ended = run(export(&service, &name, &[]));
     assert_eq!(ended.code, 75, "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("run it again") && ended.stderr.contains("slices closed"),
+        ended.stderr.contains("the same command tries them again") && ended.stderr.contains("slices closed"),
         "{}",
         ended.stderr
     );
@@ -414,7 +414,10 @@ fn a_full_disk_loses_nothing_that_was_committed() {
     shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let ended = run(shell);
     let (code, line) = ended.failure();
-    assert!(code == 74 && line.contains("make room"), "{line}");
+    assert!(
+        code == 74 && line.contains("give the same command again, or choose another path with -o"),
+        "{line}"
+    );
     let before = service.requests().len();
     run(export(&service, &name, &[])).success();
     has_all(&service, &name);

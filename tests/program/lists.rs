@@ -221,7 +221,7 @@ fn concurrent_lists_of_a_slice_go_into_its_one_file() {
     let mut command = service.export(["-o", &name, "--page-size", "3", "--concurrency", "8"]);
     command.args(RANGE).args(LISTS);
     let ended = run(command);
-    assert!(ended.success().contains("(8 files)"), "{}", ended.stderr);
+    assert!(ended.success().contains(" 8 files in "), "{}", ended.stderr);
     assert_eq!(sorted(exported(&name)), sorted(expected(&service)));
     run_alone(["verify", &name]).success();
 }

@@ -307,7 +307,7 @@ fn a_service_that_can_not_be_reached_is_named_as_the_cause() {
     let mut command = program(["login", "--device", "--client-id", "c", "--oauth-store"]);
     command.arg(integration.store()).env("WEBEX_CLIENT_SECRET", "s");
     command.args(["--base-url", &format!("http://127.0.0.1:{}/v1", free_port())]);
-    integration.has_failed(&run(command), 69, &["transport error", "check the network"]);
+    integration.has_failed(&run(command), 69, &["no connection to the service", "check --base-url"]);
 }
 
 #[test]

@@ -18,12 +18,14 @@ mod follow;
 mod follow_stdout;
 mod help;
 mod input;
+mod json;
 #[cfg(unix)]
 mod limits;
 mod lists;
 mod login;
 mod malformed;
 mod metrics;
+mod notices;
 mod output;
 mod query;
 mod repair;

@@ -72,7 +72,9 @@ fn an_export_resumes_after_a_failure_as_after_a_signal() {
     service.fail(When::at([2]), Response::status(503).retry_after(0));
     let ended = run(export());
     assert_eq!(ended.code, 75, "{}", ended.stderr);
-    assert!(ended.stderr.contains("20 events are in") && ended.stderr.contains("run it again"));
+    assert!(
+        ended.stderr.contains("20 events are in") && ended.stderr.contains("give the same command again")
+    );
     service.clear_faults();
     service.latency(When::at([2]), Duration::from_secs(3600));
     let running = Running::start(export());
@@ -330,7 +332,7 @@ fn a_sandbox_of_its_own_is_the_same_in_each_run() {
     until("a commit", || fs::metadata(format!("{name}.cursor")).is_ok());
     running.kill();
     let ended = run_alone(arguments);
-    assert!(ended.success().starts_with("complete: 3000 events"), "{}", ended.stderr);
+    assert!(ended.success().starts_with("complete: 3,000 events"), "{}", ended.stderr);
     let text = fs::read_to_string(path).unwrap();
     let ids: std::collections::HashSet<_> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].to_string()).collect();

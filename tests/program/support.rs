@@ -103,6 +103,13 @@ impl Running {
         stdin.write_all(text.as_bytes()).unwrap();
     }
 
+    /// The next line of stderr.
+    pub(crate) fn stderr_line(&mut self) -> String {
+        let bytes = self.stderr.as_mut().unwrap().bytes().map(Result::unwrap);
+        let line: Vec<_> = bytes.take_while(|byte| *byte != b'\n').collect();
+        String::from_utf8(line).unwrap()
+    }
+
     pub(crate) fn close_stdout(&mut self) {
         self.stdout = None;
     }

@@ -97,7 +97,7 @@ fn a_range_that_can_not_be_listed_is_reported_and_the_rest_is_compared() {
     let ended = against(&stub, &name, &[]);
     assert_eq!(ended.code, 74, "a problem counts more: {}", ended.stderr);
     for part in [
-        "events_20260101T060000Z_20260101T120000Z.ndjson: not compared: service error",
+        "events_20260101T060000Z_20260101T120000Z.ndjson: not compared: the service responded with",
         "events_20260102T000000Z_20260102T060000Z.ndjson: the service no longer lists an event that the file has: event-6",
         "1 problem",
     ] {

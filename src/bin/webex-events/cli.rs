@@ -10,8 +10,8 @@ use clap_complete::Shell;
 
 use crate::{
     cli::values::{Rate, rate, span},
-    error::Failure,
-    ui::messages::Format,
+    error::{self, Failure},
+    ui::messages::{Format, ProgressForm},
 };
 
 mod credentials;
@@ -76,6 +76,16 @@ pub(crate) enum ProgressMode {
     Plain,
     /// None
     Off,
+}
+
+impl From<ProgressMode> for ProgressForm {
+    fn from(mode: ProgressMode) -> Self {
+        match mode {
+            ProgressMode::Auto => Self::Auto,
+            ProgressMode::Plain => Self::Lines,
+            ProgressMode::Off => Self::Off,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -147,9 +157,16 @@ pub(crate) struct GetArgs {
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) id: String,
 
+    /// Print JSON to stdout, as without this option: the event as the service sent it
+    #[arg(long)]
+    pub(crate) json: bool,
+
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
+
+/// The default number of attempts, once the service has responded.
+pub(crate) const ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The connection to the service.
 #[derive(Args, Clone, Debug)]
@@ -163,9 +180,9 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) rate_limit: Option<Rate>,
 
-    /// Maximum number of attempts per request
-    #[arg(long, value_name = "N", default_value = "10")]
-    pub(crate) attempts: NonZeroU32,
+    /// Maximum number of attempts per request; 10, or 3 until the service has responded once
+    #[arg(long, value_name = "N")]
+    pub(crate) attempts: Option<NonZeroU32>,
 
     /// Longest pause that the service may request: 30s, 90m, 12h
     #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
@@ -230,8 +247,13 @@ pub(crate) fn command() -> clap::Command {
 /// Reads the command line. `color` is the value of `--color`, which is needed before everything else is read.
 pub(crate) fn parse(arguments: &[OsString], color: ColorChoice) -> Result<Cli, Unparsed> {
     let refuse = |error| refusal::of(error, arguments);
-    let matches = command().color(color).try_get_matches_from(arguments).map_err(refuse)?;
+    let mut command = command().color(color);
+    let matches = command.try_get_matches_from_mut(arguments).map_err(refuse)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
+    if let Some(subcommand) = matches.subcommand_name().and_then(|name| command.find_subcommand(name)) {
+        let options = subcommand.get_arguments().filter_map(clap::Arg::get_long);
+        error::set_command(subcommand.get_name(), options.map(str::to_owned));
+    }
     let source = matches.subcommand().and_then(|(name, matches)| {
         matches!(name, "doctor" | "export" | "follow" | "get" | "login" | "verify")
             .then(|| matches.value_source("base_url"))
@@ -265,6 +287,8 @@ fn apply_environment(command: &mut Command, base_url: Option<ValueSource>) -> Re
         }
         Command::Follow(follow) => {
             follow.filters.check()?;
+            // A follower waits for a service that can't be reached.
+            follow.connection.attempts.get_or_insert(ATTEMPTS);
             (&mut follow.connection, false)
         }
         Command::Get(get) => (&mut get.connection, false),

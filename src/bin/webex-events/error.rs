@@ -5,13 +5,31 @@
 
 use std::{
     error::Error as StdError, fmt::Display, io, num::NonZeroU16, path::Path, process::ExitCode,
-    time::Duration,
+    sync::OnceLock, time::Duration,
 };
 
-use webex_events::{Error, LoginError, TransportErrorKind};
+use webex_events::{Error, LoginError, TransportError, TransportErrorKind};
 
 pub(crate) use crate::archive::reason;
 use crate::archive::{ArchiveError, Layout};
+
+/// The command that runs, and its options: advice names no other.
+static COMMAND: OnceLock<(String, Vec<String>)> = OnceLock::new();
+
+/// Sets the command that runs, and the long names of its options.
+pub(crate) fn set_command(name: &str, options: impl Iterator<Item = String>) {
+    let _ = COMMAND.set((name.to_owned(), options.collect()));
+}
+
+/// Returns true if the command has this option, such as `--from`.
+pub(crate) fn has_option(option: &str) -> bool {
+    let name = option.trim_start_matches('-');
+    COMMAND.get().is_none_or(|(_, options)| options.iter().any(|other| other == name))
+}
+
+fn is_command(name: &str) -> bool {
+    COMMAND.get().is_some_and(|(command, _)| command == name)
+}
 
 /// The exit codes other than 0. Those from 64 to 78 are the codes of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,20 +81,28 @@ impl Failure {
         Self::new(Code::Settings, message)
     }
 
-    /// A failure to write `name`, with advice.
-    pub(crate) fn unwritable(name: &str, error: &io::Error, advice: &str) -> Self {
+    /// A failure to write `name`. `elsewhere` is the advice that always helps.
+    pub(crate) fn unwritable(name: &str, error: &io::Error, elsewhere: &str) -> Self {
+        let advice = remedy(error).map_or(elsewhere.to_owned(), |remedy| format!("{remedy}, or {elsewhere}"));
         Self::new(Code::Output, format!("{name} can't be written: {}; {advice}", reason(error)))
+    }
+
+    /// A failure to write the output of a run that has come this far.
+    pub(crate) fn unwritable_after(
+        name: &str,
+        error: &io::Error,
+        progress: &str,
+        is_resumable: bool,
+    ) -> Self {
+        let remedy = remedy(error).unwrap_or_else(|| "make it writable".to_owned());
+        let again = if is_resumable { " and give the same command again" } else { "" };
+        let advice = format!("{remedy}{again}, or choose another path with -o");
+        Self::new(Code::Output, format!("{name} can't be written: {}; {progress}; {advice}", reason(error)))
     }
 
     /// A failure to write to standard output.
     pub(crate) fn stdout(error: &io::Error) -> Self {
-        Self::new(
-            Code::Output,
-            format!(
-                "stdout can't be written: {}; redirect it to a file, a pipe or a terminal",
-                reason(error)
-            ),
-        )
+        Self::unwritable("stdout", error, "redirect it to a file, a pipe or a terminal")
     }
 
     /// A failure to read standard input.
@@ -91,7 +117,7 @@ impl Failure {
             return Self::from(error);
         }
         // The service's message is often general, and its details name the wrong field.
-        let mut message = format!("{} error: {}", kind(error), chain(error));
+        let mut message = describe(error);
         for detail in response.errors().iter().filter(|detail| **detail != response.message()) {
             message = format!("{message}: {}", one_line(detail));
         }
@@ -144,7 +170,9 @@ impl Failure {
 
     /// An error of the library that doesn't end the run.
     pub(crate) fn within_run(error: &Error) -> Self {
-        Self { code: code(error, true), message: message(error, None) }
+        // A temporary error needs no advice of its own: the last line has it.
+        let message = if error.is_transient() { describe(error) } else { message(error, None) };
+        Self { code: code(error, true), message }
     }
 
     /// An error of the library that ended a run. `progress` says how far the run has come.
@@ -172,11 +200,11 @@ impl From<ArchiveError> for Failure {
             ArchiveError::Locked { .. } => {
                 (Code::Stopped, "wait until it has ended, or choose another output".to_owned())
             }
-            ArchiveError::Write { .. } => {
-                (Code::Output, "make it writable, or choose another output".to_owned())
+            ArchiveError::Read { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+                (Code::Output, or_elsewhere(Some("make it readable".to_owned())))
             }
-            ArchiveError::Read { .. } => {
-                (Code::Output, "make it readable, or choose another output".to_owned())
+            ArchiveError::Read { error, .. } | ArchiveError::Write { error, .. } => {
+                (Code::Output, or_elsewhere(remedy(error)))
             }
             ArchiveError::NoFolder { .. } => {
                 (Code::Output, "create it, or choose another output with -o".to_owned())
@@ -223,15 +251,62 @@ impl From<ArchiveError> for Failure {
     }
 }
 
+/// Advice for an error of the system, if there is any that fits it.
+fn remedy(error: &io::Error) -> Option<String> {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room",
+        io::ErrorKind::FileTooLarge => "raise the limit of the size of files (ulimit -f)",
+        io::ErrorKind::PermissionDenied => "make it writable",
+        // The error may be wrapped, and then has no number.
+        _ if !error.to_string().contains("Too many open files") => return None,
+        _ if has_option("--concurrency") => "raise the limit of open files (ulimit -n), lower --concurrency",
+        _ => "raise the limit of open files (ulimit -n)",
+    };
+    Some(remedy.to_owned())
+}
+
+/// Advice for an output that can't be used.
+fn or_elsewhere(remedy: Option<String>) -> String {
+    let elsewhere = has_option("--output").then(|| "choose another output with -o".to_owned());
+    let parts: Vec<_> = remedy.into_iter().chain(elsewhere).collect();
+    if parts.is_empty() { "check the disk".to_owned() } else { parts.join(", or ") }
+}
+
 fn message(error: &Error, progress: Option<&str>) -> String {
-    let mut message = chain(error);
-    if !matches!(error, Error::Query(_) | Error::Config(_)) {
-        message = format!("{} error: {message}", kind(error));
-    }
+    let mut message = describe(error);
     for part in progress.map(str::to_owned).into_iter().chain(advice(error)) {
         message = format!("{message}; {part}");
     }
     message
+}
+
+/// An error of the library in one line: what failed, and why.
+pub(crate) fn describe(error: &Error) -> String {
+    match error {
+        Error::Transport(transport) => one_line(&transport_text(transport)),
+        Error::Link { .. } => one_line(&format!("the service sent {error}")),
+        // Its source is an error of the JSON parser, which the first characters of the body show better.
+        Error::Decode(_) => one_line(&error.to_string()),
+        _ => chain(error),
+    }
+}
+
+/// A failed exchange, and its innermost cause: the levels between are those of the HTTP client.
+fn transport_text(error: &TransportError) -> String {
+    let text = error.to_string();
+    let attempts = format!(" ({} attempts)", error.attempts());
+    let (text, attempts) = match text.strip_suffix(&attempts) {
+        Some(text) => (text, attempts.as_str()),
+        None => (text.as_str(), ""),
+    };
+    let Some(mut cause) = error.source() else { return format!("{text}{attempts}") };
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let cause = level(cause);
+    let cause =
+        if cause.contains("UnknownIssuer") { "the certificate's issuer isn't trusted" } else { &cause };
+    format!("{text}: {cause}{attempts}")
 }
 
 fn code(error: &Error, has_events: bool) -> Code {
@@ -265,12 +340,21 @@ pub(crate) fn kind(error: &Error) -> &'static str {
 fn advice(error: &Error) -> Option<String> {
     let advice = match error {
         _ if error.is_auth() && error.is_renewal() => {
-            "check the client id and secret, or log in again with `webex-events login`"
+            "check the client id and secret, or log in again with `webex-events login`; then give the same command again"
         }
-        _ if error.is_auth() => "get a new token: this one is wrong, expired or revoked",
-        _ if error.is_beyond_retention() => "use a later --from, or get the Pro Pack",
-        _ if error.is_forbidden() => {
-            "the token needs the scope spark-compliance:events_read, and its owner the role of a compliance officer"
+        _ if error.is_auth() => {
+            "get a new token: this one is wrong, expired or revoked; then give the same command again"
+        }
+        _ if error.is_beyond_retention() => match () {
+            () if is_command("follow") => {
+                "start with a later --from and another output, or get the Pro Pack for older events"
+            }
+            () if has_option("--from") => "use a later --from, or get the Pro Pack for older events",
+            () => "older events need the Pro Pack",
+        },
+        _ if error.is_forbidden() => NO_ACCESS,
+        Error::Transport(error) => {
+            return Some(format!("{}; then give the same command again", transport_advice(error.kind())));
         }
         Error::Login(LoginError::Denied) => {
             "log in again as a compliance officer, and choose to allow the access"
@@ -290,29 +374,38 @@ fn advice(error: &Error) -> Option<String> {
         {
             "create the folder of the file, or choose another --oauth-store"
         }
-        Error::Store { .. } => "make room, or make the file of --oauth-store and its folder writable",
+        Error::Store { .. } => {
+            "make room, or make the file of --oauth-store and its folder writable; then give the same command again"
+        }
         _ if error.is_transient() => return Some(later(error)),
-        _ if error.is_not_found() => "check --base-url, and the id if there is one",
+        _ if error.is_not_found() && is_command("get") => "check the id, and --base-url, which ends with /v1",
+        _ if error.is_not_found() => "check --base-url: it ends with /v1",
         Error::Api(_) => "check the arguments",
         Error::Decode(_) => "check --base-url and --proxy: the response may not be from the service",
-        Error::Link { .. } => {
-            "the service sent an invalid link: run it again, or with a narrower --from and --to"
+        Error::Link { .. } if has_option("--to") => {
+            "give the same command again, or one with a narrower --from and --to"
         }
+        Error::Link { .. } => AGAIN_LATER,
         _ => return None,
     };
     Some(advice.to_owned())
 }
 
+/// Advice for a token that may not list events.
+pub(crate) const NO_ACCESS: &str = "make a token with the scope spark-compliance:events_read, whose owner has the role of a \
+                                    compliance officer in Control Hub";
+
+const AGAIN_LATER: &str = "give the same command again later";
+
 /// Advice for a temporary error.
 fn later(error: &Error) -> String {
-    match (error, error.retry_after()) {
-        (Error::Transport(_), _) => "check the network, --base-url and --proxy, and run it again".to_owned(),
-        (_, Some(wait)) if wait.as_secs() > 0 => {
+    match error.retry_after() {
+        Some(wait) if wait.as_secs() > 0 => {
             let wait = wait.as_secs();
-            format!("run it again in {wait} s, or allow that wait with --max-wait {wait}s")
+            format!("give the same command again in {wait} s, or allow that wait with --max-wait {wait}s")
         }
-        _ if error.is_rate_limited() => "run it again later, with a lower --rate-limit".to_owned(),
-        _ => "run it again later".to_owned(),
+        _ if error.is_rate_limited() => format!("{AGAIN_LATER}, with a lower --rate-limit"),
+        _ => AGAIN_LATER.to_owned(),
     }
 }
 
@@ -320,7 +413,7 @@ fn later(error: &Error) -> String {
 pub(crate) fn transport_advice(kind: TransportErrorKind) -> &'static str {
     match kind {
         TransportErrorKind::Dns => {
-            "the host name is unknown: check --base-url and the name server, or set --proxy"
+            "the name of the host is unknown: check --base-url and the name server, or set --proxy"
         }
         TransportErrorKind::Tls => {
             "check --base-url and --proxy; if the network inspects TLS, add its certificate with --root-certificate"

@@ -56,7 +56,7 @@ fn start() -> Result<ExitCode, Failure> {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    messages::set(cli.log_format.into(), cli.quiet);
+    messages::set(cli.log_format.into(), cli.quiet, cli.progress.into());
     match &cli.command {
         Command::Completions { shell } => return completions::run(*shell),
         Command::Man(args) => return man::run(args),

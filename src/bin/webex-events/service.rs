@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    num::NonZeroU32,
     path::Path,
     time::Duration,
 };
@@ -11,7 +12,7 @@ use webex_events::{Client, ClientBuilder, OAuth, OAuthLogin, RateLimit, RetryPol
 
 pub(crate) use self::origin::Origin;
 use crate::{
-    cli::{Connection, values::Rate},
+    cli::{ATTEMPTS, Connection, values::Rate},
     error::{Failure, reason},
     service::file::TokenFile,
 };
@@ -24,6 +25,8 @@ pub(crate) mod redirect;
 const LONGEST_FILE: u64 = 16 << 20;
 /// The maximum time that the program waits at its end for a renewal in flight.
 const RENEWAL: Duration = Duration::from_secs(10);
+/// The default number of attempts until the service has responded once: the address may be wrong.
+const FIRST_ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 const WEBEX: &str = "https://webexapis.com/v1";
 
 /// A renewal of tokens that may still be in flight when the command has ended.
@@ -96,7 +99,12 @@ pub(crate) fn sandbox(sandbox: &Sandbox, connection: &Connection) -> Result<Conn
 }
 
 fn common(connection: &Connection) -> Result<ClientBuilder, Failure> {
-    let retry = RetryPolicy::default().attempts(connection.attempts).max_wait(connection.max_wait);
+    let (attempts, first) = match connection.attempts {
+        Some(attempts) => (attempts, attempts),
+        None => (ATTEMPTS, FIRST_ATTEMPTS),
+    };
+    let retry =
+        RetryPolicy::default().attempts(attempts).connect_attempts(first).max_wait(connection.max_wait);
     let mut builder = Client::builder().retry(retry);
     builder = match connection.rate_limit {
         Some(Rate::PerSecond(requests)) => builder.rate_limit(RateLimit::per_second(requests)),

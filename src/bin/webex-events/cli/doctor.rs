@@ -17,6 +17,10 @@ pub(crate) struct DoctorArgs {
     #[arg(long, conflicts_with_all = ["token_file", "oauth_store", "proxy"])]
     pub(crate) sandbox: bool,
 
+    /// Print JSON to stdout; docs/json.md lists its fields
+    #[arg(long)]
+    pub(crate) json: bool,
+
     #[command(flatten)]
     pub(crate) connection: Connection,
 }

@@ -129,7 +129,8 @@ webex-events plan --from 7d --json | jq .least_requests",
         examples: "\
 webex-events verify archive/
 webex-events verify archive/ --against-service --from 7d
-webex-events verify archive/ --repair",
+webex-events verify archive/ --repair
+webex-events verify archive/ --json | jq .problems",
         has_token: true,
     },
     CommandText {
@@ -146,7 +147,8 @@ webex-events get \"$id\" | jq .data",
         examples: "\
 webex-events doctor
 webex-events doctor --sandbox
-webex-events doctor -o archive/ --token-file token.txt",
+webex-events doctor -o archive/ --token-file token.txt
+webex-events doctor --json | jq .checks[].advice",
         has_token: true,
     },
     CommandText {

@@ -24,9 +24,11 @@ pub(super) fn of(error: clap::Error, arguments: &[OsString]) -> Unparsed {
 fn one_line(rendered: &str, subcommand: &str) -> String {
     let parts = rendered
         .split("\n\n")
-        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+        .flat_map(|part| part.split("tip: ").map(str::to_owned).collect::<Vec<_>>())
+        .map(|part| suggestion(&part.split_whitespace().collect::<Vec<_>>().join(" ")))
         .filter(|part| {
-            !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more information")
+            let is_noise = |noise: &&str| part.starts_with(*noise);
+            !part.is_empty() && !["Usage:", "For more information", "to pass '"].iter().any(is_noise)
         })
         .collect::<Vec<_>>()
         .join("; ");
@@ -36,6 +38,14 @@ fn one_line(rendered: &str, subcommand: &str) -> String {
         format!("webex-events {subcommand} --help")
     };
     format!("{}; see `{help}`", parts.strip_prefix("error: ").unwrap_or(&parts))
+}
+
+/// clap's suggestion, as a question.
+fn suggestion(part: &str) -> String {
+    match part.split_once(" exists: ").or_else(|| part.split_once(" exist: ")) {
+        Some((start, names)) if start.contains("similar") => format!("did you mean {names}?"),
+        _ => part.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -49,7 +59,13 @@ mod tests {
                 "error: unexpected argument '--foo' found\n\n  tip: to pass '--foo' as a value, use '-- --foo'\n\n\
                  Usage: webex-events export [OPTIONS]\n\nFor more information, try '--help'.\n",
                 "export",
-                "unexpected argument '--foo' found; tip: to pass '--foo' as a value, use '-- --foo'; \
+                "unexpected argument '--foo' found; see `webex-events export --help`",
+            ),
+            (
+                "error: invalid value 'zst' for '--compress <METHOD>'\n  [possible values: gzip, zstd]\n\n  \
+                 tip: a similar value exists: 'zstd'\n\nFor more information, try '--help'.\n",
+                "export",
+                "invalid value 'zst' for '--compress <METHOD>' [possible values: gzip, zstd]; did you mean 'zstd'?; \
                  see `webex-events export --help`",
             ),
             (

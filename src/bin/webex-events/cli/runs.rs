@@ -76,7 +76,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "RATE", default_value = "300/m", value_parser = rate)]
     pub(crate) rate_limit: Rate,
 
-    /// Print JSON
+    /// Print JSON to stdout; docs/json.md lists its fields
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -101,6 +101,10 @@ pub(crate) struct VerifyArgs {
     /// Compare events created before this time, in the same forms
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true, requires = "against_service")]
     pub(crate) to: Option<TimeArg>,
+
+    /// Print JSON to stdout; docs/json.md lists its fields
+    #[arg(long)]
+    pub(crate) json: bool,
 
     /// Number of ranges that are listed concurrently
     #[arg(long, value_name = "N", default_value = "4")]

@@ -30,10 +30,11 @@ pub(crate) async fn run(doctor: DoctorArgs, context: &mut Context) -> Result<(),
     if env::var_os("RUST_LOG").is_none() {
         logging::stop();
     }
+    let report = Report::new(messages::format(), doctor.json);
     tokio::select! {
         biased;
         code = context.shutdown.wait() => Err(Failure::new(code, "stopped before all checks were made")),
-        result = examine(doctor, Report::new(messages::format()), &mut context.renewal) => result,
+        result = examine(doctor, report, &mut context.renewal) => result,
     }
 }
 
@@ -43,7 +44,7 @@ async fn examine(
     renewal: &mut PendingRenewal,
 ) -> Result<(), Failure> {
     // Report an error instead of hiding it by a second attempt.
-    doctor.connection.attempts = NonZeroU32::MIN;
+    doctor.connection.attempts = Some(NonZeroU32::MIN);
     let sandbox = if doctor.sandbox { Some(sandbox::plain(EVENTS, Utc::now()).await?) } else { None };
     let connected = match &sandbox {
         Some(sandbox) => service::sandbox(sandbox, &doctor.connection),

@@ -37,7 +37,7 @@ use crate::{
         summary::RunSummary,
     },
     service::{self, Connected},
-    ui::{eta::Covered, messages, progress::counted},
+    ui::{eta::Covered, human::counted, messages},
 };
 
 const SLICE: Duration = Duration::from_secs(6 * 3600);
@@ -51,7 +51,9 @@ pub(crate) async fn run(export: &ExportArgs, context: &mut Context) -> Result<()
     // Refuse an impossible range before anything is created.
     Range::at(Utc::now(), export.from, export.to)?;
     let started = Utc::now();
-    let output = Output::of(&export.output, export.slice.is_some(), export.from.is_some())?;
+    let output =
+        Output::of(&export.output, export.slice.is_some(), export.from.is_some(), &mut context.shutdown)
+            .await?;
     roles::check(&output, &export.connection, export.summary.as_deref(), None)?;
     if !matches!(output, Output::Folder(_)) && (export.extend || export.repair) {
         let option = if export.extend { "--extend" } else { "--repair" };

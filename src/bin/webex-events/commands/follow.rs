@@ -39,7 +39,7 @@ const HOURS: Slicing = Slicing { seconds: 3600, is_aligned: true, margin_ms: 0 }
 pub(crate) async fn run(follow: &cli::FollowArgs, context: &mut Context) -> Result<(), Failure> {
     // Refuse an impossible range before anything is created.
     Range::at(Utc::now(), follow.from, None)?;
-    let output = Output::of(&follow.output, false, true)?;
+    let output = Output::of(&follow.output, false, true, &mut context.shutdown).await?;
     roles::check(&output, &follow.connection, None, follow.checkpoint.as_deref())?;
     let connected = service::connect(&follow.connection, &mut context.renewal)?;
     let metrics = Metrics::start(&follow.watch).await?;

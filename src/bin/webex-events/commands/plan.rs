@@ -19,7 +19,7 @@ use crate::{
         range::{Range, seconds},
         slices,
     },
-    ui::{messages, progress::counted},
+    ui::{human::counted, messages},
 };
 
 pub(crate) fn run(args: &cli::PlanArgs) -> Result<(), Failure> {

@@ -66,6 +66,9 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
     if options.against_service {
         let mut result = service::compare(&options, context, &layout, &state, &mut check).await?;
         if options.repair && !result.missing.is_empty() {
+            for text in &result.problems {
+                messages::warning(text, Map::new());
+            }
             repair::missing_events(&options, context, &layout, kind, result.missing).await?;
             state = ledger(&layout)?;
             check.update(&layout, &state);
@@ -73,40 +76,30 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
         }
         compared = Some(result);
     }
-    let mut problems = 0;
-    for text in check.problems() {
-        problems += 1;
-        problem(text);
-    }
+    let mut report = VerifyReport::new(options.json);
+    check.problems().for_each(|text| report.problem(text));
     let gaps = gaps(&state)?;
     for gap in &gaps {
-        let text = format!("not exported yet: {} to {}", time(gap.start), time(gap.end));
-        messages::note(&text, Map::new());
+        report.missing(gap.start, gap.end, None);
     }
     for slice in &state.failed {
         let reason = if slice.is_beyond_retention { "beyond retention" } else { &slice.message };
-        let text = format!("not exported: {} to {}: {reason}", time(slice.start), time(slice.end));
-        messages::note(&text, Map::new());
+        report.missing(slice.start, slice.end, Some(reason));
     }
-    let mut report = VerifyReport {
-        folder: layout.display(),
-        files: check.count(),
-        events: check.events(),
-        problems,
-        gaps: (gaps.len() + state.failed.len()) as u64,
-        are_gaps_lost: gaps.is_empty() && state.failed.iter().all(|slice| slice.is_beyond_retention),
-        advice: report::advice(kind, options.repair),
-        is_locked: problems > 0 && layout.is_locked(),
-        range: range(&state),
-        ..VerifyReport::default()
-    };
+    report.are_gaps_lost = gaps.is_empty() && state.failed.iter().all(|slice| slice.is_beyond_retention);
+    report.is_locked = report.has_problems() && layout.is_locked();
+    report.advice = report::advice(kind, options.repair);
+    (report.folder, report.range) = (layout.display(), range(&state));
+    (report.from, report.to) = (state.meta.from, state.meta.to);
+    (report.files, report.events) = (check.count(), check.events());
     if let Some(compared) = compared {
-        report.problems += compared.problems;
-        report.not_listed = compared.not_listed;
+        compared.problems.iter().for_each(|text| report.problem(text));
+        for (code, text) in compared.not_listed {
+            report.not_listed(code, text);
+        }
         report.is_compared = true;
     }
-    let line = report.conclude()?;
-    messages::data(line.as_bytes())
+    report.end()
 }
 
 fn ledger(layout: &Layout) -> Result<Ledger, Failure> {
@@ -143,14 +136,4 @@ fn gaps(state: &Ledger) -> Result<Vec<TimeSpan>, Failure> {
     let is_failed =
         |span: &TimeSpan| state.failed.iter().any(|slice| (slice.start, slice.end) == (span.start, span.end));
     Ok(ranges::gaps(spans, |span| closed.contains(span) || is_failed(span)))
-}
-
-/// Reports a problem.
-fn problem(text: &str) {
-    messages::warning(text, Map::new());
-}
-
-/// Reports something that couldn't be checked.
-fn warning(text: &str) {
-    messages::warning(text, Map::new());
 }

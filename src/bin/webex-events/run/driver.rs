@@ -10,7 +10,7 @@ use webex_events::{Error, Result as ListResult};
 use crate::{
     archive::FailedSlice,
     cli::values::time,
-    error::{Code, chain},
+    error::{Code, describe},
     metrics::{Metrics, RunSnapshot},
     run::{
         restart::{Pauses, Reaction},
@@ -20,7 +20,7 @@ use crate::{
         summary::RunSummary,
     },
     service::Connected,
-    ui::{logging, messages, progress::Progress, shutdown::Shutdown},
+    ui::{human, logging, messages, progress::Progress, shutdown::Shutdown},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -202,7 +202,7 @@ fn closed() -> StopReason {
 
 pub(crate) fn warn_of_pause(error: &Error, pause: Duration) {
     messages::warning(
-        &format!("{}; trying again in {} s", chain(error), pause.as_secs()),
+        &format!("{}; trying again in {}", describe(error), human::span(pause)),
         Map::from_iter([("wait_s".to_owned(), pause.as_secs().into())]),
     );
 }

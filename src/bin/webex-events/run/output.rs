@@ -4,13 +4,20 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
+
+use serde_json::Map;
 
 use crate::{
     archive,
     error::{Code, Failure},
-    ui::standard,
+    ui::{messages, shutdown::Shutdown, standard},
 };
+
+/// The time that the reader of a pipe may take before a note says that it is missing.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An output.
 #[derive(Debug)]
@@ -25,7 +32,14 @@ pub(crate) enum Output {
 
 impl Output {
     /// The output at `path`. With slices it can only be a folder. Creates nothing.
-    pub(crate) fn of(path: &Path, has_slices: bool, has_range: bool) -> Result<Self, Failure> {
+    ///
+    /// A named pipe is opened when another program reads from it, unless the program is stopped before.
+    pub(crate) async fn of(
+        path: &Path,
+        has_slices: bool,
+        has_range: bool,
+        shutdown: &mut Shutdown,
+    ) -> Result<Self, Failure> {
         let name = path.display().to_string();
         if is_stdout(path) {
             if has_slices {
@@ -56,8 +70,7 @@ impl Output {
                 format!("{name} is not a folder, and --slice needs one: choose another path with -o"),
             )),
             Some(old) if !old.is_file() => {
-                let file =
-                    OpenOptions::new().write(true).open(&real).map_err(|error| unwritable(&name, &error))?;
+                let file = open(real, &name, shutdown).await?.map_err(|error| unwritable(&name, &error))?;
                 Ok(Self::Stream(file, name))
             }
             Some(old) if old.permissions().readonly() => Err(Failure::new(
@@ -67,6 +80,35 @@ impl Output {
             _ => Ok(Self::File(real)),
         }
     }
+}
+
+/// Opens a device or a pipe, which waits for the reader of a pipe.
+async fn open(path: PathBuf, name: &str, shutdown: &mut Shutdown) -> Result<io::Result<File>, Failure> {
+    let (sender, mut opened) = tokio::sync::oneshot::channel();
+    // A thread of its own: one that waits for a reader can't be stopped, and the runtime has no more than it needs.
+    let opening = thread::Builder::new().spawn(move || {
+        let _ = sender.send(OpenOptions::new().write(true).open(path));
+    });
+    if let Err(error) = opening {
+        return Ok(Err(error));
+    }
+    let lost = |_| Err(io::ErrorKind::Other.into());
+    tokio::select! {
+        biased;
+        file = &mut opened => return Ok(file.unwrap_or_else(lost)),
+        code = shutdown.wait() => return Err(unread(code, name)),
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    messages::note(&format!("waiting until a program reads from {name}"), Map::new());
+    tokio::select! {
+        biased;
+        file = opened => Ok(file.unwrap_or_else(lost)),
+        code = shutdown.wait() => Err(unread(code, name)),
+    }
+}
+
+fn unread(code: Code, name: &str) -> Failure {
+    Failure::new(code, format!("no program has read from {name}; nothing was written"))
 }
 
 fn unwritable(name: &str, error: &io::Error) -> Failure {

@@ -27,7 +27,7 @@ pub(crate) enum Sink {
 impl Sink {
     pub(crate) async fn write(&mut self, step: Step) -> Result<(), StopReason> {
         match self {
-            Self::Stream(stream) => stream.write(step).map_err(StopReason::Output),
+            Self::Stream(stream) => stream.write(step),
             Self::Archive(archive) => archive.write(step).await,
         }
     }

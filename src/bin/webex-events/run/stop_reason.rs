@@ -19,6 +19,12 @@ pub(crate) enum StopReason {
     Failed(Failure),
 }
 
+impl From<io::Error> for StopReason {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
 impl StopReason {
     /// The failure of a run that ended before anything was read.
     pub(crate) fn at_start(self) -> Failure {

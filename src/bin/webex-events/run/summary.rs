@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io::ErrorKind, time::Duration};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use webex_events::Stats;
 
@@ -11,8 +11,8 @@ use crate::{
     error::{AGAIN, Code, Failure},
     run::{range::Range, request::Options, stop_reason::StopReason},
     ui::{
+        human::{counted, instant, number, size, span},
         messages,
-        progress::{counted, retries},
     },
 };
 
@@ -63,11 +63,6 @@ impl RunSummary {
         };
         let progress = self.progress();
         let has_events = self.totals.events > 0;
-        let advice = if self.is_resumable {
-            "make room and give the same command again, or choose another path with -o"
-        } else {
-            "make room, or choose another path with -o"
-        };
         match reason {
             StopReason::Service(error) => {
                 Err(Failure::after(&error, &progress, has_events || self.followed.is_some()))
@@ -75,7 +70,7 @@ impl RunSummary {
             // A reader that closes the output doesn't want more, which is no failure.
             StopReason::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             StopReason::Output(error) => {
-                Err(Failure::unwritable(&self.name, &error, &format!("{progress}; {advice}")))
+                Err(Failure::unwritable_after(&self.name, &error, &progress, self.is_resumable))
             }
             StopReason::WriterGone => {
                 Err(Failure::new(Code::Output, format!("{} can't be written; {progress}", self.name)))
@@ -92,18 +87,17 @@ impl RunSummary {
     fn progress(&self) -> String {
         if let Some((settled, lag)) = self.followed {
             return format!(
-                "{} in this run, {} {}; settled up to {}, lag {} s",
+                "{} in this run, written to {}; settled up to {}, lag {}",
                 counted(self.stats.events, "event"),
-                if self.name == "stdout" { "to" } else { "into" },
                 self.name,
-                settled.to_rfc3339_opts(SecondsFormat::Secs, true),
-                lag.as_secs()
+                instant(settled),
+                span(Duration::from_secs(lag.as_secs()))
             );
         }
         let written = match self.totals.events {
             0 => "no event was written".to_owned(),
             1 => format!("1 event is in {}, which isn't the whole list", self.part_name),
-            n => format!("{n} events are in {}, which isn't the whole list", self.part_name),
+            n => format!("{} are in {}, which isn't the whole list", counted(n, "event"), self.part_name),
         };
         let malformed = match self.totals.malformed {
             0 => String::new(),
@@ -112,7 +106,11 @@ impl RunSummary {
         let slices = self.slices.map_or(String::new(), |(complete, all)| {
             format!(", {complete} of {} closed", counted(all as u64, "slice"))
         });
-        format!("{written} ({}{malformed}{slices}{})", self.work(), self.outside())
+        let details = format!("{}{malformed}{slices}{}", self.work(), self.outside());
+        match details.trim_start_matches(", ") {
+            "" => written,
+            details => format!("{written} ({details})"),
+        }
     }
 
     /// The number of events that no file has, because of their `created`.
@@ -122,7 +120,8 @@ impl RunSummary {
             1 => ", 1 EVENT NOT WRITTEN: it was created outside of the slice in which the service listed it"
                 .to_owned(),
             n => format!(
-                ", {n} EVENTS NOT WRITTEN: they were created outside of the slices in which the service listed them"
+                ", {} EVENTS NOT WRITTEN: they were created outside of the slices in which the service listed them",
+                number(n)
             ),
         }
     }
@@ -138,10 +137,17 @@ impl RunSummary {
         format!("{failed} of {} can't be read; {}; {advice}", counted(all as u64, "slice"), self.progress())
     }
 
-    /// The numbers of pages, requests and retries.
+    /// The numbers of pages, requests and retries, and the waits, as far as they aren't zero.
     fn work(&self) -> String {
-        let (pages, requests) = (counted(self.stats.pages, "page"), counted(self.stats.requests, "request"));
-        format!("{pages}, {requests}, {}", retries(&self.stats))
+        let stats = &self.stats;
+        let numbers = [(stats.pages, "page"), (stats.requests, "request"), (stats.retries, "retry")];
+        let numbers = numbers.into_iter().filter(|(n, _)| *n > 0);
+        let mut parts: Vec<_> = numbers.map(|(n, thing)| counted(n, thing)).collect();
+        // Waits of concurrent slices add up to more than the run took.
+        if stats.waited >= Duration::from_millis(100) && stats.waited <= self.took {
+            parts.push(format!("waited {}", span(stats.waited)));
+        }
+        parts.join(", ")
     }
 
     fn sum_up(&self) {
@@ -158,33 +164,41 @@ impl RunSummary {
             (true, false) => "complete",
             _ => "as many as requested",
         };
-        let files = self
-            .slices
-            .map_or(String::new(), |(complete, _)| format!(" ({})", counted(complete as u64, "file")));
-        let mut text = format!(
-            "{status}: {} in {}{files}: {}, {}, waited {:.1} s, took {:.1} s",
-            counted(self.totals.events, "event"),
-            self.name,
-            counted(self.totals.bytes, "byte"),
-            self.work(),
-            self.stats.waited.as_secs_f64(),
-            self.took.as_secs_f64(),
-        );
-        if self.totals.duplicates > 0 {
-            text = format!("{text}, {} dropped", counted(self.totals.duplicates, "duplicate"));
+        let (totals, took) = (&self.totals, span(self.took.max(Duration::from_millis(100))));
+        let mut found = counted(totals.events, "event");
+        if totals.bytes > 0 {
+            found = format!("{found}, {}", size(totals.bytes));
         }
-        if self.totals.partial > 0 {
-            let partial = counted(self.totals.partial, "event");
+        if let Some((files, _)) = self.slices {
+            found = format!("{found}, {}", counted(files as u64, "file"));
+        }
+        let mut text = match (self.was_complete, self.stats.events >= totals.events) {
+            (true, _) => format!("{status}: {found}, in {}", self.name),
+            (false, true) => {
+                format!("{status}: {found} in {took}, written to {}; {}", self.name, self.work())
+            }
+            // Earlier runs have written the rest.
+            (false, false) => format!(
+                "{status}: {found}, written to {}; this run: {} in {took}, {}",
+                self.name,
+                counted(self.stats.events, "event"),
+                self.work()
+            ),
+        };
+        text = text.trim_end_matches([',', ';', ' ']).to_owned();
+        if totals.duplicates > 0 {
+            text = format!("{text}, {} dropped", counted(totals.duplicates, "duplicate"));
+        }
+        if totals.partial > 0 {
+            let partial = counted(totals.partial, "event");
             text = format!("{text}, {partial} with fields that the service couldn't provide");
         }
         text.push_str(&self.outside());
-        match self.totals.malformed {
-            0 => format!("{text}, 0 malformed"),
-            n => {
-                let items = counted(n, "malformed item").to_uppercase();
-                format!("{text}, {items} not among the events: see {}", self.malformed_name)
-            }
+        if totals.malformed > 0 {
+            let items = counted(totals.malformed, "malformed item").to_uppercase();
+            text = format!("{text}, {items} not among the events: see {}", self.malformed_name);
         }
+        text
     }
 
     fn fields(&self) -> Map<String, Value> {
@@ -214,8 +228,11 @@ mod tests {
 
     #[test]
     fn malformed_items_are_reported_in_capitals() {
+        let mut stats = Stats::default();
+        (stats.events, stats.pages, stats.requests) = (7, 1, 1);
         let mut summary = RunSummary {
             totals: Totals { events: 7, bytes: 70, ..Totals::default() },
+            stats,
             took: Duration::from_millis(1250),
             is_complete: true,
             name: "f".to_owned(),
@@ -223,11 +240,7 @@ mod tests {
             ..RunSummary::default()
         };
         let text = summary.text();
-        assert!(
-            text.starts_with("complete: 7 events in f: 70 bytes") && text.ends_with("0 malformed"),
-            "{text}"
-        );
-        assert!(text.contains("took 1.2 s") && !text.contains("duplicate"), "{text}");
+        assert_eq!(text, "complete: 7 events, 70 bytes in 1.2 s, written to f; 1 page, 1 request");
         (summary.totals.malformed, summary.totals.duplicates, summary.is_complete) = (3, 1, false);
         let text = summary.text();
         assert!(
@@ -235,6 +248,35 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("3 MALFORMED ITEMS") && text.ends_with("see f.malformed"), "{text}");
+    }
+
+    #[test]
+    fn the_last_line_is_for_people() {
+        let mut stats = Stats::default();
+        (stats.events, stats.pages, stats.requests, stats.retries) = (200_000, 250, 1260, 3);
+        stats.waited = Duration::from_secs(12);
+        let mut summary = RunSummary {
+            totals: Totals { events: 200_000, bytes: 187 << 20, ..Totals::default() },
+            stats,
+            took: Duration::from_millis(18_400),
+            is_complete: true,
+            slices: Some((120, 120)),
+            name: "d".to_owned(),
+            ..RunSummary::default()
+        };
+        assert_eq!(
+            summary.text(),
+            "complete: 200,000 events, 187 MiB, 120 files in 18 s, written to d; 250 pages, 1,260 requests, \
+             3 retries, waited 12 s"
+        );
+        summary.stats.events = 1000;
+        assert_eq!(
+            summary.text(),
+            "complete: 200,000 events, 187 MiB, 120 files, written to d; this run: 1,000 events in 18 s, \
+             250 pages, 1,260 requests, 3 retries, waited 12 s"
+        );
+        summary.was_complete = true;
+        assert_eq!(summary.text(), "complete already: 200,000 events, 187 MiB, 120 files, in d");
     }
 
     #[test]

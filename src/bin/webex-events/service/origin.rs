@@ -11,7 +11,7 @@ use webex_events::{OAuth, Token};
 
 use crate::{
     cli::{Connection, Credentials},
-    error::Failure,
+    error::{Failure, has_option},
     service::{certificates, file},
 };
 
@@ -42,12 +42,13 @@ impl Origin {
         if let Some(path) = &credentials.oauth_store {
             return store(path, credentials, connection);
         }
-        match variable(TOKEN, "the access token")? {
-            Some(token) => Ok(Self::Variable(token.into())),
-            None => Err(Failure::settings(format!(
-                "there is no token: set {TOKEN}, or give --token-file FILE or --oauth-store FILE; --sandbox needs none"
-            ))),
+        if let Some(token) = variable(TOKEN, "the access token")? {
+            return Ok(Self::Variable(token.into()));
         }
+        let sandbox = if has_option("--sandbox") { "; --sandbox needs none" } else { "" };
+        Err(Failure::settings(format!(
+            "there is no token: set {TOKEN}, or give --token-file FILE or --oauth-store FILE{sandbox}"
+        )))
     }
 
     /// The time at which the access token expires, if it is known.

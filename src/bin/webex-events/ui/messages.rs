@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use super::standard;
-use crate::error::{Failure, one_line, reason};
+use crate::error::{Failure, one_line};
 
 /// The format of messages on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,19 +26,34 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The form in which progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ProgressForm {
+    /// A line that changes on a terminal, otherwise new lines.
+    #[default]
+    Auto,
+    Lines,
+    Off,
+}
+
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
 #[derive(Debug)]
 struct Settings {
     format: Format,
     quiet: bool,
+    progress: ProgressForm,
     /// Hidden until a run shows it.
     bar: ProgressBar,
 }
 
 /// Sets the format of messages. Before that it is text.
-pub(crate) fn set(format: Format, quiet: bool) {
-    let _ = SETTINGS.set(Settings { format, quiet, bar: ProgressBar::hidden() });
+pub(crate) fn set(format: Format, quiet: bool, progress: ProgressForm) {
+    let _ = SETTINGS.set(Settings { format, quiet, progress, bar: ProgressBar::hidden() });
+}
+
+pub(crate) fn progress() -> ProgressForm {
+    SETTINGS.get().map(|settings| settings.progress).unwrap_or_default()
 }
 
 /// Sets when messages have colours. Until then, and with `Auto`, terminals and the environment decide.
@@ -56,10 +71,10 @@ pub(crate) fn has_colours(stream: &impl RawStream) -> bool {
     AutoStream::choice(stream) != ColorChoice::Never
 }
 
-/// `word` in bold and in this colour, if stderr shows colours.
-fn label(word: &str, colour: AnsiColor) -> String {
+/// `word` in bold and in this colour, if the stream shows colours.
+pub(crate) fn label(word: &str, colour: AnsiColor, stream: &impl RawStream) -> String {
     let style = Style::new().bold().fg_color(Some(colour.into()));
-    if has_colours(&io::stderr()) { format!("{style}{word}{style:#}") } else { word.to_owned() }
+    if has_colours(stream) { format!("{style}{word}{style:#}") } else { word.to_owned() }
 }
 
 /// The progress line, above which everything else is written.
@@ -73,7 +88,12 @@ pub(crate) fn is_quiet() -> bool {
 
 /// Writes the reason why the program fails.
 pub(crate) fn error(message: &str) {
-    line("ERROR", &format!("{} {}", label("error:", AnsiColor::Red), one_line(message)), message, Map::new());
+    line(
+        "ERROR",
+        &format!("{} {}", label("error:", AnsiColor::Red, &io::stderr()), one_line(message)),
+        message,
+        Map::new(),
+    );
 }
 
 /// Writes a warning, even with `--quiet`.
@@ -82,7 +102,7 @@ pub(crate) fn warning(message: &str, fields: Map<String, Value>) {
 }
 
 fn warning_text(message: &str) -> String {
-    format!("{} {}", label("warning:", AnsiColor::Yellow), one_line(message))
+    format!("{} {}", label("warning:", AnsiColor::Yellow, &io::stderr()), one_line(message))
 }
 
 /// Writes a note, unless `--quiet` is set.
@@ -100,12 +120,7 @@ pub(crate) fn format() -> Format {
 pub(crate) fn malformed(item: Map<String, Value>) -> io::Result<()> {
     let message = format!("malformed item: {}", json!(item));
     let line = rendered("WARN", &warning_text(&message), &message, item);
-    bar().suspend(|| standard::error()?.write_all(line.as_bytes())).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("malformed items can't be written to stderr: {}", reason(&error)),
-        )
-    })
+    bar().suspend(|| standard::error()?.write_all(line.as_bytes()))
 }
 
 /// Writes to stdout immediately.

@@ -11,9 +11,9 @@ use crate::{
         clock::{self, ServiceTime},
         report::{CheckResult, Report},
     },
-    error::{Code, Failure, chain, transport_advice},
+    error::{Code, Failure, NO_ACCESS, describe, transport_advice},
     service::Connected,
-    ui::progress::counted,
+    ui::human::counted,
 };
 
 /// The checks, in their order.
@@ -75,15 +75,15 @@ fn service(url: &str, first: &Result<()>, took: Duration) -> CheckResult {
     let Err(error) = first else { return responds() };
     match error {
         Error::Transport(transport) => {
-            CheckResult::fail(Code::Unavailable, chain(error)).advise(transport_advice(transport.kind()))
+            CheckResult::fail(Code::Unavailable, describe(error)).advise(transport_advice(transport.kind()))
         }
-        Error::Decode(_) => CheckResult::fail(Code::Unavailable, chain(error))
+        Error::Decode(_) => CheckResult::fail(Code::Unavailable, describe(error))
             .advise("check --base-url and --proxy: the response may not be from the service"),
         _ if error.is_not_found() => {
-            CheckResult::fail(Code::Unavailable, chain(error)).advise("check --base-url: it ends with /v1")
+            CheckResult::fail(Code::Unavailable, describe(error)).advise("check --base-url: it ends with /v1")
         }
         _ if is_about_the_user(error) => responds(),
-        _ => CheckResult::fail(Code::Unavailable, chain(error)).advise("try again later"),
+        _ => CheckResult::fail(Code::Unavailable, describe(error)).advise("try again later"),
     }
 }
 
@@ -98,7 +98,7 @@ fn is_about_the_user(error: &Error) -> bool {
 fn token(first: &Result<()>, connected: &Connected) -> CheckResult {
     match first {
         Err(error) if error.is_auth() => {
-            CheckResult::fail(Code::Refused, chain(error)).advise(connected.origin.advice())
+            CheckResult::fail(Code::Refused, describe(error)).advise(connected.origin.advice())
         }
         Err(error @ (Error::Config(_) | Error::Store { .. })) => {
             let failure = Failure::from(error);
@@ -117,9 +117,9 @@ fn token(first: &Result<()>, connected: &Connected) -> CheckResult {
 fn access(first: &Result<()>) -> CheckResult {
     match first {
         Ok(()) => CheckResult::ok("the token may list events"),
-        Err(error) if error.is_forbidden() => CheckResult::fail(Code::Refused, chain(error)).advise(
-            "the token needs the scope spark-compliance:events_read, and its owner the role of a compliance officer",
-        ),
+        Err(error) if error.is_forbidden() => {
+            CheckResult::fail(Code::Refused, describe(error)).advise(NO_ACCESS)
+        }
         Err(_) => skipped(),
     }
 }
@@ -149,7 +149,7 @@ async fn reach(client: &Client, now: DateTime<Utc>) -> CheckResult {
 }
 
 fn unknown_reach(error: &Error) -> CheckResult {
-    CheckResult::ok(format!("the age of the oldest events couldn't be checked: {}", chain(error)))
+    CheckResult::ok(format!("the age of the oldest events couldn't be checked: {}", describe(error)))
         .warn("try again later")
 }
 
@@ -163,7 +163,7 @@ fn rate_limit(client: &Client, first: &Result<()>) -> CheckResult {
                 Some(wait) => format!("try again in {} s", wait.as_secs()),
                 None => "try again later".to_owned(),
             };
-            CheckResult::fail(Code::Unavailable, format!("exceeded by one request: {}", chain(error)))
+            CheckResult::fail(Code::Unavailable, format!("exceeded by one request: {}", describe(error)))
                 .advise(again)
         }
         _ if sent == 0 => skipped(),

@@ -7,11 +7,10 @@ use std::{
     process,
 };
 
-use indicatif::HumanBytes;
-
 use crate::{
     commands::doctor::report::{CheckResult, Report},
     error::{Code, reason},
+    ui::human,
 };
 
 /// Enough for some hours of events of a large organization.
@@ -165,7 +164,7 @@ fn space(folder: &Path) -> CheckResult {
 }
 
 fn room(bytes: u64) -> CheckResult {
-    let found = format!("{} free", HumanBytes(bytes));
+    let found = format!("{} free", human::size(bytes));
     match bytes {
         ..LEAST_ROOM => CheckResult::fail(Code::Output, found).advise(format!("make room, or {ELSEWHERE}")),
         LEAST_ROOM..ROOM => CheckResult::ok(found).warn("a million events take about a gigabyte"),

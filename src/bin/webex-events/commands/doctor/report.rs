@@ -1,6 +1,9 @@
 //! The results of the checks, one per line.
 
-use serde_json::json;
+use std::io;
+
+use anstyle::AnsiColor;
+use serde_json::{Value, json};
 
 use crate::{
     error::{Code, Failure, one_line},
@@ -67,16 +70,23 @@ impl CheckResult {
         matches!(self.outcome, Outcome::Fail(_))
     }
 
+    fn json(&self, check: &str) -> Value {
+        json!({"check": check, "outcome": self.outcome.name(), "found": self.found, "advice": self.advice})
+    }
+
     fn line(&self, check: &str, format: Format) -> String {
-        let outcome = self.outcome.name();
-        let line = match (format, &self.advice) {
-            (Format::Json, advice) => {
-                json!({"check": check, "outcome": outcome, "found": self.found, "advice": advice}).to_string()
-            }
-            (Format::Text, None) => format!("{outcome:<5} {check:<10} {}", self.found),
-            (Format::Text, Some(advice)) => format!("{outcome:<5} {check:<10} {}; {advice}", self.found),
+        if format == Format::Json {
+            return one_line(&self.json(check).to_string());
+        }
+        let advice = self.advice.as_ref().map_or(String::new(), |advice| format!("; {advice}"));
+        let text = one_line(&format!("{check:<10} {}{advice}", self.found));
+        let colour = match self.outcome {
+            Outcome::Ok => AnsiColor::Green,
+            Outcome::Warn => AnsiColor::Yellow,
+            Outcome::Fail(_) => AnsiColor::Red,
+            Outcome::Skip => AnsiColor::BrightBlack,
         };
-        one_line(&line)
+        messages::label(&format!("{:<5}", self.outcome.name()), colour, &io::stdout()) + " " + &text
     }
 }
 
@@ -84,6 +94,8 @@ impl CheckResult {
 #[derive(Debug)]
 pub(super) struct Report {
     format: Format,
+    /// The results so far, if they are printed as one value at the end.
+    json: Option<Vec<Value>>,
     checks: usize,
     failures: Vec<(&'static str, Code)>,
     /// The first line that couldn't be written.
@@ -91,14 +103,17 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, checks: 0, failures: Vec::new(), unwritten: None }
+    pub(super) fn new(format: Format, is_json: bool) -> Self {
+        Self { format, json: is_json.then(Vec::new), checks: 0, failures: Vec::new(), unwritten: None }
     }
 
     pub(super) fn add(&mut self, check: &'static str, verdict: &CheckResult) {
         self.checks += 1;
         if let Outcome::Fail(code) = verdict.outcome {
             self.failures.push((check, code));
+        }
+        if let Some(results) = &mut self.json {
+            return results.push(verdict.json(check));
         }
         let is_news = matches!(verdict.outcome, Outcome::Warn | Outcome::Fail(_));
         if is_news || !messages::is_quiet() {
@@ -108,7 +123,12 @@ impl Report {
     }
 
     /// Joins the failures, with the exit code of the first. A report that couldn't be written has priority.
-    pub(super) fn end(self) -> Result<(), Failure> {
+    pub(super) fn end(mut self) -> Result<(), Failure> {
+        if let Some(checks) = self.json.take() {
+            let code = self.failures.first().map_or(0, |(_, code)| *code as i32);
+            let text = json!({"ok": self.failures.is_empty(), "exit_code": code, "checks": checks});
+            self.unwritten = messages::data(format!("{text:#}\n").as_bytes()).err();
+        }
         let names: Vec<_> = self.failures.iter().map(|(name, _)| *name).collect();
         let failed = format!("{} of {} checks failed: {}", names.len(), self.checks, names.join(", "));
         match (self.unwritten, self.failures.first()) {
@@ -139,13 +159,13 @@ mod tests {
 
     #[test]
     fn the_first_failure_gives_the_exit_code() {
-        let mut report = Report::new(Format::Text);
+        let mut report = Report::new(Format::Text, false);
         report.add("settings", &CheckResult::ok("good").warn("but"));
         report.add("token", &CheckResult::fail(Code::Refused, "bad"));
         report.add("access", &CheckResult::skip("no"));
         report.add("output", &CheckResult::fail(Code::Output, "full"));
         let failure = report.end().unwrap_err();
         assert_eq!(failure, Failure::new(Code::Refused, "2 of 4 checks failed: token, output"));
-        assert_eq!(Report::new(Format::Text).end(), Ok(()));
+        assert_eq!(Report::new(Format::Text, false).end(), Ok(()));
     }
 }

@@ -11,7 +11,6 @@ use webex_events::Event;
 
 use super::{
     files::FolderCheck,
-    problem,
     service::{self, MissingRange},
 };
 use crate::{
@@ -33,7 +32,7 @@ use crate::{
         source::SliceSource,
         summary::RunSummary,
     },
-    ui::{eta::Covered, messages, progress::counted},
+    ui::{eta::Covered, human::counted, messages},
 };
 
 /// The interval between commits.
@@ -116,7 +115,7 @@ fn mark_damaged(destination: &mut Destination, check: &mut FolderCheck) -> Resul
     let mut rewind: Option<DateTime<Utc>> = None;
     for (old, problems) in check.damaged() {
         for text in problems {
-            problem(text);
+            messages::warning(text, Map::new());
         }
         let is_current =
             ledger.meta.kind == ArchiveKind::Follow && !old.is_complete() && old.replaces.is_none();

@@ -1,9 +1,16 @@
 //! The conclusion of `verify`: one line and an exit code.
 
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
 use crate::{
     archive::ArchiveKind,
+    cli::values::time,
     error::{Code, Failure},
-    ui::progress::counted,
+    ui::{
+        human::counted,
+        messages::{self, Format},
+    },
 };
 
 /// The results of all comparisons.
@@ -12,9 +19,9 @@ pub(super) struct VerifyReport {
     pub(super) folder: String,
     pub(super) files: u64,
     pub(super) events: u64,
-    pub(super) problems: u64,
-    /// Ranges that aren't exported.
-    pub(super) gaps: u64,
+    problems: Vec<String>,
+    /// Ranges that aren't exported, with the reason if they were tried.
+    missing: Vec<Value>,
     /// The service no longer has any of them.
     pub(super) are_gaps_lost: bool,
     /// The advice for ranges that aren't exported yet, and the advice for problems.
@@ -24,8 +31,12 @@ pub(super) struct VerifyReport {
     /// The range, in words.
     pub(super) range: String,
     pub(super) is_compared: bool,
-    /// The exit codes of files that the service couldn't list.
-    pub(super) not_listed: Vec<Code>,
+    /// Ranges that the service couldn't list, with the exit code of the failure.
+    not_listed: Vec<(Code, String)>,
+    pub(super) from: Option<DateTime<Utc>>,
+    pub(super) to: Option<DateTime<Utc>>,
+    /// With JSON, everything is printed as one value at the end, and nothing before.
+    format: Format,
 }
 
 /// The advice for ranges that aren't exported yet, and the advice for problems.
@@ -44,12 +55,81 @@ pub(super) fn advice(kind: ArchiveKind, is_repaired: bool) -> (&'static str, &'s
 }
 
 impl VerifyReport {
+    pub(super) fn new(is_json: bool) -> Self {
+        Self { format: if is_json { Format::Json } else { Format::Text }, ..Self::default() }
+    }
+
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// Adds a problem, and reports it.
+    pub(super) fn problem(&mut self, text: &str) {
+        if self.format == Format::Text {
+            messages::warning(text, Map::new());
+        }
+        self.problems.push(text.to_owned());
+    }
+
+    /// Adds a range that isn't exported. `reason` is `None` if it wasn't tried yet.
+    pub(super) fn missing(&mut self, from: DateTime<Utc>, to: DateTime<Utc>, reason: Option<&str>) {
+        if self.format == Format::Text {
+            let range = format!("{} to {}", time(from), time(to));
+            let text = match reason {
+                None => format!("not exported yet: {range}"),
+                Some(reason) => format!("not exported: {range}: {reason}"),
+            };
+            messages::note(&text, Map::new());
+        }
+        self.missing.push(json!({"from": time(from), "to": time(to), "reason": reason}));
+    }
+
+    /// Adds a range that couldn't be compared.
+    pub(super) fn not_listed(&mut self, code: Code, text: String) {
+        if self.format == Format::Text {
+            messages::warning(&text, Map::new());
+        }
+        self.not_listed.push((code, text));
+    }
+
+    /// Prints the conclusion, or returns it as the failure.
+    pub(super) fn end(&self) -> Result<(), Failure> {
+        let conclusion = self.conclude();
+        if self.format == Format::Json {
+            messages::data(format!("{:#}\n", self.json(&conclusion)).as_bytes())?;
+            return conclusion.map(drop);
+        }
+        messages::data(conclusion?.as_bytes())
+    }
+
+    fn json(&self, conclusion: &Result<String, Failure>) -> Value {
+        let (code, message) = match conclusion {
+            Ok(line) => (0, line.trim_end()),
+            Err(failure) => (failure.code as i32, &*failure.message),
+        };
+        json!({
+            "folder": self.folder,
+            "sound": self.problems.is_empty(),
+            "complete": self.missing.is_empty(),
+            "compared": self.is_compared,
+            "events": self.events,
+            "files": self.files,
+            "from": self.from.map(time),
+            "to": self.to.map(time),
+            "problems": self.problems,
+            "missing": self.missing,
+            "not_compared": self.not_listed.iter().map(|(_, text)| text).collect::<Vec<_>>(),
+            "exit_code": code,
+            "message": message,
+        })
+    }
+
     /// The line for a sound folder, or the failure.
-    pub(super) fn conclude(&self) -> Result<String, Failure> {
+    fn conclude(&self) -> Result<String, Failure> {
         let name = &self.folder;
         let found = format!("{} in {}", counted(self.events, "event"), counted(self.files, "file"));
-        if self.problems > 0 {
-            let problems = counted(self.problems, "problem");
+        if self.has_problems() {
+            let problems = counted(self.problems.len() as u64, "problem");
             return Err(if self.is_locked {
                 Failure::new(
                     Code::Stopped,
@@ -65,7 +145,7 @@ impl VerifyReport {
                 )
             });
         }
-        if let Some(code) = Code::worst(self.not_listed.iter().copied()) {
+        if let Some(code) = Code::worst(self.not_listed.iter().map(|(code, _)| *code)) {
             return Err(Failure::new(
                 code,
                 format!(
@@ -75,8 +155,8 @@ impl VerifyReport {
                 ),
             ));
         }
-        if self.gaps > 0 {
-            let gaps = counted(self.gaps, "gap");
+        if !self.missing.is_empty() {
+            let gaps = counted(self.missing.len() as u64, "gap");
             let text = if self.are_gaps_lost {
                 format!("{gaps} in the range ({found}); the service doesn't have what is missing any more")
             } else {
@@ -113,16 +193,16 @@ mod tests {
     #[test]
     fn a_problem_has_priority_over_a_failed_comparison_and_that_over_a_gap() {
         let code = |report: VerifyReport| report.conclude().unwrap_err().code;
-        let gaps = || VerifyReport { gaps: 1, ..report() };
-        let not_listed = || VerifyReport { not_listed: vec![Code::Unavailable], ..gaps() };
+        let gaps = || VerifyReport { missing: vec![Value::Null], ..report() };
+        let not_listed = || VerifyReport { not_listed: vec![(Code::Unavailable, "f".to_owned())], ..gaps() };
         assert_eq!(code(gaps()), Code::Stopped);
         assert_eq!(code(not_listed()), Code::Unavailable);
-        assert_eq!(code(VerifyReport { problems: 1, ..not_listed() }), Code::Output);
+        assert_eq!(code(VerifyReport { problems: vec!["p".to_owned()], ..not_listed() }), Code::Output);
     }
 
     #[test]
     fn a_problem_while_another_process_writes_advises_to_verify_again() {
-        let report = VerifyReport { problems: 1, is_locked: true, ..report() };
+        let report = VerifyReport { problems: vec!["p".to_owned()], is_locked: true, ..report() };
         let failure = report.conclude().unwrap_err();
         assert!(failure.code == Code::Stopped && failure.message.contains("another process"));
     }

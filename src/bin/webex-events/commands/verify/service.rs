@@ -11,9 +11,7 @@ use webex_events::{Client, Error, ListEvents, Page, Slice, SliceItem, sandbox::S
 
 use super::{
     files::{self, FolderCheck},
-    problem,
     ranges::{TimeSpan, find, runs},
-    warning,
 };
 use crate::{
     archive::{ArchiveKind, ArchiveMeta, FileEntry, Layout, Ledger},
@@ -39,11 +37,11 @@ const ROOM: usize = 64 << 20;
 /// The result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
-    pub(super) problems: u64,
+    pub(super) problems: Vec<String>,
     /// The ranges in which the service has events that the files lack.
     pub(super) missing: Vec<MissingRange>,
-    /// The exit codes of files that the service couldn't list.
-    pub(super) not_listed: Vec<Code>,
+    /// Files that the service couldn't list, with the exit code of the failure.
+    pub(super) not_listed: Vec<(Code, String)>,
 }
 
 /// A range that lacks events.
@@ -263,8 +261,7 @@ impl<'a> Comparison<'a> {
         let missing = std::mem::take(&mut self.missing);
         for (id, (created, index)) in &missing {
             if let Some(target) = self.targets.get(*index).filter(|target| target.result == Listing::Listed) {
-                compared.problems += 1;
-                problem(&format!(
+                compared.problems.push(format!(
                     "{}: the service has an event that the file lacks: {id}, created at {}",
                     target.name,
                     time(*created)
@@ -286,22 +283,18 @@ impl<'a> Comparison<'a> {
             match &target.result {
                 Listing::Listed => match self.gone(layout, state, target) {
                     Ok(ids) => {
-                        compared.problems += ids.len() as u64;
                         for id in ids {
-                            problem(&format!(
+                            compared.problems.push(format!(
                                 "{}: the service no longer lists an event that the file has: {id}",
                                 target.name
                             ));
                         }
                     }
-                    Err(error) => {
-                        compared.problems += 1;
-                        problem(&format!("{}: {}", target.name, reason(&error)));
-                    }
+                    Err(error) => compared.problems.push(format!("{}: {}", target.name, reason(&error))),
                 },
                 Listing::Failed(failure) => {
-                    compared.not_listed.push(failure.code);
-                    warning(&format!("{}: not compared: {}", target.name, failure.message));
+                    let text = format!("{}: not compared: {}", target.name, failure.message);
+                    compared.not_listed.push((failure.code, text));
                 }
                 Listing::Pending => {}
             }

@@ -8,8 +8,8 @@ use webex_events::{Error, Event, Result as ListResult};
 use super::{checkpoint::CheckpointFile, lines::LineWriter, pipe::Pipe};
 use crate::{
     archive::{Totals, malformed_record},
-    error::Failure,
-    run::{positions::Positions, source::Step},
+    error::{Code, Failure, reason},
+    run::{positions::Positions, source::Step, stop_reason::StopReason},
     ui::messages,
 };
 
@@ -60,12 +60,12 @@ impl StreamSink {
         self.checkpoint.is_some()
     }
 
-    pub(super) fn write(&mut self, step: Step) -> io::Result<()> {
+    pub(super) fn write(&mut self, step: Step) -> Result<(), StopReason> {
         match step {
             Step::Page { page, .. } => self.items(page),
             Step::Finished { .. } => {
                 self.flush()?;
-                sync(self.lines.file())
+                Ok(sync(self.lines.file())?)
             }
             Step::From(_) => Ok(()),
             Step::Round { items, positions } => {
@@ -104,7 +104,7 @@ impl StreamSink {
         Totals { events: self.lines.written(), bytes: self.lines.bytes(), ..self.totals }
     }
 
-    fn items(&mut self, items: impl IntoIterator<Item = ListResult<Event>>) -> io::Result<()> {
+    fn items(&mut self, items: impl IntoIterator<Item = ListResult<Event>>) -> Result<(), StopReason> {
         self.pages += 1;
         for item in items {
             match item {
@@ -115,7 +115,8 @@ impl StreamSink {
                         u64::from(event.errors().map_or(true, |errors| !errors.is_empty()));
                 }
                 Err(Error::Item(item)) => {
-                    messages::malformed(malformed_record(self.pages, &item))?;
+                    messages::malformed(malformed_record(self.pages, &item))
+                        .map_err(|error| unreported(&error))?;
                     self.totals.malformed += 1;
                 }
                 Err(error) => messages::warning(&format!("an item can't be read: {error}"), Map::new()),
@@ -123,6 +124,15 @@ impl StreamSink {
         }
         Ok(())
     }
+}
+
+/// The failure to report a malformed item, which would be lost.
+fn unreported(error: &io::Error) -> StopReason {
+    let text = format!(
+        "a malformed item can't be written to stderr: {}; redirect stderr to a file, or export into a file with -o",
+        reason(error)
+    );
+    StopReason::Failed(Failure::new(Code::Output, text))
 }
 
 /// Syncs a regular file to disk. Pipes and devices can't be synced.

@@ -17,9 +17,10 @@ use crate::{
     metrics::RunSnapshot,
     run::{
         positions::Positions,
+        range::Span,
         restart::{self, PagePosition, Reaction},
     },
-    ui::progress::Progress,
+    ui::{eta::Covered, progress::Progress},
 };
 
 /// A round has at most this many items.
@@ -41,12 +42,37 @@ pub(crate) struct FollowSource {
     failed: usize,
     /// True once a round has had the positions.
     is_reported: bool,
+    /// The progress from the first checkpoint up to the start of this run, until the follower has caught up.
+    catching_up: Option<CatchUp>,
+}
+
+#[derive(Debug)]
+struct CatchUp {
+    span: Span,
+    position: DateTime<Utc>,
+    covered: Covered,
+}
+
+impl CatchUp {
+    fn new(from: DateTime<Utc>) -> Self {
+        let span = (from, Utc::now().max(from));
+        Self { span, position: from, covered: Covered::new(1, 0, Some(span)) }
+    }
+
+    /// Moves on to this instant, up to which all lists have settled.
+    fn reach(&mut self, position: DateTime<Utc>) {
+        if position > self.position {
+            self.covered.page(self.span, (self.position, position));
+            self.position = position;
+        }
+    }
 }
 
 impl FollowSource {
     /// Follows these lists, which start at these positions.
     pub(crate) fn new(lists: Vec<Follow>, positions: Positions) -> Self {
-        Self { lists, positions, items: Vec::new(), error: None, failed: 0, is_reported: false }
+        let catching_up = Some(CatchUp::new(positions.settled()));
+        Self { lists, positions, items: Vec::new(), error: None, failed: 0, is_reported: false, catching_up }
     }
 
     /// The instant up to which all lists have settled.
@@ -107,6 +133,9 @@ impl Stream for FollowSource {
         // A quiet period moves the positions too.
         if !this.items.is_empty() || !this.is_reported || this.positions != positions {
             (this.positions, this.is_reported) = (positions.clone(), true);
+            if let Some(catching_up) = &mut this.catching_up {
+                catching_up.reach(positions.settled());
+            }
             return Poll::Ready(Some(Ok(Step::Round { items: mem::take(&mut this.items), positions })));
         }
         match this.error.take() {
@@ -138,8 +167,12 @@ impl Source for FollowSource {
     }
 
     fn show(&mut self, progress: &mut Progress) {
-        let is_caught_up = self.lists.iter().all(Follow::is_caught_up);
-        progress.follows(&self.stats(), self.lag(), is_caught_up);
+        let (stats, lag) = (self.stats(), self.lag());
+        if self.lists.iter().all(Follow::is_caught_up) && self.catching_up.take().is_some() {
+            progress.caught_up(&stats);
+        }
+        let covered = self.catching_up.as_mut().map(|catching_up| &mut catching_up.covered);
+        progress.follows(&stats, lag, covered);
     }
 
     fn reading(&self) -> RunSnapshot {
