@@ -13,6 +13,8 @@ mod commands;
 mod doctor;
 mod extend;
 mod failed_slices;
+#[cfg(unix)]
+mod failures;
 mod folder;
 mod follow;
 mod follow_stdout;

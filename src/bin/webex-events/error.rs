@@ -258,11 +258,32 @@ fn remedy(error: &io::Error) -> Option<String> {
         io::ErrorKind::FileTooLarge => "raise the limit of the size of files (ulimit -f)",
         io::ErrorKind::PermissionDenied => "make it writable",
         // The error may be wrapped, and then has no number.
-        _ if !error.to_string().contains("Too many open files") => return None,
-        _ if has_option("--concurrency") => "raise the limit of open files (ulimit -n), lower --concurrency",
-        _ => "raise the limit of open files (ulimit -n)",
+        _ => return remedy_of_text(&error.to_string()).map(str::to_owned),
     };
     Some(remedy.to_owned())
+}
+
+/// The same for a text that contains the error.
+fn remedy_of_text(text: &str) -> Option<&'static str> {
+    if !text.contains("Too many open files") {
+        None
+    } else if has_option("--concurrency") {
+        Some("raise the limit of open files (ulimit -n) or lower --concurrency")
+    } else {
+        Some("raise the limit of open files (ulimit -n)")
+    }
+}
+
+/// Advice for an invalid setting, where its text has none.
+fn setting_advice(text: &str) -> Option<&'static str> {
+    match text {
+        _ if text.starts_with("the base URL") => {
+            Some("give --base-url, or WEBEX_BASE_URL, in the form https://webexapis.com/v1")
+        }
+        _ if text.starts_with("the proxy is not") => Some("give --proxy in the form http://HOST:PORT"),
+        _ if text.starts_with("the root certificate") => Some("check --root-certificate"),
+        _ => remedy_of_text(text),
+    }
 }
 
 /// Advice for an output that can't be used.
@@ -304,9 +325,16 @@ fn transport_text(error: &TransportError) -> String {
         cause = source;
     }
     let cause = level(cause);
-    let cause =
-        if cause.contains("UnknownIssuer") { "the certificate's issuer isn't trusted" } else { &cause };
-    format!("{text}: {cause}{attempts}")
+    format!("{text}: {}{attempts}", in_words(&cause))
+}
+
+/// The cause of a failed exchange, in words where the TLS library names a part of its code.
+pub(crate) fn in_words(cause: &str) -> &str {
+    match cause {
+        _ if cause.contains("UnknownIssuer") => "the certificate's issuer isn't trusted",
+        _ if cause.contains("corrupt message") => "the response isn't TLS",
+        _ => cause,
+    }
 }
 
 fn code(error: &Error, has_events: bool) -> Code {
@@ -377,6 +405,8 @@ fn advice(error: &Error) -> Option<String> {
         Error::Store { .. } => {
             "make room, or make the file of --oauth-store and its folder writable; then give the same command again"
         }
+        Error::Config(text) => return setting_advice(text).map(str::to_owned),
+        Error::Cursor { .. } => "give the same command again",
         _ if error.is_transient() => return Some(later(error)),
         _ if error.is_not_found() && is_command("get") => "check the id, and --base-url, which ends with /v1",
         _ if error.is_not_found() => "check --base-url: it ends with /v1",
@@ -446,9 +476,22 @@ fn level(error: &(dyn StdError + 'static)) -> String {
     error.downcast_ref().map_or_else(|| error.to_string(), reason)
 }
 
-/// `text` without what would break the line or move the cursor.
+/// `text` without each ` (os error 13)`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => out.push_str(rest),
+            _ => out.extend([" (os error ", part]),
+        }
+    }
+    out
+}
+
+/// `text` without what would break the line or move the cursor, and without the system's numbers of errors.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    without_numbers(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -44,7 +44,13 @@ fn one_line(rendered: &str, subcommand: &str) -> String {
 fn suggestion(part: &str) -> String {
     match part.split_once(" exists: ").or_else(|| part.split_once(" exist: ")) {
         Some((start, names)) if start.contains("similar") => format!("did you mean {names}?"),
-        _ => part.to_owned(),
+        // The form of a range in Rust.
+        _ => match part.split_once(" is not in ") {
+            Some((start, range)) if range.contains("..=") => {
+                format!("{start} is not between {}", range.replace("..=", " and "))
+            }
+            _ => part.to_owned(),
+        },
     }
 }
 

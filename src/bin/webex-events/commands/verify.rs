@@ -104,10 +104,9 @@ pub(crate) async fn run(options: cli::VerifyArgs, context: &mut Context) -> Resu
 
 fn ledger(layout: &Layout) -> Result<Ledger, Failure> {
     layout.read()?.ok_or_else(|| {
-        Failure::new(
-            Code::Output,
-            format!("{} has no ledger.json: give the folder of an export or a follower", layout.display()),
-        )
+        let name = layout.display();
+        let found = if layout.root().exists() { "has no ledger.json" } else { "doesn't exist" };
+        Failure::new(Code::Output, format!("{name} {found}: give the folder of an export or a follower"))
     })
 }
 

@@ -24,6 +24,12 @@ fn an_error_of_the_system_within_a_chain_is_told_in_words_alone() {
 }
 
 #[test]
+fn no_message_has_a_number_of_the_system() {
+    assert_eq!(one_line("no: File exists (os error 17); again (os error 2)"), "no: File exists; again");
+    assert_eq!(one_line("a (os error x) (os error"), "a (os error x) (os error");
+}
+
+#[test]
 fn each_kind_of_failed_connection_has_its_own_advice() {
     for (kind, word) in [
         (TransportErrorKind::Dns, "name server"),

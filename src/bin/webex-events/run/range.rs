@@ -7,7 +7,7 @@ use webex_events::{Client, ListEvents, Stats};
 
 use crate::{
     archive::ArchiveMeta,
-    cli::values::TimeArg,
+    cli::values::{TimeArg, time},
     error::{Code, Failure},
     run::stop_reason::StopReason,
     ui::{messages, shutdown::Shutdown},
@@ -49,7 +49,9 @@ impl Range {
             && from >= to
         {
             return Err(Failure::usage(format!(
-                "--from {from} isn't before --to {to}; choose an earlier --from"
+                "--from {} isn't before --to {}; choose an earlier --from",
+                time(from),
+                time(to)
             )));
         }
         Ok(Self { from, to })
@@ -72,16 +74,18 @@ impl Range {
             && to > now + UNCERTAIN
         {
             return Err(Failure::usage(format!(
-                "--to {to} lies in the future: the service's time is {}; omit --to to export up to now",
-                seconds(now)
+                "--to {} lies in the future: the service's time is {}; omit --to to export up to now",
+                time(to),
+                time(seconds(now))
             )));
         }
         if let (Some(from), Some(to)) = (self.from, self.to)
             && from >= to
         {
             return Err(Failure::usage(format!(
-                "--from {from} isn't in the past: the service's time is {}; choose an earlier --from",
-                seconds(now)
+                "--from {} isn't in the past: the service's time is {}; choose an earlier --from",
+                time(from),
+                time(seconds(now))
             )));
         }
         Ok(self)

@@ -87,9 +87,13 @@ impl RunSummary {
     fn progress(&self) -> String {
         if let Some((settled, lag)) = self.followed {
             return format!(
-                "{} in this run, written to {}; settled up to {}, lag {}",
-                counted(self.stats.events, "event"),
-                self.name,
+                "{} in this run{}; settled up to {}, lag {}",
+                if self.stats.events == 0 {
+                    "no event".to_owned()
+                } else {
+                    counted(self.stats.events, "event")
+                },
+                if self.stats.events == 0 { String::new() } else { format!(", written to {}", self.name) },
                 instant(settled),
                 span(Duration::from_secs(lag.as_secs()))
             );

@@ -15,7 +15,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Map;
 use tracing_subscriber::{Layer, filter::Targets, layer::Context, registry::LookupSpan};
 
-use crate::ui::{human, messages};
+use crate::{
+    error::in_words,
+    ui::{human, messages},
+};
 
 /// The log events that this module reads.
 pub(super) fn targets() -> Targets {
@@ -83,6 +86,10 @@ impl Notices {
 
     fn retry(&self, event: &LogEvent) {
         let cause = cause(&event.message);
+        let cause = match cause.split_once(": ") {
+            Some((failure, cause)) => format!("{failure}: {}", in_words(cause)),
+            None => cause,
+        };
         let now = Instant::now();
         let mut last = lock(&self.last);
         let is_known = last.as_ref().is_some_and(|(before, at)| *before == cause && now - *at < REPEAT);

@@ -162,7 +162,7 @@ impl VerifyReport {
             } else {
                 format!("{gaps} in the range not exported yet ({found}); {}", self.advice.0)
             };
-            return Err(Failure::new(Code::Stopped, format!("{name} is sound and not complete: {text}")));
+            return Err(Failure::new(Code::Stopped, format!("{name} is sound, but not complete: {text}")));
         }
         let compared = if self.is_compared { ", the same that the service has" } else { "" };
         Ok(format!("{name} is sound: {found}{compared}, {}\n", self.range))
