@@ -64,6 +64,19 @@ fn commands_give_up_early_if_the_service_has_never_responded() {
 }
 
 #[test]
+fn a_comparison_with_a_service_that_has_never_responded_ends_after_its_first_range() {
+    let service = Service::start(Sandbox::builder().events(400));
+    let folder = folder();
+    let path = folder.path().join("d").display().to_string();
+    run(service.export(["--from", "29d", "--slice", "1d", "-o", &path])).success();
+    let mut verify = program(["verify", &path, "--against-service", "--base-url", &unused()]);
+    verify.env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let ended = run(verify);
+    assert_eq!((ended.code, count(&ended, "not compared")), (69, 0), "{}", ended.stderr);
+    assert!(ended.stderr.lines().last().unwrap().contains("(3 attempts)"), "{}", ended.stderr);
+}
+
+#[test]
 fn attempts_hold_as_given_even_if_the_service_has_never_responded() {
     let ended = run(export_from(&unused(), ["--attempts", "4"]));
     assert!(ended.stderr.contains("(4 attempts)"), "{}", ended.stderr);

@@ -143,7 +143,7 @@ fn a_problem_beside_a_running_export_advises_to_verify_again() {
     let first = Path::new(&name).join("events_20260101T000000Z_20260101T120000Z.ndjson");
     until("a file", || first.exists());
     let ended = verify(&name);
-    finds(&ended, 75, &["is sound and not complete"]);
+    finds(&ended, 75, &["is sound, but not complete"]);
     fs::write(&first, "").unwrap();
     finds(&verify(&name), 75, &["bytes and should have", "1 problem", "another process is writing it"]);
     running.kill();
@@ -179,7 +179,7 @@ fn a_folder_without_an_export_is_refused() {
     fs::write(&file, "").unwrap();
     finds(&verify(file.to_str().unwrap()), 2, &["is a file"]);
     finds(&verify(folder.path().to_str().unwrap()), 74, &["no ledger.json"]);
-    finds(&verify("missing"), 74, &["no ledger.json"]);
+    finds(&verify("missing"), 74, &["doesn't exist"]);
 }
 
 #[test]

@@ -200,7 +200,7 @@ impl<'a> Comparison<'a> {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
                     let failure = Failure::from(&error);
-                    if stops_everything(&error, stream.stats().pages) {
+                    if stops_everything(&error, stream.stats().pages, client.answers().is_empty()) {
                         return Err(failure);
                     }
                     let range = stream.skip_failed().and_then(|slice| by_slice.get(&slice).cloned());
@@ -321,10 +321,11 @@ impl<'a> Comparison<'a> {
 }
 
 /// Returns true if an error affects every other request too: a refused token, or a 403 to the very first request
-/// unless it is only about the range.
-fn stops_everything(error: &Error, pages: u64) -> bool {
+/// unless it is only about the range, or a service that has never responded.
+fn stops_everything(error: &Error, pages: u64, is_unreached: bool) -> bool {
     let is_forbidden = error.is_forbidden() && !error.is_beyond_retention();
-    error.is_auth() || matches!(error, Error::Config(_)) || (pages == 0 && is_forbidden)
+    let is_unreached = is_unreached && matches!(error, Error::Transport(_));
+    error.is_auth() || matches!(error, Error::Config(_)) || (pages == 0 && is_forbidden) || is_unreached
 }
 
 /// The ranges to compare: the complete slices of an export, or the hours that a follower has completed, even those
