@@ -215,13 +215,13 @@ fn settings(table: &mut Table) {
 }
 
 fn service(table: &mut Table) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let nothing = format!("http://127.0.0.1:{port}/v1");
+    // No program listens on this port.
+    let nothing = "http://127.0.0.1:1/v1";
     let export = "webex-events export -o f --from 7d";
     let pages = "webex-events export -o f --page-size 20 --from 2026-01-01";
-    table.add("nothing listens", From::Url(&nothing), "", export);
-    table.add("nothing listens, for `get`", From::Url(&nothing), "", "webex-events get x");
-    table.add("nothing listens, for `doctor`", From::Url(&nothing), "", "webex-events doctor");
+    table.add("nothing listens", From::Url(nothing), "", export);
+    table.add("nothing listens, for `get`", From::Url(nothing), "", "webex-events get x");
+    table.add("nothing listens, for `doctor`", From::Url(nothing), "", "webex-events doctor");
     let proxied = "webex-events export -o f --proxy http://127.0.0.1:1 --base-url https://webexapis.com/v1";
     table.add("a proxy that isn't there", From::Nothing, "", proxied);
     let plain = Service::start(sandbox());

@@ -1,15 +1,11 @@
 //! Messages about pauses, retries and a service that can't be reached.
 
-use std::net::TcpListener;
-
 use webex_events::sandbox::{Response, Sandbox, When};
 
 use crate::support::{Ended, Service, TOKEN, export_from, folder, program, run};
 
-fn unused() -> String {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    format!("http://127.0.0.1:{port}/v1")
-}
+/// No program listens on this port.
+const UNUSED: &str = "http://127.0.0.1:1/v1";
 
 fn count(ended: &Ended, words: &str) -> usize {
     ended.stderr.lines().filter(|line| line.contains(words)).count()
@@ -49,10 +45,9 @@ fn a_retry_is_reported_once_for_each_cause() {
 fn commands_give_up_early_if_the_service_has_never_responded() {
     let folder = folder();
     let path = folder.path().join("f").display().to_string();
-    let url = unused();
-    let mut get = program(["get", "x", "--base-url", &url]);
+    let mut get = program(["get", "x", "--base-url", UNUSED]);
     get.env("WEBEX_ACCESS_TOKEN", TOKEN);
-    let export = |arguments: [&str; 4]| export_from(&url, arguments);
+    let export = |arguments: [&str; 4]| export_from(UNUSED, arguments);
     for command in [export(["-o", &path, "--from", "1d"]), export(["-o", &path, "--to", "1d"]), get] {
         let ended = run(command);
         assert_eq!(ended.code, 69, "{ended:?}");
@@ -69,7 +64,7 @@ fn a_comparison_with_a_service_that_has_never_responded_ends_after_its_first_ran
     let folder = folder();
     let path = folder.path().join("d").display().to_string();
     run(service.export(["--from", "29d", "--slice", "1d", "-o", &path])).success();
-    let mut verify = program(["verify", &path, "--against-service", "--base-url", &unused()]);
+    let mut verify = program(["verify", &path, "--against-service", "--base-url", UNUSED]);
     verify.env("WEBEX_ACCESS_TOKEN", TOKEN);
     let ended = run(verify);
     assert_eq!((ended.code, count(&ended, "not compared")), (69, 0), "{}", ended.stderr);
@@ -78,7 +73,7 @@ fn a_comparison_with_a_service_that_has_never_responded_ends_after_its_first_ran
 
 #[test]
 fn attempts_hold_as_given_even_if_the_service_has_never_responded() {
-    let ended = run(export_from(&unused(), ["--attempts", "4"]));
+    let ended = run(export_from(UNUSED, ["--attempts", "4"]));
     assert!(ended.stderr.contains("(4 attempts)"), "{}", ended.stderr);
 }
 

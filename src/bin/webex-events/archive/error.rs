@@ -34,7 +34,7 @@ pub(crate) enum ArchiveError {
 /// The damage of a ledger that can't be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LedgerDamage {
-    #[error("its end is missing or was changed")]
+    #[error("it is cut off or was changed")]
     Cut,
     #[error("it was changed: its checksum doesn't match")]
     Checksum,

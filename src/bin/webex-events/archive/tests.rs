@@ -419,7 +419,7 @@ fn damage_is_refused_and_not_changed() {
 
     let state = fs::read(layout.ledger_path()).unwrap();
     fs::write(layout.ledger_path(), &state[..state.len() / 2]).unwrap();
-    refused(&layout, &["ledger.json is damaged: its end is missing or was changed"]);
+    refused(&layout, &["ledger.json is damaged: it is cut off or was changed"]);
     fs::write(
         layout.ledger_path(),
         String::from_utf8(state.clone()).unwrap().replace("\"events\":1", "\"events\":2"),

@@ -1,3 +1,7 @@
+use std::io;
+
+use webex_events::TransportErrorKind;
+
 use super::*;
 
 #[test]
