@@ -26,7 +26,7 @@ fn job(kind: Kind) -> Job {
 
 /// Runs it until it stops, with this event after some requests. Returns its exit code.
 fn give_up(job: &mut Job, requests: u64, happens: impl FnOnce(&mut Job)) -> i32 {
-    let Fate::Ended(code) = job.live_through(requests, happens, "trying again in ") else {
+    let Fate::Ended(code) = job.live_through(requests, happens, "trying again in 30 s") else {
         panic!("{}", job.last_said())
     };
     let said = job.last_said();
@@ -56,7 +56,7 @@ fn an_unreachable_service_loses_no_event() {
             assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
             if requests > 0 {
                 // The same command, before the service is back.
-                job.live_through(0, |_| {}, "trying again in ");
+                job.live_through(0, |_| {}, "trying again in 30 s");
                 assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
             }
             let service = job.builder.clone().addr(address);
@@ -101,7 +101,7 @@ fn a_token_that_is_refused_within_a_run_is_replaced_without_loss() {
         let mut job = job(kind);
         let refuses = |job: &mut Job| job.service.set_token("another");
         assert_eq!(
-            job.live_through(SOME_REQUESTS, refuses, "trying again in "),
+            job.live_through(SOME_REQUESTS, refuses, "trying again in 30 s"),
             Fate::Ended(77),
             "{}",
             job.last_said()
