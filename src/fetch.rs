@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::TryFutureExt;
 use http::{
     HeaderMap, HeaderName,
     header::{DATE, LINK, RETRY_AFTER},
@@ -177,15 +178,14 @@ impl Shared {
                 (url, first.query) = (smaller, query);
             }
             let attempted = self.attempt(url.clone(), first.clone(), attempt, &resent, meter, &decode);
-            async move {
-                attempted.await.map_err(|error| {
-                    if self.response_stats.is_empty() {
-                        self.retry.unreached(error, attempt.number)
-                    } else {
-                        error
-                    }
-                })
-            }
+            // An `async` block would hold the attempt twice.
+            attempted.map_err(move |error| {
+                if self.response_stats.is_empty() {
+                    self.retry.unreached(error, attempt.number)
+                } else {
+                    error
+                }
+            })
         };
         let wait = |status, delay| async move {
             // The pause of a 429 has begun with its headers: the pacer holds back this request like all others.

@@ -138,9 +138,12 @@ async fn the_span_of_a_list_says_how_it_ended() {
     }
 }
 
+/// A message with its fields.
+type LogLine = (String, BTreeMap<&'static str, String>);
+
 /// The log events at level `INFO` and above: their messages and their fields.
 #[derive(Clone, Default)]
-struct Messages(Arc<Mutex<Vec<(String, BTreeMap<&'static str, String>)>>>);
+struct Messages(Arc<Mutex<Vec<LogLine>>>);
 
 impl<S: Subscriber> Layer<S> for Messages {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
@@ -183,11 +186,11 @@ async fn at_level_info_a_list_its_pauses_and_its_renewals_are_logged_with_the_do
     assert_eq!(
         shown,
         [
-            r#"list started []"#,
+            "list started []",
             r#"the token was rejected: sending another ["attempt", "path"]"#,
             r#"paused by the service ["wait_ms"]"#,
             r#"trying again ["attempt", "status", "wait_ms"]"#,
-            r#"the pause of the service is over []"#,
+            "the pause of the service is over []",
             r#"list ended ["items", "outcome", "pages"]"#,
         ]
     );

@@ -29,10 +29,10 @@ struct Table {
 }
 
 /// Where a situation gets its service from.
-enum From<'a> {
+enum Serves<'a> {
     Nothing,
     Url(&'a str),
-    Sandbox(SandboxBuilder),
+    Sandbox(Box<SandboxBuilder>),
 }
 
 impl Table {
@@ -51,13 +51,13 @@ impl Table {
     }
 
     /// Adds a situation. `before` is run first, by a shell, and its output is ignored.
-    fn add(&mut self, situation: &str, from: From<'_>, before: &str, command: &str) {
+    fn add(&mut self, situation: &str, from: Serves<'_>, before: &str, command: &str) {
         let place = self.place();
         let (_service, url) = match from {
-            From::Nothing => (None, None),
-            From::Url(url) => (None, Some(url.to_owned())),
-            From::Sandbox(builder) => {
-                let service = Service::start(builder);
+            Serves::Nothing => (None, None),
+            Serves::Url(url) => (None, Some(url.to_owned())),
+            Serves::Sandbox(builder) => {
+                let service = Service::start(*builder);
                 let url = service.base_url().to_owned();
                 (Some(service), Some(url))
             }
@@ -118,13 +118,13 @@ fn plain(text: &str, place: &Path, url: Option<&str>) -> String {
         let has_digit = bare.contains(|c: char| c.is_ascii_digit());
         let is_date =
             |text: &str| has_digit && text.len() == 10 && text.split('-').map(str::len).eq([4, 2, 2]);
+        let is_instant =
+            |text: &str| text.len() >= 20 && text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T');
         let bare = if is_date(bare) {
             "DATE"
         } else if bare.starts_with("ROUTER_") {
             "ROUTER_ID"
-        } else if bare.len() >= 20 && bare.ends_with('Z') && bare.as_bytes().get(10) == Some(&b'T') {
-            "TIME"
-        } else if bare.len() == 8 && bare.as_bytes().get(2) == Some(&b':') {
+        } else if is_instant(bare) || (bare.len() == 8 && bare.as_bytes().get(2) == Some(&b':')) {
             "TIME"
         } else if bare.starts_with("127.0.0.1:") {
             if bare.ends_with(':') { "127.0.0.1:PORT:" } else { "127.0.0.1:PORT" }
@@ -137,6 +137,11 @@ fn plain(text: &str, place: &Path, url: Option<&str>) -> String {
         out.push_str(end);
     }
     out
+}
+
+/// A service with these settings.
+fn served(builder: SandboxBuilder) -> Serves<'static> {
+    Serves::Sandbox(Box::new(builder))
 }
 
 /// The bounds of a group in parentheses with numbers of requests.
@@ -185,7 +190,7 @@ fn arguments(table: &mut Table) {
         ("a follower into a file", "touch f; webex-events follow -o f"),
         ("an unknown help topic", "webex-events help exit-code"),
     ] {
-        table.add(situation, From::Url("http://127.0.0.1:1/v1"), "", command);
+        table.add(situation, Serves::Url("http://127.0.0.1:1/v1"), "", command);
     }
 }
 
@@ -210,7 +215,7 @@ fn settings(table: &mut Table) {
         ("a certificate that isn't one", "echo x > c; webex-events export -o f --root-certificate c"),
         ("an unknown filter of logs", "RUST_LOG=a=b=c webex-events export --sandbox 5 -o f"),
     ] {
-        table.add(situation, From::Nothing, "", command);
+        table.add(situation, Serves::Nothing, "", command);
     }
 }
 
@@ -219,70 +224,60 @@ fn service(table: &mut Table) {
     let nothing = "http://127.0.0.1:1/v1";
     let export = "webex-events export -o f --from 7d";
     let pages = "webex-events export -o f --page-size 20 --from 2026-01-01";
-    table.add("nothing listens", From::Url(nothing), "", export);
-    table.add("nothing listens, for `get`", From::Url(nothing), "", "webex-events get x");
-    table.add("nothing listens, for `doctor`", From::Url(nothing), "", "webex-events doctor");
+    table.add("nothing listens", Serves::Url(nothing), "", export);
+    table.add("nothing listens, for `get`", Serves::Url(nothing), "", "webex-events get x");
+    table.add("nothing listens, for `doctor`", Serves::Url(nothing), "", "webex-events doctor");
     let proxied = "webex-events export -o f --proxy http://127.0.0.1:1 --base-url https://webexapis.com/v1";
-    table.add("a proxy that isn't there", From::Nothing, "", proxied);
+    table.add("a proxy that isn't there", Serves::Nothing, "", proxied);
     let plain = Service::start(sandbox());
     let url = plain.base_url().replace("http:", "https:");
-    table.add("no TLS", From::Url(&url), "", export);
-    table.add("a refused token", From::Sandbox(failing(0, 401)), "", export);
-    table.add("a token that expires during an export", From::Sandbox(failing(3, 401)), "", pages);
-    table.add("no permission", From::Sandbox(failing(0, 403)), "", export);
+    table.add("no TLS", Serves::Url(&url), "", export);
+    table.add("a refused token", served(failing(0, 401)), "", export);
+    table.add("a token that expires during an export", served(failing(3, 401)), "", pages);
+    table.add("no permission", served(failing(0, 403)), "", export);
     let limited = sandbox().retention(90);
-    table.add(
-        "older than the service has",
-        From::Sandbox(limited),
-        "",
-        "webex-events export -o f --from 120d",
-    );
+    table.add("older than the service has", served(limited), "", "webex-events export -o f --from 120d");
     let followed = "webex-events follow -o d --from 120d";
-    table.add("a follower from before the service has", From::Sandbox(sandbox().retention(90)), "", followed);
-    table.add("a wrong path of the base URL", From::Sandbox(failing(0, 404)), "", export);
-    table.add("an unknown event", From::Sandbox(sandbox()), "", "webex-events get nope");
-    table.add("a request that the service refuses", From::Sandbox(failing(0, 400)), "", export);
+    table.add("a follower from before the service has", served(sandbox().retention(90)), "", followed);
+    table.add("a wrong path of the base URL", served(failing(0, 404)), "", export);
+    table.add("an unknown event", served(sandbox()), "", "webex-events get nope");
+    table.add("a request that the service refuses", served(failing(0, 400)), "", export);
     let slow = |wait| Response::status(429).retry_after(wait);
-    table.add(
-        "a pause that is too long",
-        From::Sandbox(january().fail(When::always(), slow(7200))),
-        "",
-        export,
-    );
-    table.add("a short pause", From::Sandbox(january().fail(When::at([2]), slow(2))), "", pages);
+    table.add("a pause that is too long", served(january().fail(When::always(), slow(7200))), "", export);
+    table.add("a short pause", served(january().fail(When::at([2]), slow(2))), "", pages);
     let twice = "webex-events export -o f --from 7d --attempts 2";
-    table.add("a service that fails", From::Sandbox(failing(0, 503)), "", twice);
+    table.add("a service that fails", served(failing(0, 503)), "", twice);
     let later = "webex-events export -o f --page-size 20 --from 2026-01-01 --attempts 2";
-    table.add("a service that fails during an export", From::Sandbox(failing(3, 502)), "", later);
+    table.add("a service that fails during an export", served(failing(3, 502)), "", later);
     let cut = january().cut_bodies(When::at(2..1000), 0.5);
-    table.add("responses that break off", From::Sandbox(cut), "", later);
+    table.add("responses that break off", served(cut), "", later);
     let html = Stub::start(vec![answer(200, "content-type: text/html\r\n", "<html><h1>Sign in</h1>")]);
-    table.add("a page of a captive portal", From::Url(&html.base_url), "", export);
+    table.add("a page of a captive portal", Serves::Url(&html.base_url), "", export);
     let wrapped = r#"{"message":"GET failed: HTTP/1.1 400 Bad Request (url = https://conv.example/v1?x=1, request/response TrackingId = ROUTER_1, error = 'Invalid value for filter: roomId')","trackingId":"ROUTER_1"}"#;
     let wrapped = Stub::start(vec![answer(400, "trackingid: ROUTER_1\r\n", wrapped)]);
-    table.add("a reason within a wrapper", From::Url(&wrapped.base_url), "", export);
+    table.add("a reason within a wrapper", Serves::Url(&wrapped.base_url), "", export);
     let foreign = january().links(When::at([1]), LinkFault::Foreign);
-    table.add("a link to another host", From::Sandbox(foreign), "", pages);
+    table.add("a link to another host", served(foreign), "", pages);
     let malformed = january().malformed_every(30);
-    table.add("malformed items", From::Sandbox(malformed), "", pages);
+    table.add("malformed items", served(malformed), "", pages);
     let gone = Stub::start(vec![answer(200, NEXT, page(&["a"])), answer(404, "", "")]);
-    table.add("a cursor that the service forgot", From::Url(&gone.base_url), "", "webex-events export > f");
+    table.add("a cursor that the service forgot", Serves::Url(&gone.base_url), "", "webex-events export > f");
     let slices = "webex-events export -o d/ --from 2026-01-05 --to 2026-01-09 --slice 1d --concurrency 1";
     let one = || january().fail(When::at([3]), Response::status(400));
     let other = "webex-events verify d --against-service --base-url https://example.com/v1";
     let exported = "webex-events export --from 2026-01-05 --to 2026-01-06 -o d/";
-    table.add("another service, for `verify`", From::Sandbox(january()), exported, other);
-    table.add("a slice that can't be read", From::Sandbox(one()), "", slices);
+    table.add("another service, for `verify`", served(january()), exported, other);
+    table.add("a slice that can't be read", served(one()), "", slices);
     let export = "webex-events export --from 2026-01-05 --to 2026-01-07 --slice 1d -o d/";
     let other = "webex-events export --from 2026-01-04 --to 2026-01-07 --slice 1d -o d/";
-    table.add("a folder of another command", From::Sandbox(january()), export, other);
-    table.add("a complete export that is repeated", From::Sandbox(january()), export, export);
+    table.add("a folder of another command", served(january()), export, other);
+    table.add("a complete export that is repeated", served(january()), export, export);
     let unknown = "mkdir d; touch d/events_20260101T000000Z_20260101T060000Z.ndjson";
-    table.add("an unknown file in the folder", From::Sandbox(january()), unknown, export);
+    table.add("an unknown file in the folder", served(january()), unknown, export);
     let removed = format!("{export}; rm d/*_20260106T000000Z.ndjson");
-    table.add("a file that is gone", From::Sandbox(january()), &removed, "webex-events verify d");
+    table.add("a file that is gone", served(january()), &removed, "webex-events verify d");
     let stopped = format!("ulimit -f 2; {export}");
-    table.add("a folder that isn't complete", From::Sandbox(january()), &stopped, "webex-events verify d");
+    table.add("a folder that isn't complete", served(january()), &stopped, "webex-events verify d");
 }
 
 fn output(table: &mut Table) {
@@ -322,14 +317,14 @@ fn output(table: &mut Table) {
         ("a reader that ends early", "", "webex-events export --sandbox 5000 | head -c 1"),
         ("doctor with problems", "", "unset WEBEX_ACCESS_TOKEN; webex-events doctor -o no/such/f # no token"),
     ] {
-        table.add(situation, From::Nothing, before, command);
+        table.add(situation, Serves::Nothing, before, command);
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
     table.add(
         "a port for metrics that is used",
-        From::Url(&url),
+        Serves::Url(&url),
         "",
         "webex-events export --sandbox 5 -o f --metrics ${WEBEX_BASE_URL##*:}",
     );
