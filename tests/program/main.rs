@@ -11,6 +11,8 @@
 mod archive;
 mod commands;
 mod doctor;
+#[cfg(unix)]
+mod documents;
 mod extend;
 mod failed_slices;
 #[cfg(unix)]
