@@ -370,6 +370,29 @@ fn the_hours_of_a_follower_are_repaired() {
     assert_eq!(run_alone(["verify", &name]).code, 0);
 }
 
+/// A follower that started within an hour doesn't have the earlier events of that hour.
+#[cfg(unix)]
+#[test]
+fn the_first_hour_of_a_follower_is_repaired_from_its_start() {
+    let (start, end) = (at("2026-01-05T08:00:00Z"), at("2026-01-05T12:00:00Z"));
+    let sandbox = Sandbox::builder().events(400).period(start, end).now(at("2026-01-05T11:30:00Z"));
+    let service = Service::start(sandbox);
+    let folder = folder();
+    let name = folder.path().join("out").to_str().unwrap().to_owned();
+    let first = Path::new(&name).join("events_20260105T080000Z_20260105T090000Z.ndjson");
+    let mut command = program(["follow", "--base-url", service.base_url(), "-o", &name, "--every", "0s"]);
+    command.args(["--from", "2026-01-05T08:30:00Z"]).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let running = Running::start(command);
+    until("the first hour", || first.exists());
+    running.signal("TERM");
+    running.end();
+    let before = sorted(fs::read_to_string(&first).unwrap().lines().map(str::to_owned));
+    fs::write(&first, "damaged").unwrap();
+    let ended = run(repair(&service, &name, &["--against-service"]));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(sorted(fs::read_to_string(&first).unwrap().lines().map(str::to_owned)) == before);
+}
+
 #[cfg(unix)]
 #[test]
 fn an_hour_that_is_not_over_is_read_again_by_the_follower() {

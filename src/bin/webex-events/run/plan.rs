@@ -38,6 +38,8 @@ pub(crate) struct SlicePlan {
     restarts: HashMap<DateTime<Utc>, u32>,
     /// Slices whose next page replaces everything that was written of them.
     replaced: HashSet<DateTime<Utc>>,
+    /// The start of the range, if it lies within the first slice.
+    from: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,6 +62,7 @@ impl SlicePlan {
             begun: HashMap::new(),
             restarts: HashMap::new(),
             replaced: HashSet::new(),
+            from: None,
         };
         for start in archive.complete().iter().filter_map(|entry| entry.start) {
             plan.done.extend(plan.parts(start));
@@ -119,6 +122,18 @@ impl SlicePlan {
             self.done.extend(self.parts(start));
         }
         self
+    }
+
+    /// The same plan without events that were created before this instant.
+    pub(crate) fn from(self, from: Option<DateTime<Utc>>) -> Self {
+        Self { from, ..self }
+    }
+
+    /// Removes the events that aren't in the range.
+    pub(crate) fn limit(&self, page: &mut Page) {
+        if let Some(from) = self.from {
+            page.items.retain(|item| item.as_ref().map_or(true, |event| event.created() >= from));
+        }
     }
 
     /// The number of slices, and the number of those that are done.

@@ -184,17 +184,17 @@ async fn read(options: &VerifyArgs, context: &mut Context, destination: Destinat
     let (connected, _sandbox) =
         service::connect(options, destination.layout(), &ledger, &mut context.renewal).await?;
     let meta = ledger.meta.clone();
-    // An export has its own slices, so that each file keeps its range.
-    let (from, to) = match meta.kind {
-        ArchiveKind::Follow => (Some(first), Some(end)),
-        _ => (meta.from, meta.to),
+    // An export has its own slices, so that each file keeps its range. A follower can have begun within an hour.
+    let (from, to, begun) = match meta.kind {
+        ArchiveKind::Follow => (Some(first), Some(end), meta.from),
+        _ => (meta.from, meta.to, None),
     };
     let slicing = meta.slicing.map(|slicing| slices::with_margin(slicing, service::MARGIN));
     let ranges = ArchiveMeta { from, to, slicing, ..meta.clone() };
     let slices = slices::of_lists(&ranges, service::lists(&meta)?)?;
     let (codec, range) = (meta.compress, Range::of_meta(&ranges));
     let archive = destination.open(meta, write_options(&ledger))?;
-    let plan = SlicePlan::new(slices, &archive).only(&starts);
+    let plan = SlicePlan::new(slices, &archive).only(&starts).from(begun);
     let (slices, done) = plan.count();
     context.shutdown.allow_slow();
     let metrics = Metrics::start(&Watch::default()).await?;

@@ -72,8 +72,9 @@ impl SliceSource {
 
     fn step(&mut self, item: SliceItem) -> Option<Step> {
         match item {
-            SliceItem::Page { slice, page } => {
+            SliceItem::Page { slice, mut page } => {
                 self.failures = 0;
+                self.plan.limit(&mut page);
                 let (list, is_restart) = self.plan.page(&slice, &page);
                 if let Some(span) = span(&page) {
                     self.covered.page(of(&slice), span);
