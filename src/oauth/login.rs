@@ -10,7 +10,7 @@ use super::{
     OAuth, credentials,
     disk::SystemDisk,
     grant::{self, GrantEndpoint, Secrets},
-    locked,
+    renewer::locked,
     store::{PreparedCommit, ReadError, StoreLock, TokenStore},
     tokens::Tokens,
     unread, unresolved,

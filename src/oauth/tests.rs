@@ -5,12 +5,13 @@ use std::{
     fs::{self, File},
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
-use super::{disk::Disk, *};
+use super::{disk::Disk, renewer::LOCK_TIMEOUT, tokens::Tokens, *};
 use crate::clock::simulated::Simulated;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -39,7 +39,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     io,
-    ops::Add,
 };
 
 use chrono::{DateTime, Utc};
@@ -73,6 +72,7 @@ mod seen;
 mod sync_ahead;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub(crate) use self::{
     append_file::{Checksum, read},
@@ -87,6 +87,7 @@ pub(crate) use self::{
     recover::unknown_files,
     reread::Reread,
     roles::{Role, RoleFile, check_roles},
+    totals::Totals,
 };
 
 /// The largest number of part files of a folder that are open. A process has few handles: 256 on some systems.
@@ -119,40 +120,6 @@ pub(crate) struct Archive {
     totals: Totals,
     /// Holds the lock, and is dropped last.
     _lock: FileLock,
-}
-
-/// The sums over all files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) events: u64,
-    pub(crate) bytes: u64,
-    pub(crate) malformed: u64,
-    pub(crate) duplicates: u64,
-    /// Events with field errors, in this run.
-    pub(crate) partial: u64,
-}
-
-impl Add for Totals {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            events: self.events + other.events,
-            bytes: self.bytes + other.bytes,
-            malformed: self.malformed + other.malformed,
-            duplicates: self.duplicates + other.duplicates,
-            partial: self.partial + other.partial,
-        }
-    }
-}
-
-impl Totals {
-    fn count(&mut self, entry: &FileEntry, bytes: u64) {
-        self.events += entry.events;
-        self.bytes += bytes;
-        self.malformed += entry.malformed_items();
-        self.duplicates += entry.duplicates;
-    }
 }
 
 impl Archive {

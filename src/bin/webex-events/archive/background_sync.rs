@@ -6,7 +6,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{Totals, ledger::FileEntry, part_file::PartFile};
+use super::{ledger::FileEntry, part_file::PartFile, totals::Totals};
 
 /// Finished files, and the thread that syncs them to disk.
 #[derive(Debug)]
