@@ -25,7 +25,7 @@
 //!   where it is until the round closes.)
 //!
 //! **Memory.** The order of a list is unknown, and a round is yielded oldest first, so it must be held until its last
-//! page. There are two limits. If the events *before* the horizon are more than [`BACKLOG_BYTES`], the follower is far
+//! page. There are two limits. If the events *before* the horizon are more than [`BACKLOG_BYTES`](round::BACKLOG_BYTES), the follower is far
 //! behind: the round begins again with a span that fits, and the next ones follow immediately. A smaller span cannot
 //! reduce the events after the horizon, since every round reads those again; they are yielded in parts of
 //! [`PART_BYTES`], which needs no further request, and ids keep the parts apart.
@@ -46,17 +46,18 @@ use futures_core::{Stream, stream::FusedStream};
 use futures_util::StreamExt;
 
 use self::{
-    handout::{AfterHandout, Handout, RoundBounds, RoundEnd},
+    handout::{AfterHandout, Handout},
     progress::FollowProgress,
-    round::{BACKLOG_BYTES, FollowRound, OutsideEvents, PART_BYTES},
+    round::{FollowRound, OutsideEvents, PART_BYTES, RoundBounds, RoundEnd},
+    span::{MARGIN, RoundSpan},
+    state::{Confirmation, FollowState},
 };
-use super::{EventStream, Pages};
+use super::EventStream;
 use crate::{
     checkpoint::Checkpoint,
     error::{Error, Result},
     event::Event,
     fetch::Shared,
-    fingerprint::Fingerprint,
     page::Page,
     query::ListEvents,
     retry::ResumeBackoff,
@@ -68,11 +69,9 @@ use crate::{
 mod handout;
 mod progress;
 mod round;
+mod span;
+mod state;
 
-/// The service may or may not include the instants of `from` and `to`.
-const MARGIN: TimeDelta = TimeDelta::milliseconds(1);
-/// The largest margin of a round with an upper bound.
-const SEAM: TimeDelta = TimeDelta::minutes(1);
 /// Number of requests that follow a round immediately if the clocks disagree: with the first page, three responses.
 const CONFIRMING_REQUESTS: u8 = 2;
 
@@ -146,8 +145,7 @@ pub struct Follow {
     progress: FollowProgress,
     every: Duration,
     settle: TimeDelta,
-    /// The time that a round may cover after the position; none while that is not limited.
-    span: Option<TimeDelta>,
+    span: RoundSpan,
     /// The upper bound of the last round, if it had one. It may lie after the mark while the clocks disagree.
     position: Option<DateTime<Utc>>,
     /// The latest event, for a service that does not tell the time.
@@ -166,28 +164,6 @@ pub struct Follow {
     stats: Stats,
 }
 
-enum FollowState {
-    /// A round is due.
-    Due,
-    Reading(Box<FollowRound>),
-    /// The round was read, and the clocks disagree.
-    Confirming(Box<Confirmation>),
-    HandingOut(Box<Handout>),
-    Waiting(Timer),
-    /// The last round is over, and this is to be returned.
-    Failing(Error),
-    /// An error was returned. The round can continue if the error was transient.
-    Failed(Option<Box<FollowRound>>),
-}
-
-/// A list of one event, for its `Date`.
-struct Confirmation {
-    round: Box<FollowRound>,
-    pages: Pages,
-    /// Number of requests that may follow.
-    left: u8,
-}
-
 impl Follow {
     pub(crate) fn new(shared: Arc<Shared>, query: ListEvents, checkpoint: Checkpoint) -> Self {
         let agreed_at = shared.clock.now();
@@ -197,7 +173,7 @@ impl Follow {
             progress: FollowProgress::new(checkpoint),
             every: Duration::from_secs(30),
             settle: TimeDelta::minutes(5),
-            span: None,
+            span: RoundSpan::default(),
             position: None,
             latest: None,
             state: FollowState::Due,
@@ -246,7 +222,7 @@ impl Follow {
             let utc = self.shared.clock.utc();
             self.shared.response_stats.claimed_time(at).map_or(utc, |claimed| claimed.max(utc))
         });
-        let since_mark = (now - self.mark()).to_std().unwrap_or_default();
+        let since_mark = (now - self.progress.mark()).to_std().unwrap_or_default();
         since_mark.max(at.saturating_duration_since(self.agreed_at))
     }
 
@@ -262,39 +238,18 @@ impl Follow {
     /// round from its beginning. It waits first, as after [`EventStream::resume`], and longer while failures repeat, so
     /// that a loop that resumes after every transient error can't spin. Without an error it does nothing.
     pub fn resume(&mut self) {
-        if let FollowState::Failed(round) = &mut self.state {
-            self.is_terminated = false;
-            self.state = match round.take() {
-                Some(mut round) => {
-                    round.pages.resume();
-                    FollowState::Reading(round)
-                }
-                None => FollowState::Due,
-            };
-        }
+        self.is_terminated &= !self.state.resume();
     }
 
     /// The work so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        match &self.state {
-            FollowState::Reading(round) | FollowState::Failed(Some(round)) => self.stats + round.cost(),
-            FollowState::HandingOut(handout) => match &handout.then {
-                AfterHandout::Read(round) => self.stats + round.cost(),
-                AfterHandout::Close(_) => self.stats,
-            },
-            FollowState::Confirming(confirmation) => self.stats + confirmation.round.cost(),
-            _ => self.stats,
-        }
-    }
-
-    fn mark(&self) -> DateTime<Utc> {
-        self.progress.checkpoint().mark()
+        self.stats + self.state.cost()
     }
 
     /// The instant up to which has been read, whether or not the clocks let the mark move there.
     fn read_up_to(&self) -> DateTime<Utc> {
-        let mark = self.mark().max(self.progress.checkpoint().settled());
+        let mark = self.progress.mark().max(self.progress.checkpoint().settled());
         self.position.map_or(mark, |position| position.max(mark))
     }
 
@@ -306,49 +261,32 @@ impl Follow {
         // The service may refuse a range of the future, and then would tell only the time.
         let from = self.progress.checkpoint().settled().min(self.shared.service_time().unwrap_or(began_utc));
         let from = from.checked_sub_signed(MARGIN).unwrap_or(from);
-        let to = self.bound(self.span);
+        let to = self.span.bound(self.read_up_to(), self.horizon());
         let mut query = self.query.clone().from(from);
         if let Some(to) = to {
-            query = query.to(to.checked_add_signed(self.seam()).unwrap_or(to));
+            query = query.to(to.checked_add_signed(self.span.seam()).unwrap_or(to));
         }
         let pages = EventStream::list(Arc::clone(&self.shared), query).pages();
         Ok(FollowRound { from, to, ..FollowRound::new(pages, self.shared.clock.now(), began_utc) })
     }
 
-    /// The upper bound of a round of this span; none if that is not before the horizon, after which each round must
-    /// read everything anyway.
-    fn bound(&self, span: Option<TimeDelta>) -> Option<DateTime<Utc>> {
+    /// The instant before which all events have arrived, by the service's time or its events.
+    fn horizon(&self) -> Option<DateTime<Utc>> {
         let now = self.shared.service_time().or(self.latest)?;
-        let to = self.read_up_to().checked_add_signed(span?)?;
-        let requested = to.checked_add_signed(self.seam())?;
-        (requested < now.checked_sub_signed(self.settle.max(MARGIN))?).then_some(to)
+        now.checked_sub_signed(self.settle.max(MARGIN))
     }
 
-    fn seam(&self) -> TimeDelta {
-        self.span.map_or(MARGIN, |span| (span / 10).clamp(MARGIN, SEAM))
-    }
-
-    /// Limits the span if a round holds too much that a smaller one would leave out. Returns whether the round is to
+    /// Limits the span if a round holds too much that a smaller one would leave out. Returns true if the round must
     /// begin again.
     fn narrow(&mut self, round: &FollowRound) -> bool {
-        if round.backlog <= BACKLOG_BYTES || self.span.is_some_and(|span| span <= MARGIN) {
+        if !self.span.is_exceeded(round) {
             return false;
         }
         self.learn_latest(round);
         let now = round.first.map(|first| first.earliest.min(first.utc));
         let Some(end) = round.to.or(now).or(self.latest) else { return false };
-        let position = self.read_up_to();
-        let missing = end - position;
-        // If the list has an order, as much time as was covered fits; if not, half of it may.
-        let created = || round.events.iter().map(Event::created).filter(|created| *created >= position);
-        let covered =
-            created().max().zip(created().min()).map_or(missing, |(newest, oldest)| newest - oldest);
-        let span = (covered.min(missing) / 2).max(MARGIN);
-        let helps = self.bound(Some(span)).is_some_and(|bound| round.to.is_none_or(|to| bound < to));
-        if helps {
-            self.span = Some(span);
-        }
-        helps
+        let narrowed = RoundSpan::narrowed(round, self.read_up_to(), end, self.horizon());
+        narrowed.map(|span| self.span = span).is_some()
     }
 
     fn learn_latest(&mut self, round: &FollowRound) {
@@ -367,14 +305,8 @@ impl Follow {
             return FollowState::Reading(round);
         }
         self.learn_latest(&round);
-        let (malformed, events) = (mem::take(&mut round.malformed), mem::take(&mut round.events));
-        (round.bytes, round.backlog) = (0, 0);
-        let items = malformed.iter().filter_map(|error| match error {
-            Error::Item(item) => Some(Fingerprint::of(item.bytes())),
-            _ => None,
-        });
-        round.repeated.extend(items);
-        let listed_up_to = self.listed_up_to(&self.end_of(&round));
+        let (malformed, events) = round.take_part();
+        let listed_up_to = self.end_of(&round).listed_up_to(self.progress.checkpoint());
         FollowState::HandingOut(Box::new(Handout::new(
             malformed,
             events,
@@ -399,7 +331,7 @@ impl Follow {
 
     /// The time by which the mark is ahead of a time, if that is more than clocks may differ.
     fn ahead_of(&self, time: Option<DateTime<Utc>>) -> Option<TimeDelta> {
-        Some(self.mark() - time?).filter(|ahead| *ahead > TOLERANCE)
+        Some(self.progress.mark() - time?).filter(|ahead| *ahead > TOLERANCE)
     }
 
     /// The round was read, and the clocks have had their chance.
@@ -407,46 +339,16 @@ impl Follow {
         self.stats = self.stats + round.cost();
         self.learn_latest(&round);
         let end = self.end_of(&round);
-        if let (Some(span), true) = (self.span, round.bytes < BACKLOG_BYTES / 4) {
-            self.span = span.checked_add(&span);
-        }
-        let listed_up_to = self.listed_up_to(&end);
+        self.span.widen(&round);
+        let listed_up_to = end.listed_up_to(self.progress.checkpoint());
         for item in round.repeated {
             self.progress.note_malformed(item, listed_up_to);
         }
         Handout::new(round.malformed, round.events, listed_up_to, AfterHandout::Close(end))
     }
 
-    /// The instant up to which a round lists malformed items, whose time is unknown.
-    fn listed_up_to(&self, end: &RoundEnd) -> DateTime<Utc> {
-        let checkpoint = self.progress.checkpoint();
-        end.bounds.map_or(checkpoint.mark(), |bounds| bounds.end).max(checkpoint.settled())
-    }
-
-    /// The instants to which a round moves the mark and the horizon.
     fn end_of(&self, round: &FollowRound) -> RoundEnd {
-        let clocks = &self.shared.response_stats;
-        let now = match round.first {
-            Some(first) => first
-                .supported(clocks.service_time(first.sent))
-                .map(|now| round.earliest.map_or(now, |earliest| earliest.min(now))),
-            // The service's own events are the other clock.
-            None => self
-                .latest
-                .map(|latest| clocks.service_time(round.began).map_or(latest, |now| now.min(latest))),
-        };
-        let bounds = now.map(|now| {
-            let horizon = now.checked_sub_signed(self.settle).unwrap_or(DateTime::<Utc>::MIN_UTC);
-            match round.to {
-                None => RoundBounds { end: now, horizon },
-                Some(to) => {
-                    let seam = to.checked_sub_signed(self.seam()).unwrap_or(to);
-                    RoundBounds { end: to.min(now), horizon: horizon.min(seam) }
-                }
-            }
-        });
-        let is_doubtful = round.first.is_some() && bounds.is_none();
-        RoundEnd { began: round.began, to: round.to, bounds, is_doubtful }
+        round.end(&self.shared.response_stats, self.latest, self.settle, self.span.seam())
     }
 
     /// The next item of a round, which is over with its last one.
@@ -588,7 +490,7 @@ impl FusedStream for Follow {
 impl fmt::Debug for Follow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Follow")
-            .field("mark", &self.mark())
+            .field("mark", &self.progress.mark())
             .field("is_caught_up", &self.is_caught_up())
             .field("stats", &self.stats())
             .finish_non_exhaustive()

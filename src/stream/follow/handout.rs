@@ -1,10 +1,13 @@
 //! The items that a round has to yield, oldest first.
 
-use std::{time::Instant, vec};
+use std::vec;
 
 use chrono::{DateTime, Utc};
 
-use super::{progress::FollowProgress, round::FollowRound};
+use super::{
+    progress::FollowProgress,
+    round::{FollowRound, RoundEnd},
+};
 use crate::{
     error::{Error, Result},
     event::Event,
@@ -25,26 +28,6 @@ pub(super) enum AfterHandout {
     /// The round has more pages.
     Read(Box<FollowRound>),
     Close(RoundEnd),
-}
-
-/// The result of a round that was read to its last page.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RoundEnd {
-    pub(super) began: Instant,
-    /// The upper bound of the round; none if it reached up to now.
-    pub(super) to: Option<DateTime<Utc>>,
-    /// The instants to which mark and settled may move; none if the clocks support no instant.
-    pub(super) bounds: Option<RoundBounds>,
-    /// The clocks disagree.
-    pub(super) is_doubtful: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RoundBounds {
-    /// The events created before this were listed, as far as they had arrived.
-    pub(super) end: DateTime<Utc>,
-    /// The events created before this had arrived.
-    pub(super) horizon: DateTime<Utc>,
 }
 
 impl Handout {

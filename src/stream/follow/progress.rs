@@ -35,6 +35,10 @@ impl FollowProgress {
         &self.checkpoint
     }
 
+    pub(super) fn mark(&self) -> DateTime<Utc> {
+        self.checkpoint.mark()
+    }
+
     /// Returns whether the event was yielded. If it is now listed with a later `created`, it is remembered for longer.
     pub(super) fn is_known(&mut self, event: &Event) -> bool {
         let created = event.created();

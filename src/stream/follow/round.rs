@@ -1,13 +1,13 @@
 //! One round of a follower: a list that is read to its end, or in parts.
 
-use std::{collections::HashSet, time::Instant};
+use std::{collections::HashSet, mem, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::progress::FollowProgress;
 use crate::{
-    error::Error, event::Event, fingerprint::Fingerprint, page::Page, service_clock::ServedAt, stats::Stats,
-    stream::Pages,
+    checkpoint::Checkpoint, error::Error, event::Event, fingerprint::Fingerprint, page::Page,
+    response_stats::ResponseStats, service_clock::ServedAt, stats::Stats, stream::Pages,
 };
 
 /// The number of bytes of events before the horizon that a round may hold. A round with more is restarted
@@ -46,6 +46,26 @@ pub(super) struct FollowRound {
     /// Bytes of the new events before the horizon and after the position, which a smaller span would leave out.
     pub(super) backlog: usize,
     pub(super) outside: u64,
+}
+
+/// The result of a round that was read to its last page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RoundEnd {
+    pub(super) began: Instant,
+    /// The upper bound of the round; none if it reached up to now.
+    pub(super) to: Option<DateTime<Utc>>,
+    /// The instants to which mark and settled may move; none if the clocks support no instant.
+    pub(super) bounds: Option<RoundBounds>,
+    /// The clocks disagree.
+    pub(super) is_doubtful: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RoundBounds {
+    /// The events created before this were listed, as far as they had arrived.
+    pub(super) end: DateTime<Utc>,
+    /// The events created before this had arrived.
+    pub(super) horizon: DateTime<Utc>,
 }
 
 /// Events that the service listed although they lie outside of the requested range, and that were counted.
@@ -140,9 +160,60 @@ impl FollowRound {
         events.iter().map(Event::created).filter(|created| *created <= self.began_utc).max()
     }
 
+    /// Takes the new items so far, so that they can be yielded before the round is read to its end.
+    pub(super) fn take_part(&mut self) -> (Vec<Error>, Vec<Event>) {
+        let (malformed, events) = (mem::take(&mut self.malformed), mem::take(&mut self.events));
+        (self.bytes, self.backlog) = (0, 0);
+        let items = malformed.iter().filter_map(|error| match error {
+            Error::Item(item) => Some(Fingerprint::of(item.bytes())),
+            _ => None,
+        });
+        self.repeated.extend(items);
+        (malformed, events)
+    }
+
+    /// The instants to which the round moves the mark and the horizon. `latest` is the latest event, for a service that
+    /// doesn't tell the time.
+    pub(super) fn end(
+        &self,
+        clocks: &ResponseStats,
+        latest: Option<DateTime<Utc>>,
+        settle: TimeDelta,
+        seam: TimeDelta,
+    ) -> RoundEnd {
+        let now = match self.first {
+            Some(first) => first
+                .supported(clocks.service_time(first.sent))
+                .map(|now| self.earliest.map_or(now, |earliest| earliest.min(now))),
+            // The service's own events are the other clock.
+            None => {
+                latest.map(|latest| clocks.service_time(self.began).map_or(latest, |now| now.min(latest)))
+            }
+        };
+        let bounds = now.map(|now| {
+            let horizon = now.checked_sub_signed(settle).unwrap_or(DateTime::<Utc>::MIN_UTC);
+            match self.to {
+                None => RoundBounds { end: now, horizon },
+                Some(to) => {
+                    let before_seam = to.checked_sub_signed(seam).unwrap_or(to);
+                    RoundBounds { end: to.min(now), horizon: horizon.min(before_seam) }
+                }
+            }
+        });
+        let is_doubtful = self.first.is_some() && bounds.is_none();
+        RoundEnd { began: self.began, to: self.to, bounds, is_doubtful }
+    }
+
     /// The work for this round. Its items count when they are yielded.
     pub(super) fn cost(&self) -> Stats {
         Stats { events: 0, malformed: 0, outside: self.outside, ..self.pages.stats() }
+    }
+}
+
+impl RoundEnd {
+    /// The instant up to which the round lists malformed items, whose time is unknown.
+    pub(super) fn listed_up_to(&self, checkpoint: &Checkpoint) -> DateTime<Utc> {
+        self.bounds.map_or(checkpoint.mark(), |bounds| bounds.end).max(checkpoint.settled())
     }
 }
 
