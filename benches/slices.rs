@@ -125,7 +125,7 @@ fn limited(runtime: &Runtime) {
         let (sandbox, client) = serve(limited, limit);
         let length = LENGTH.to_std().unwrap() / 8;
         let time = timed(runtime, 1, async || slices(&client, 8, length).await);
-        let pages = client.answers()[&200];
+        let pages = client.responses()[&200];
         let refused: Vec<_> = sandbox.requests().into_iter().filter(|one| one.status == Some(429)).collect();
         let first = refused.first().map(|one| one.at).unwrap_or_default();
         // Requests in flight at the first refusal could not know of it.

@@ -19,8 +19,8 @@ mod stored;
 /// SHA-256 of its bytes) for as long as it is listed. It holds no token and no URL.
 ///
 /// Cloning it takes constant time, and storing it takes time in proportion to the ids. It is stored in any format
-/// of serde. The stored form has a version; the form before it, which had none, is
-/// read from formats with names, such as JSON. Anything else is an error and never taken for a beginning.
+/// of serde. The stored form has a version. The earlier form, without a version, is read only from self-describing
+/// formats such as JSON. Anything else is an error, and never read as an empty checkpoint.
 ///
 /// ```
 /// use webex_events::Checkpoint;

@@ -111,7 +111,7 @@ impl Client {
 
     /// Lists the events that match `query`.
     ///
-    /// Nothing is sent until the stream is polled, and no page is requested before its first event is. An invalid query
+    /// Nothing is sent until the stream is polled, and each page is requested only when its first event is polled for. An invalid query
     /// gives one item, an [`Error::Query`].
     ///
     /// ```
@@ -273,8 +273,8 @@ impl Client {
     /// has no such support, because one of the clocks is wrong or has jumped, is believed once three responses agree
     /// within a minute. So a single wrong `Date`, such as a gateway's, changes nothing.
     ///
-    /// The time may be early by up to a second and the time that the response took, but not late: the service's
-    /// clock shows no less.
+    /// The time may be early by up to a second and the time that the response took, but it is never later than the
+    /// service's clock.
     #[must_use]
     pub fn service_time(&self) -> Option<DateTime<Utc>> {
         self.shared.service_time()
@@ -299,10 +299,10 @@ impl Client {
     /// # use webex_events::{Client, sandbox::Sandbox};
     /// # let sandbox = Sandbox::builder().start().await?;
     /// let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).build()?;
-    /// assert!(client.answers().is_empty() && client.service_time().is_none());
+    /// assert!(client.responses().is_empty() && client.service_time().is_none());
     ///
     /// client.get("not-an-id").await.unwrap_err();
-    /// assert_eq!(client.answers().get(&404), Some(&1));
+    /// assert_eq!(client.responses().get(&404), Some(&1));
     /// assert!(client.service_time().unwrap() <= sandbox.now());
     /// # Ok(())
     /// # }
@@ -310,8 +310,15 @@ impl Client {
     /// # fn main() {}
     /// ```
     #[must_use]
-    pub fn answers(&self) -> BTreeMap<u16, u64> {
+    pub fn responses(&self) -> BTreeMap<u16, u64> {
         self.shared.response_stats.by_status()
+    }
+
+    /// The former name of [`responses`](Self::responses).
+    #[deprecated(note = "renamed to `responses`")]
+    #[must_use]
+    pub fn answers(&self) -> BTreeMap<u16, u64> {
+        self.responses()
     }
 }
 

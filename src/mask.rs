@@ -23,7 +23,7 @@ pub(crate) struct Mask {
 /// The number of encodings that can lie on top of each other.
 const DEPTH: u8 = 3;
 
-/// The first characters of a secret that are no secret yet, where a text ends within it.
+/// The length of a prefix of a secret that is too short to be masked where a text ends within the secret.
 const HARMLESS: usize = 4;
 
 /// The longest form of one character, which a text can end within: an escape takes up to 8 characters, and each of these

@@ -22,7 +22,7 @@
 //! | stored | the rehearsal fails | fail; no grant was requested, so no token is lost |
 //! | stored | the grant succeeds | unstored, then store |
 //! | stored | an unusable reply holds a new refresh token | unstored, then store it; fail |
-//! | stored | the grant is refused (400, 401, 403), and there are previous tokens | use these: stored, or unstored if the file never had them |
+//! | stored | the grant is refused (400, 401, 403), and there are previous tokens | use the previous tokens; the new phase is stored if they came from the file, else unstored |
 //! | stored | the grant is refused, and there are none | refused; fail |
 //! | stored | the grant fails in another way | fail; the next request renews again |
 //! | unstored | the file is written | stored; forget the previous tokens |

@@ -70,7 +70,7 @@ impl RateLimit {
 #[derive(Debug, Default)]
 pub(crate) struct Pacer {
     pause: Mutex<Option<Pause>>,
-    /// Wakes those that wait in a pause when it is extended, perhaps beyond their patience.
+    /// Wakes requests that wait for a pause when it is extended: the new wait may exceed their `max_wait`.
     extended: Notify,
     /// Spreads those that wait in a pause over the time after it.
     spread: Spread,
@@ -85,7 +85,7 @@ pub(crate) struct Pacer {
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     begun: Instant,
-    /// No instant of its end is kept, which could overflow: a pause of any length is a pause.
+    /// Stored as a duration, because the end of a very long pause could overflow [`Instant`].
     wait: Duration,
 }
 

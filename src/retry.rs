@@ -87,7 +87,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One attempt.
+    /// A policy that never retries.
     pub fn never() -> Self {
         Self::default().attempts(NonZeroU32::MIN)
     }

@@ -28,9 +28,9 @@ pub(crate) const TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 const CONFIRMATIONS: usize = 3;
 /// Number of unsupported responses that are remembered: enough for a majority of three.
 const REMEMBERED: usize = 5;
-/// A `Date` has whole seconds: the service's clock shows less than this more.
+/// A `Date` is truncated to seconds: the clock may be ahead of it by less than this.
 const RESOLUTION: TimeDelta = TimeDelta::seconds(1);
-/// The `Date` of a response that took longer says less than what is known already.
+/// A response that took longer gives a less precise time than the one that is known already.
 const PROMPT: Duration = Duration::from_secs(5);
 
 /// The `Date` of a response, and when its request was sent.
@@ -184,7 +184,7 @@ fn distance(time: DateTime<Utc>, earliest: DateTime<Utc>, latest: DateTime<Utc>)
     if earliest > time { earliest - time } else { (latest - time).min(TimeDelta::zero()) }
 }
 
-/// `time`, which it was `from`, at the instant `to`.
+/// Advances `time`, valid at `from`, to the instant `to`.
 fn project(time: DateTime<Utc>, from: Instant, to: Instant) -> Option<DateTime<Utc>> {
     match to.checked_duration_since(from) {
         Some(passed) => time.checked_add_signed(TimeDelta::from_std(passed).ok()?),

@@ -32,8 +32,8 @@ pub use slices::Slices;
 /// within the margin of its `created`. Events outside of the slice and its margin are not yielded. They
 /// are counted in [`Stats::outside`](crate::Stats::outside).
 ///
-/// A slice is a plain value and can be stored. A slice that was stored without a margin, by a version
-/// before margins, has one of a millisecond.
+/// A slice is a plain value and can be stored. A slice that was stored by a version
+/// without margins has a margin of a millisecond.
 ///
 /// ```
 /// use std::time::Duration;

@@ -105,7 +105,7 @@ pub struct EventStream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListState {
     Reading,
-    /// An error was yielded; `resume` leads back.
+    /// An error was yielded; `resume` returns to `Reading`.
     Failed,
     /// The page without a next link was yielded.
     Complete,
@@ -259,7 +259,7 @@ impl EventStream {
                 }
                 return Poll::Ready(Some(item));
             }
-            match ready!(self.poll_turn(cx)) {
+            match ready!(self.poll_next_page(cx)) {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
@@ -285,7 +285,7 @@ impl EventStream {
                     tracking_id,
                 })));
             }
-            match ready!(self.poll_turn(cx)) {
+            match ready!(self.poll_next_page(cx)) {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
@@ -294,7 +294,7 @@ impl EventStream {
     }
 
     /// Closes the open page and opens the next; none after the last.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<()>>> {
+    fn poll_next_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<()>>> {
         if let Some(open) = self.open.take() {
             let end = open.end(&self.query);
             match open.page.next {

@@ -18,7 +18,7 @@
 //! - **mark**: the events created before it have been yielded, as far as they had arrived. It moves to `now` (or to the
 //!   upper bound of a shorter round) when a round has been read to its last page, and during the last part of a round
 //!   from event to event, since they are yielded oldest first.
-//! - **horizon** is `now − settle`: later than `settle` after its creation no event arrives. It belongs to the round and
+//! - **horizon** is `now − settle`: no event arrives more than `settle` after its creation. It belongs to the round and
 //!   counts from the *beginning* of its list, because an event that arrives while the round is read may be missing in it.
 //! - **settled** is the earlier of horizon and mark, and never moves back. The next round begins here. An id is forgotten
 //!   when its event lies before it, because no round lists that event again. (The drawing shows it before the horizon,
@@ -26,7 +26,7 @@
 //!
 //! **Memory.** The order of a list is unknown, and a round is yielded oldest first, so it must be held until its last
 //! page. There are two limits. If the events *before* the horizon are more than [`BACKLOG_BYTES`](round::BACKLOG_BYTES), the follower is far
-//! behind: the round begins again with a span that fits, and the next ones follow immediately. A smaller span cannot
+//! behind: the round restarts with a span that fits, and the next ones follow immediately. A smaller span cannot
 //! reduce the events after the horizon, since every round reads those again; they are yielded in parts of
 //! [`PART_BYTES`], which needs no further request, and ids keep the parts apart.
 //!
@@ -277,7 +277,7 @@ impl Follow {
     }
 
     /// Limits the span if a round holds too much that a smaller one would leave out. Returns true if the round must
-    /// begin again.
+    /// restart.
     fn narrow(&mut self, round: &FollowRound) -> bool {
         if !self.span.is_exceeded(round) {
             return false;
@@ -334,7 +334,7 @@ impl Follow {
         Some(self.progress.mark() - time?).filter(|ahead| *ahead > TOLERANCE)
     }
 
-    /// The round was read, and the clocks have had their chance.
+    /// The round was read, and no further confirming request is allowed.
     fn finish(&mut self, round: FollowRound) -> Handout {
         self.stats = self.stats + round.cost();
         self.learn_latest(&round);
@@ -452,7 +452,7 @@ impl Stream for Follow {
                     };
                     let Confirmation { round, pages, left } = *confirmation;
                     this.stats = this.stats + Stats { pages: 0, events: 0, malformed: 0, ..pages.stats() };
-                    // An error is one of the next round too. The round that was read does not need the answer.
+                    // An error is one of the next round too. The round that was read does not need the response.
                     this.state = this.confirm(round, if matches!(page, Some(Ok(_))) { left } else { 0 });
                 }
                 FollowState::HandingOut(_) => {

@@ -1,4 +1,4 @@
-//! `HttpService`: the lowest seam of the crate.
+//! `HttpService`: the transport interface.
 
 use std::{
     fmt,
@@ -13,7 +13,7 @@ use futures_core::{Stream, future::BoxFuture};
 use super::builtin;
 use crate::error::TransportError;
 
-/// Sends one request and returns one response: the lowest seam of the crate, for applications that have an HTTP
+/// Sends one request and returns one response: the transport interface of the crate, for applications that have an HTTP
 /// stack of their own. The default is a client of the crate `reqwest`. It is set by
 /// [`ClientBuilder::http_service`](crate::ClientBuilder::http_service) and
 /// [`OAuth::http_service`](crate::OAuth::http_service).
@@ -176,7 +176,7 @@ pub trait HttpService: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`TransportError`] if there is no response. The client retries it. Its texts may hold no query string.
+    /// [`TransportError`] if there is no response. The client retries it. Its texts must not contain a query string.
     fn call(
         &self,
         request: http::Request<Bytes>,

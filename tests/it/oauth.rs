@@ -125,7 +125,7 @@ async fn the_position_in_the_list_is_kept_over_a_renewal() {
     assert_eq!((sandbox.counts().refreshes, sandbox.counts().unauthorized), (1, 1));
     // The grant isn't a request of the list.
     assert_eq!((events.stats().requests, events.stats().retries), (6, 1));
-    assert_eq!(client.answers(), BTreeMap::from([(200, 5), (401, 1)]));
+    assert_eq!(client.responses(), BTreeMap::from([(200, 5), (401, 1)]));
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn an_endpoint_that_fails_for_a_while_is_retried_by_the_policy() {
     let targets = sandbox.requests();
     assert!(targets.iter().any(|request| request.target.ends_with("max=100")), "{targets:?}");
     assert_eq!((events.stats().pages, events.stats().requests), (5, 5));
-    assert_eq!(client.answers(), BTreeMap::from([(200, 5)]));
+    assert_eq!(client.responses(), BTreeMap::from([(200, 5)]));
     assert_eq!(sandbox.counts().refreshes, 4);
 }
 
@@ -294,7 +294,7 @@ async fn an_endpoint_that_keeps_failing_is_an_error_that_says_so() {
         assert_eq!(grants(&service).await, if transient { 10 } else { 1 });
         // That the grant got a 404 doesn't mean that the cursor's page is gone.
         assert_eq!(kind(&error(&mut client.resume(&cursor)).await), format!("Api {status}"));
-        assert!(client.answers().is_empty());
+        assert!(client.responses().is_empty());
     }
 }
 

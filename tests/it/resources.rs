@@ -101,7 +101,7 @@ async fn other_responses_are_the_errors_of_any_request() {
         let service = Service::start(move |_| ResponseTemplate::new(status)).await;
         let refused = within(service.client().get_json::<Value>("people/me")).await.unwrap_err();
         assert_eq!(refused.status(), Some(status));
-        assert_eq!(service.client().answers().len(), 0);
+        assert_eq!(service.client().responses().len(), 0);
     }
 }
 
@@ -115,5 +115,5 @@ async fn a_resource_is_requested_at_the_pace_of_the_client() {
     }
     let arrivals = service.arrivals();
     assert!(arrivals[2] - arrivals[0] >= Duration::from_millis(150));
-    assert_eq!(client.answers().get(&200), Some(&3));
+    assert_eq!(client.responses().get(&200), Some(&3));
 }

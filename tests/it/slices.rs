@@ -279,7 +279,7 @@ async fn the_margin_of_a_range_up_to_now_ends_at_the_services_time() {
     let query = ListEvents::new().from(now - TimeDelta::days(2)).to(now);
     let events = client.list_slices(hours(&query, 24), n(3)).events();
     assert_eq!(ids(events).await, expected(&sandbox, now - TimeDelta::days(2), now));
-    assert_eq!(client.answers().keys().collect::<Vec<_>>(), [&200], "no request was refused");
+    assert_eq!(client.responses().keys().collect::<Vec<_>>(), [&200], "no request was refused");
 }
 
 #[tokio::test]
@@ -301,7 +301,7 @@ async fn a_margin_in_the_future_is_left_out_where_the_services_time_was_unknown(
     }
     seen.sort();
     assert_eq!(seen, expected(&sandbox, at("2026-01-05T00:00:00Z"), now));
-    let refused = client.answers().get(&400).copied().unwrap();
+    let refused = client.responses().get(&400).copied().unwrap();
     assert!((1..=2).contains(&refused), "{refused} were refused");
     assert_eq!(closed, [refused + 1], "refused requests are counted");
     assert_eq!(stream.stats().requests, refused + 1);

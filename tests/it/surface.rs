@@ -214,7 +214,7 @@ fn a_builder_takes_every_setting() {
     let _: &str = webex_events::FEDRAMP_BASE_URL;
     let _: fn(&Client, &Cursor) -> EventStream = Client::resume;
     let _: Option<DateTime<Utc>> = clone.service_time();
-    let _: BTreeMap<u16, u64> = clone.answers();
+    let _: BTreeMap<u16, u64> = clone.responses();
 }
 
 #[test]

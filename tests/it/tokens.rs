@@ -344,17 +344,17 @@ async fn responses_are_counted_by_status_for_all_clones() {
     .await;
     let source = Source::tokens(&["t1"]);
     let client = source.with(builder(&service.url()).max_page_bytes(1000));
-    assert!(client.answers().is_empty());
+    assert!(client.responses().is_empty());
     let mut events = client.clone().list(ListEvents::new());
     assert_eq!(read_some(1, &mut events).await, ["a"]);
     assert_eq!(kind(&error(&mut events).await), "Decode 200");
     within(client.get("a")).await.unwrap_err();
-    assert_eq!(client.answers(), BTreeMap::from([(200, 2), (401, 1), (404, 1), (503, 1)]));
-    assert_eq!(client.answers(), client.clone().answers());
+    assert_eq!(client.responses(), BTreeMap::from([(200, 2), (401, 1), (404, 1), (503, 1)]));
+    assert_eq!(client.responses(), client.clone().responses());
     // A request without a response isn't counted.
     let nobody = builder("http://127.0.0.1:1/v1").build().unwrap();
     within(nobody.get("a")).await.unwrap_err();
-    assert!(nobody.answers().is_empty());
+    assert!(nobody.responses().is_empty());
 }
 
 #[tokio::test]

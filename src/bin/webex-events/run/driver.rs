@@ -178,7 +178,7 @@ impl<'a, S: Source> Driver<'a, S> {
         let (source, connected) = (&self.source, self.connected);
         self.metrics.update(|| RunSnapshot {
             duplicates,
-            responses: connected.client.answers(),
+            responses: connected.client.responses(),
             token_expiry: connected.origin.expires_at(),
             ..source.reading()
         });

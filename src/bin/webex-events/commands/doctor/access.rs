@@ -154,7 +154,7 @@ fn unknown_reach(error: &Error) -> CheckResult {
 }
 
 fn rate_limit(client: &Client, first: &Result<()>) -> CheckResult {
-    let answers = client.answers();
+    let answers = client.responses();
     let sent: u64 = answers.values().sum();
     let requests = counted(sent, "request");
     match first {
