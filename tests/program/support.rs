@@ -165,11 +165,12 @@ impl Drop for Running {
 fn drain(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let mut text = String::new();
+        let mut text = Vec::new();
         if let Some(mut stream) = stream {
-            stream.read_to_string(&mut text).unwrap();
+            stream.read_to_end(&mut text).unwrap();
         }
-        sender.send(text)
+        // A process that is stopped can end its output within a character.
+        sender.send(String::from_utf8_lossy(&text).into_owned())
     });
     receiver
 }
