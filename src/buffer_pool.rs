@@ -1,9 +1,8 @@
 //! Buffers that are reused from one page to the next.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-};
+use std::{fmt, sync::Mutex};
+
+use crate::sync::lock;
 
 /// The number of buffers that are kept: one page is read while another is being fetched.
 const BUFFERS: usize = 2;
@@ -21,7 +20,7 @@ pub(crate) struct BufferPool(Mutex<Vec<Vec<u8>>>);
 impl BufferPool {
     /// Returns an empty buffer with room for this number of bytes.
     pub(crate) fn take(&self, bytes: usize) -> Vec<u8> {
-        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let mut buffer = lock(&self.0).pop().unwrap_or_default();
         buffer.reserve_exact(bytes);
         buffer
     }
@@ -40,7 +39,7 @@ impl TakesBack for BufferPool {
             return;
         }
         buffer.clear();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         if kept.len() < BUFFERS {
             kept.push(buffer);
         }

@@ -10,7 +10,7 @@ mod text;
 mod transport;
 
 pub(crate) use self::item::MalformedItems;
-pub(crate) use self::text::{root_cause, without_queries};
+pub(crate) use self::text::{retry_cause, root_cause, without_queries};
 pub use self::{
     api::ApiError,
     decode::DecodeError,
@@ -418,6 +418,17 @@ mod tests {
         let text = format!("{error} {error:?}");
         assert!(!text.contains("SECRET") && !text.contains('\n'), "{text}");
         assert!(text.contains("https://a/b?…"), "{text}");
+    }
+
+    #[test]
+    fn the_cause_of_a_retry_is_the_same_for_each_attempt() {
+        let body = r#"{"message":"No capacity","trackingId":"T_1"}"#;
+        let causes = [1, 2].map(|attempts| {
+            let error = Error::from(ApiError::new(503, None, None, body.to_owned(), attempts));
+            assert!(error.to_string().contains("T_1"));
+            retry_cause(&error)
+        });
+        assert_eq!(causes, ["the service responded with 503 Service Unavailable: No capacity"; 2]);
     }
 
     #[test]

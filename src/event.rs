@@ -62,7 +62,7 @@ pub use kind::{EventType, Resource, UnknownName};
 pub struct Event {
     batch: Arc<Batch>,
     /// The position among the batch's events.
-    place: u32,
+    entry: u32,
     /// The position among the batch's items.
     index: u32,
 }
@@ -96,7 +96,7 @@ impl Event {
         // No batch has that many items.
         let short = |number| u32::try_from(number).unwrap_or(u32::MAX);
         match batch.find(index) {
-            Ok(place) => Ok(Self { batch: Arc::clone(batch), place: short(place), index: short(index) }),
+            Ok(entry) => Ok(Self { batch: Arc::clone(batch), entry: short(entry), index: short(index) }),
             Err(number) => Err(MalformedItem::shared(Arc::clone(batch) as _, number).into()),
         }
     }
@@ -273,7 +273,7 @@ impl Event {
     }
 
     fn envelope(&self) -> &Envelope {
-        self.batch.event(self.place as usize)
+        self.batch.event(self.entry as usize)
     }
 
     fn unreadable(&self, key: &str, error: &serde_json::Error) -> Error {

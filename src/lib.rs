@@ -23,6 +23,7 @@ mod service_clock;
 mod slice;
 mod stats;
 mod stream;
+mod sync;
 mod timer;
 mod token;
 mod trace;

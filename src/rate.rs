@@ -3,14 +3,14 @@
 use std::{
     num::NonZeroU32,
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use futures_util::future::select;
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, sync::lock};
 
 mod learned;
 
@@ -109,7 +109,7 @@ impl Spread {
     /// The next fraction, of at least 0 and less than 1. The first one is random, so that clients differ.
     fn next(&self, clock: &dyn Clock) -> f64 {
         const GOLDEN: f64 = 0.618_033_988_749_894_9;
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.0);
         let next = last.map_or_else(|| clock.jitter(), |last| (last + GOLDEN).fract());
         *last = Some(next);
         next
@@ -124,7 +124,7 @@ impl Pacer {
     /// Notes a 429: holds back every request for `wait` from now on.
     pub(crate) fn pause(&self, clock: &dyn Clock, wait: Duration) {
         let now = clock.now();
-        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pause = lock(&self.pause);
         let rest = pause.map_or(Duration::ZERO, |pause| pause.rest(now));
         if rest.is_zero() {
             self.learned().refuse(now, wait);
@@ -142,9 +142,9 @@ impl Pacer {
         self.learned().grant();
     }
 
-    /// Whether a pause holds now.
+    /// Returns true if a pause is in effect.
     pub(crate) fn is_paused(&self, clock: &dyn Clock) -> bool {
-        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = *lock(&self.pause);
         pause.is_some_and(|pause| !pause.rest(clock.now()).is_zero())
     }
 
@@ -171,7 +171,7 @@ impl Pacer {
     /// Takes the right to send now, or returns the time to wait before the next try.
     fn take(&self, now: Instant) -> Duration {
         let Some((period, tolerance)) = self.pace(now) else { return Duration::ZERO };
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = lock(&self.due);
         let next = due.unwrap_or(now).max(now);
         let wait = next.saturating_duration_since(now).saturating_sub(tolerance);
         if wait.is_zero() {
@@ -191,12 +191,12 @@ impl Pacer {
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.learned)
     }
 
     /// The pause that holds, with its rest. The first request after a pause ends it.
     fn current_pause(&self, now: Instant) -> Option<(Pause, Duration)> {
-        let mut current = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.pause);
         let pause = (*current)?;
         let rest = pause.rest(now);
         if rest.is_zero() {

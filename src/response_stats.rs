@@ -2,13 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Instant,
 };
 
 use chrono::{DateTime, Utc};
 
-use crate::service_clock::{DateReading, Observation, ServiceClock};
+use crate::{
+    service_clock::{DateReading, Observation, ServiceClock},
+    sync::lock,
+};
 
 /// The statistics of the responses to a client and its clones.
 #[derive(Debug, Default)]
@@ -56,6 +59,6 @@ impl ResponseStats {
     }
 
     fn record(&self) -> MutexGuard<'_, ResponseRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

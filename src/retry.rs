@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 
 use crate::{
     clock::Clock,
-    error::{Error, Result, TransportError, TransportErrorKind, root_cause},
+    error::{Error, Result, TransportError, TransportErrorKind, retry_cause, root_cause},
     timer::Timer,
 };
 
@@ -211,12 +211,13 @@ impl RetryPolicy {
                 return Err(error);
             };
             failed = error.page_status();
-            let (wait_ms, cause) = (millis(delay), root_cause(&error));
+            let (wait_ms, root) = (millis(delay), root_cause(&error));
             tracing::warn!(
                 attempt = number,
                 wait_ms,
                 status = error.status(),
-                "trying again: {error}{cause}"
+                cause = retry_cause(&error),
+                "trying again: {error}{root}"
             );
             wait(failed, delay).await;
             number += 1;

@@ -4,16 +4,30 @@ use std::{borrow::Cow, error::Error as StdError, fmt, io};
 
 use super::Error;
 
+/// Writes the tracking id and the number of attempts, but not in the alternate form (`{:#}`).
 pub(super) fn write_origin(
     f: &mut fmt::Formatter<'_>,
     tracking_id: Option<&str>,
     attempts: u32,
 ) -> fmt::Result {
+    if f.alternate() {
+        return Ok(());
+    }
     match (tracking_id.map(|id| printable(id, 100)), attempts) {
         (None, 0 | 1) => Ok(()),
         (None, n) => write!(f, " ({n} attempts)"),
         (Some(id), 0 | 1) => write!(f, " (tracking id {id})"),
         (Some(id), n) => write!(f, " (tracking id {id}, {n} attempts)"),
+    }
+}
+
+/// The reason why a request is sent again, which is the same for each attempt: the error without its tracking id and its
+/// number of attempts, and the innermost source of a failed exchange.
+pub(crate) fn retry_cause(error: &Error) -> String {
+    match error {
+        Error::Api(api) => format!("{api:#}"),
+        Error::Transport(transport) => format!("{transport:#}{}", root_cause(error)),
+        _ => error.to_string(),
     }
 }
 

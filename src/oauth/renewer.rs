@@ -1,7 +1,7 @@
 //! `Renewer`: gives access tokens, and renews them in a thread of its own. The table in `oauth.rs` has its rules.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
 };
@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use super::{
     grant::{self, GrantEndpoint, GrantError},
     renewal_error::RenewalError,
-    state::{PendingRenewal, RenewalResult, RenewalStep, TokenState},
+    state::{RenewalReceiver, RenewalResult, RenewalStep, TokenState},
     store::{PreparedCommit, ReadError, StoreLock, TokenStore},
     tokens::Tokens,
 };
-use crate::{clock::Clock, error::Result, token::Token};
+use crate::{clock::Clock, error::Result, sync::lock, token::Token};
 
 /// The longest wait for the lock of another process.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
@@ -62,7 +62,7 @@ impl Renewer {
     }
 
     /// Starts a renewal in a thread of its own: the runtime of whoever waits for it may stop.
-    fn start(self: &Arc<Self>, state: &mut TokenState) -> PendingRenewal {
+    fn start(self: &Arc<Self>, state: &mut TokenState) -> RenewalReceiver {
         let (sender, pending) = watch::channel(None);
         let sender = Arc::new(sender);
         let (renewer, result) = (Arc::clone(self), Arc::clone(&sender));
@@ -190,8 +190,4 @@ pub(super) async fn locked(store: &TokenStore, clock: &dyn Clock) -> Result<Opti
         }
         clock.sleep(LOCK_INTERVAL).await;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ use crate::token::Token;
 pub(super) type RenewalResult = Result<Token, RenewalError>;
 
 /// The result of a renewal; none while it is in progress.
-pub(super) type PendingRenewal = watch::Receiver<Option<RenewalResult>>;
+pub(super) type RenewalReceiver = watch::Receiver<Option<RenewalResult>>;
 
 /// No token lasts longer, and a clock can't hold every later instant.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(365 * 86_400);
@@ -37,7 +37,7 @@ pub(super) struct TokenState {
     refused_in_file: Option<Token>,
     /// After renewals ahead of time that failed: their number, and until when there is no other.
     backoff: Option<(u32, Instant)>,
-    pub(super) pending: Option<PendingRenewal>,
+    pub(super) pending: Option<RenewalReceiver>,
 }
 
 /// The relation of the tokens in use to the file and to the service.
@@ -86,7 +86,7 @@ impl TokenState {
     }
 
     /// The renewal in progress. One whose thread has ended without a result isn't.
-    pub(super) fn in_progress(&self) -> Option<PendingRenewal> {
+    pub(super) fn in_progress(&self) -> Option<RenewalReceiver> {
         self.pending.clone().filter(|pending| pending.has_changed().is_ok())
     }
 

@@ -2,13 +2,15 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use chrono::Utc;
+
+use crate::sync::lock;
 
 #[derive(Clone, Copy, Debug)]
 enum ClockMode {
@@ -35,14 +37,14 @@ impl SandboxClock {
 
     /// Milliseconds since 1970.
     pub(super) fn now(&self) -> i64 {
-        match *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *lock(&self.mode) {
             ClockMode::Running(ahead) => Utc::now().timestamp_millis().saturating_add(ahead),
             ClockMode::Stopped(now) => now,
         }
     }
 
     pub(super) fn set(&self, now: i64) {
-        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = ClockMode::Stopped(now);
+        *lock(&self.mode) = ClockMode::Stopped(now);
     }
 
     /// The real time since the start, and the time by which the clock was moved forward.
@@ -53,7 +55,7 @@ impl SandboxClock {
     pub(super) fn advance(&self, by: Duration) {
         self.advanced.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX >> 1), Relaxed);
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        match &mut *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *lock(&self.mode) {
             ClockMode::Running(millis) | ClockMode::Stopped(millis) => *millis = millis.saturating_add(by),
         }
     }

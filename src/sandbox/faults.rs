@@ -136,7 +136,7 @@ impl Response {
 }
 
 /// The former name of [`Response`].
-#[deprecated(since = "0.2.0", note = "renamed to `Response`")]
+#[deprecated(note = "renamed to `Response`")]
 pub type Answer = Response;
 
 /// A fault or an oddity of a `next` link.
@@ -215,7 +215,7 @@ pub(super) struct RequestFaults {
     pub(super) response: Option<Response>,
     pub(super) cut: Option<f64>,
     pub(super) pace: Option<u64>,
-    /// What is added to the `Date`.
+    /// The time that is added to the `Date`.
     pub(super) date_shift: Option<TimeDelta>,
 }
 

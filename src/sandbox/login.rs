@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
-use url::{Host, Url, form_urlencoded};
+use url::{Url, form_urlencoded};
 
 use super::{
     oauth::{GrantRefusal, field},
     random::{Purpose, Random, hyphenated},
 };
+use crate::trusted_url::is_loopback;
 
 /// The lifetime of each code, in milliseconds.
 const LIFETIME: i64 = 300_000;
@@ -218,8 +219,10 @@ impl Authorization {
         if field(query, "client_id").as_deref() != Some(client_id) {
             return Err(refuse("The client_id is unknown"));
         }
-        let redirect_uri =
-            field(query, "redirect_uri").and_then(|uri| Url::parse(&uri).ok()).filter(is_loopback);
+        let redirect_uri = field(query, "redirect_uri").and_then(|uri| Url::parse(&uri).ok()).filter(|uri| {
+            // Every loopback address counts as registered.
+            matches!(uri.scheme(), "http" | "https") && is_loopback(uri)
+        });
         let redirect_uri = redirect_uri.ok_or_else(|| refuse("The redirect_uri isn't registered"))?;
         let scope = field(query, "scope").unwrap_or_default();
         let mut request = Self { redirect_uri, state: field(query, "state"), scope, challenge: None };
@@ -248,18 +251,6 @@ impl Authorization {
         }
         LoginReply::Redirect(url.into())
     }
-}
-
-/// Every loopback address counts as registered.
-fn is_loopback(url: &Url) -> bool {
-    let is_http = matches!(url.scheme(), "http" | "https");
-    is_http
-        && match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
 }
 
 /// A page with a button for each decision. The fields of `query` are sent with it; a device has a field for its code.

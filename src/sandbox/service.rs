@@ -38,6 +38,7 @@ use super::{
     random::{Purpose, Random, hyphenated},
     store::Store,
 };
+use crate::sync::lock;
 
 const JSON: &str = "application/json;charset=UTF-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -48,7 +49,7 @@ const LAST_DATE: u64 = 253_402_300_799_000;
 
 /// The settings that don't change while a sandbox runs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Options {
+pub(super) struct ServiceOptions {
     pub(super) bounds: Bounds,
     pub(super) retention: Option<u32>,
     pub(super) gzip: bool,
@@ -59,7 +60,7 @@ pub(super) struct SandboxState {
     pub(super) base_url: String,
     pub(super) address: SocketAddr,
     pub(super) seed: u64,
-    pub(super) options: Options,
+    pub(super) options: ServiceOptions,
     pub(super) started: Instant,
     pub(super) clock: SandboxClock,
     store: RwLock<Store>,
@@ -75,7 +76,7 @@ pub(super) struct SandboxState {
 pub(super) struct SandboxParts {
     pub(super) address: SocketAddr,
     pub(super) seed: u64,
-    pub(super) options: Options,
+    pub(super) options: ServiceOptions,
     pub(super) clock: SandboxClock,
     pub(super) store: Store,
     pub(super) faults: InjectedFaults,
@@ -442,10 +443,6 @@ impl SandboxState {
         }
         response
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {

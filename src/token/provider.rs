@@ -2,14 +2,17 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use futures_core::future::BoxFuture;
 use futures_util::future::{FutureExt, Shared, WeakShared};
 
 use super::{Token, TokenSource};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sync::lock,
+};
 
 /// The credentials of a client.
 #[derive(Clone)]
@@ -155,10 +158,6 @@ impl ProviderState {
         let (rejected, in_flight) = self.in_flight.as_ref()?;
         Some((rejected.clone(), in_flight.upgrade()?))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn checked(answer: Result<Token>) -> Result<Token> {

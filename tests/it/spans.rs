@@ -189,7 +189,7 @@ async fn at_level_info_a_list_its_pauses_and_its_renewals_are_logged_with_the_do
             "list started []",
             r#"the token was rejected: sending another ["attempt", "path"]"#,
             r#"paused by the service ["wait_ms"]"#,
-            r#"trying again ["attempt", "status", "wait_ms"]"#,
+            r#"trying again ["attempt", "cause", "status", "wait_ms"]"#,
             "the pause of the service is over []",
             r#"list ended ["items", "outcome", "pages"]"#,
         ]

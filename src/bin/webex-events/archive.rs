@@ -80,7 +80,7 @@ pub(crate) use self::{
     destination::{ArchiveWarning, Destination},
     error::{ArchiveError, reason},
     layout::{Layout, malformed_path},
-    ledger::{FailedSlice, FileEntry, Ledger, ListState, MalformedEntry, Stage, hex},
+    ledger::{FailedSlice, FileEntry, Ledger, ListProgress, MalformedEntry, Stage, hex},
     lock::FileLock,
     meta::{ArchiveKind, ArchiveMeta, Difference, RequestField, Slicing, StoredRequest},
     part_file::{WriteOptions, malformed_record, single_line},

@@ -96,7 +96,7 @@ pub(crate) struct ListPosition {
 
 /// The part of a list that a file has.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum ListState<'a> {
+pub(crate) enum ListProgress<'a> {
     Unread,
     /// Up to the page at this cursor.
     Partial(&'a Cursor),
@@ -222,15 +222,15 @@ impl FileEntry {
     }
 
     /// The part that the file has of a list, by the list's index in the request.
-    pub(crate) fn list(&self, index: usize) -> ListState<'_> {
+    pub(crate) fn list(&self, index: usize) -> ListProgress<'_> {
         let (pages, cursor) = match self.lists.get(index) {
             Some(list) => (list.pages, &list.cursor),
             None => (self.pages, &self.cursor),
         };
         match cursor {
-            Some(cursor) => ListState::Partial(cursor),
-            None if pages > 0 => ListState::Whole,
-            None => ListState::Unread,
+            Some(cursor) => ListProgress::Partial(cursor),
+            None if pages > 0 => ListProgress::Whole,
+            None => ListProgress::Unread,
         }
     }
 

@@ -8,7 +8,7 @@ pub(crate) const EXIT_CODES_TOPIC: &str = "exit-codes";
 /// The help of a command after its options.
 pub(crate) struct CommandText {
     command: &'static str,
-    /// What the command does, in full; in the long help only.
+    /// The purpose of the command, in full; in the long help only.
     explanation: &'static str,
     /// Lines of a shell.
     pub(crate) examples: &'static str,

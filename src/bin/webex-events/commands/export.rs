@@ -13,7 +13,7 @@ use webex_events::{Stats, sandbox::Sandbox};
 use crate::{
     archive::{
         Archive, ArchiveKind, ArchiveMeta, ArchiveWarning, Checksum, Codec, Destination, FileEntry, Layout,
-        ListState, WriteOptions,
+        ListProgress, WriteOptions,
     },
     cli::{
         ExportArgs,
@@ -179,9 +179,9 @@ async fn read_lists(
     let taken = earlier.as_ref().map_or(0, |entry| entry.events - entry.ahead.min(entry.events));
     let taken = usize::try_from(taken).unwrap_or(usize::MAX);
     let lists = export.filters.lists();
-    let state = |list| earlier.as_ref().map_or(ListState::Unread, |entry| entry.list(list));
+    let state = |list| earlier.as_ref().map_or(ListProgress::Unread, |entry| entry.list(list));
     let position =
-        (0..lists.len()).map(|list| (list, state(list))).find(|(_, state)| *state != ListState::Whole);
+        (0..lists.len()).map(|list| (list, state(list))).find(|(_, state)| *state != ListProgress::Whole);
     let is_read = position.is_none();
     let is_enough = export.take.is_some_and(|take| taken >= take && earlier.is_some());
     let request = ListRequest {
@@ -195,7 +195,7 @@ async fn read_lists(
         is_file: matches!(sink, Sink::Archive(_)),
     };
     let source = match position {
-        Some((list, ListState::Partial(cursor))) if !is_enough => {
+        Some((list, ListProgress::Partial(cursor))) if !is_enough => {
             ListSource::new(request, list, Some(cursor))
         }
         Some((list, _)) if !is_enough => ListSource::new(request, list, None),

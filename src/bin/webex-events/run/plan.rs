@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 use webex_events::{Cursor, ListEvents, Page, Slice, Slices};
 
 use crate::{
-    archive::{Archive, FileEntry, ListState},
+    archive::{Archive, FileEntry, ListProgress},
     run::{range::Span, restart::PagePosition, slices},
 };
 
 /// A part of a slice: the start of the slice, and the index of the list.
-type Part = (DateTime<Utc>, usize);
+type SlicePart = (DateTime<Utc>, usize);
 
 #[derive(Debug)]
 pub(crate) struct SlicePlan {
@@ -25,15 +25,15 @@ pub(crate) struct SlicePlan {
     /// The slices of each list. They have the same ranges.
     slices: Vec<Slices>,
     /// Parts that are read to their end.
-    done: HashSet<Part>,
+    done: HashSet<SlicePart>,
     /// Parts that aren't tried again in this run. The value is true if the service no longer has the slice.
-    skipped: HashMap<Part, bool>,
+    skipped: HashMap<SlicePart, bool>,
     /// Slices that an earlier run couldn't read. They come last, so that they don't delay the others.
     failed: HashSet<DateTime<Utc>>,
     /// Slices that an earlier run has read to their end without finishing their files.
     read: Vec<Span>,
     /// Parts that are partly read.
-    begun: HashMap<Part, Begun>,
+    begun: HashMap<SlicePart, Begun>,
     /// The number of restarts by slice.
     restarts: HashMap<DateTime<Utc>, u32>,
     /// Slices whose next page replaces everything that was written of them.
@@ -88,22 +88,22 @@ impl SlicePlan {
         }
         for part in self.parts(span.0) {
             match entry.list(part.1) {
-                ListState::Unread => {}
-                ListState::Partial(cursor) => {
+                ListProgress::Unread => {}
+                ListProgress::Partial(cursor) => {
                     let position = PagePosition::Stored;
                     self.begun.insert(part, Begun { cursor: Some(cursor.clone()), position });
                 }
-                ListState::Whole => _ = self.done.insert(part),
+                ListProgress::Whole => _ = self.done.insert(part),
             }
         }
     }
 
     /// The parts of a slice.
-    fn parts(&self, start: DateTime<Utc>) -> impl Iterator<Item = Part> + use<> {
+    fn parts(&self, start: DateTime<Utc>) -> impl Iterator<Item = SlicePart> + use<> {
         (0..self.lists.len()).map(move |list| (start, list))
     }
 
-    fn part(&self, slice: &Slice) -> Part {
+    fn part(&self, slice: &Slice) -> SlicePart {
         let query = slice.query();
         let is_of = |list: &ListEvents| list.clone().from(slice.start()).to(slice.end()) == query;
         let list = if self.lists.len() > 1 { self.lists.iter().position(is_of) } else { None };
@@ -157,7 +157,7 @@ impl SlicePlan {
         let (done, begun) = (self.done.clone(), self.begun.clone());
         let skipped: HashSet<_> = self.skipped.keys().copied().collect();
         let failed = self.failed.clone();
-        let is_failed = move |(start, _): &Part| failed.contains(start);
+        let is_failed = move |(start, _): &SlicePart| failed.contains(start);
         let is_last = is_failed.clone();
         let first = each_part(self.slices.clone()).filter(move |(part, _)| !is_failed(part));
         let parts = first.chain(each_part(self.slices.clone()).filter(move |(part, _)| is_last(part)));
@@ -218,7 +218,7 @@ impl SlicePlan {
 }
 
 /// The slices of all lists, in the order of time.
-fn each_part(mut lists: Vec<Slices>) -> impl Iterator<Item = (Part, Slice)> {
+fn each_part(mut lists: Vec<Slices>) -> impl Iterator<Item = (SlicePart, Slice)> {
     let mut at = 0_usize;
     iter::from_fn(move || {
         let list = at.checked_rem(lists.len())?;
@@ -231,5 +231,5 @@ fn each_part(mut lists: Vec<Slices>) -> impl Iterator<Item = (Part, Slice)> {
 /// Returns true if the last page of each list of a file is written, so that only its final name is missing.
 pub(crate) fn is_read(entry: &FileEntry) -> bool {
     !entry.is_complete()
-        && (0..entry.lists.len().max(1)).all(|list| matches!(entry.list(list), ListState::Whole))
+        && (0..entry.lists.len().max(1)).all(|list| matches!(entry.list(list), ListProgress::Whole))
 }

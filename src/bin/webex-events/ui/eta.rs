@@ -25,14 +25,14 @@ pub(crate) struct Covered {
     /// Length of the range, in seconds.
     total: f64,
     of_closed: f64,
-    open: HashMap<DateTime<Utc>, Part>,
+    open: HashMap<DateTime<Utc>, WorkPart>,
     /// Covered seconds by instant, in this run.
     samples: VecDeque<(Instant, f64)>,
 }
 
 /// The span that the pages of an open slice have covered, if each page continues where the last one ended.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct WorkPart {
     span: Span,
     is_ordered: bool,
 }
@@ -48,7 +48,7 @@ impl Covered {
 
     /// Adds a page of a slice with events from this span.
     pub(crate) fn page(&mut self, slice: Span, (first, last): Span) {
-        let part = self.open.entry(slice.0).or_insert(Part { span: (first, last), is_ordered: true });
+        let part = self.open.entry(slice.0).or_insert(WorkPart { span: (first, last), is_ordered: true });
         if part.span != (first, last) {
             // The service documents no order. Without one, a page doesn't show how much is left.
             part.is_ordered &= last <= part.span.0 || first >= part.span.1;

@@ -85,10 +85,9 @@ impl Notices {
     }
 
     fn retry(&self, event: &LogEvent) {
-        let cause = cause(&event.message);
-        let cause = match cause.split_once(": ") {
+        let cause = match event.cause.split_once(": ") {
             Some((failure, cause)) => format!("{failure}: {}", in_words(cause)),
-            None => cause,
+            None => event.cause.clone(),
         };
         let now = Instant::now();
         let mut last = lock(&self.last);
@@ -125,6 +124,7 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Notices {
 #[derive(Debug, Default)]
 struct LogEvent {
     message: String,
+    cause: String,
     wait_ms: u64,
     status: Option<u64>,
 }
@@ -138,6 +138,12 @@ impl tracing::field::Visit for LogEvent {
         }
     }
 
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        if field.name() == "cause" {
+            value.clone_into(&mut self.cause);
+        }
+    }
+
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             self.message = format!("{value:?}");
@@ -145,47 +151,6 @@ impl tracing::field::Visit for LogEvent {
     }
 }
 
-/// The cause of a retry, without what differs from one attempt to the next: the tracking id and the number.
-fn cause(message: &str) -> String {
-    let text = message.strip_prefix("trying again: ").unwrap_or(message);
-    let mut parts = text.split(" (");
-    let mut cause = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.split_once(')') {
-            Some((inner, rest)) if inner.starts_with("tracking id ") || inner.ends_with(" attempts") => {
-                cause.push_str(rest);
-            }
-            _ => {
-                cause.push_str(" (");
-                cause.push_str(part);
-            }
-        }
-    }
-    cause
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cause_of_a_retry_is_the_same_for_each_attempt() {
-        for (message, expected) in [
-            (
-                "trying again: no connection to the service (2 attempts): Connection refused",
-                "no connection to the service: Connection refused",
-            ),
-            (
-                "trying again: the service responded with 503 Service Unavailable (tracking id T_1, 3 attempts)",
-                "the service responded with 503 Service Unavailable",
-            ),
-            ("trying again: a (b) c", "a (b) c"),
-        ] {
-            assert_eq!(cause(message), expected);
-        }
-    }
 }

@@ -68,11 +68,11 @@ fn each_list_of_a_file_has_a_position() {
     let read = read(text.as_bytes()).unwrap();
     assert_eq!(read, ledger);
     let mut open = read.files[1].clone();
-    assert!(matches!(open.list(0), ListState::Partial(_)));
-    assert_eq!(open.list(1), ListState::Unread);
+    assert!(matches!(open.list(0), ListProgress::Partial(_)));
+    assert_eq!(open.list(1), ListProgress::Unread);
     open.add_page(0, None);
     open.add_page(1, None);
-    assert_eq!((open.list(0), open.list(1), open.pages), (ListState::Whole, ListState::Whole, 3));
+    assert_eq!((open.list(0), open.list(1), open.pages), (ListProgress::Whole, ListProgress::Whole, 3));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    archive::fs::sync_folder,
     commands::doctor::report::{CheckResult, Report},
     error::{Code, reason},
     ui::human,
@@ -101,23 +102,12 @@ fn synced(scratch: &Path) -> CheckResult {
         let mut file = File::create(scratch.join("a"))?;
         file.write_all(b"a")?;
         file.sync_all()?;
-        sync_folder(scratch)
+        sync_folder(&scratch.join("a"))
     };
     match sync() {
         Ok(()) => CheckResult::ok("files can be synced to disk"),
         Err(error) => failed("files can't be synced to disk", &error),
     }
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn renamed(scratch: &Path) -> CheckResult {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum CheckOutcome {
     Ok,
     Warn,
     Fail(Code),
@@ -20,7 +20,7 @@ enum Outcome {
     Skip,
 }
 
-impl Outcome {
+impl CheckOutcome {
     fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -34,31 +34,31 @@ impl Outcome {
 /// The result of a check, and advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckResult {
-    outcome: Outcome,
+    outcome: CheckOutcome,
     found: String,
     advice: Option<String>,
 }
 
 impl CheckResult {
-    fn new(outcome: Outcome, found: impl Into<String>) -> Self {
+    fn new(outcome: CheckOutcome, found: impl Into<String>) -> Self {
         Self { outcome, found: found.into(), advice: None }
     }
 
     pub(super) fn ok(found: impl Into<String>) -> Self {
-        Self::new(Outcome::Ok, found)
+        Self::new(CheckOutcome::Ok, found)
     }
 
     pub(super) fn fail(code: Code, found: impl Into<String>) -> Self {
-        Self::new(Outcome::Fail(code), found)
+        Self::new(CheckOutcome::Fail(code), found)
     }
 
     pub(super) fn skip(found: impl Into<String>) -> Self {
-        Self::new(Outcome::Skip, found)
+        Self::new(CheckOutcome::Skip, found)
     }
 
     /// Turns the result into a warning with advice.
     pub(super) fn warn(self, advice: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Warn, ..self.advise(advice) }
+        Self { outcome: CheckOutcome::Warn, ..self.advise(advice) }
     }
 
     /// Adds advice.
@@ -67,7 +67,7 @@ impl CheckResult {
     }
 
     pub(super) fn is_failure(&self) -> bool {
-        matches!(self.outcome, Outcome::Fail(_))
+        matches!(self.outcome, CheckOutcome::Fail(_))
     }
 
     fn json(&self, check: &str) -> Value {
@@ -81,10 +81,10 @@ impl CheckResult {
         let advice = self.advice.as_ref().map_or(String::new(), |advice| format!("; {advice}"));
         let text = one_line(&format!("{check:<10} {}{advice}", self.found));
         let colour = match self.outcome {
-            Outcome::Ok => AnsiColor::Green,
-            Outcome::Warn => AnsiColor::Yellow,
-            Outcome::Fail(_) => AnsiColor::Red,
-            Outcome::Skip => AnsiColor::BrightBlack,
+            CheckOutcome::Ok => AnsiColor::Green,
+            CheckOutcome::Warn => AnsiColor::Yellow,
+            CheckOutcome::Fail(_) => AnsiColor::Red,
+            CheckOutcome::Skip => AnsiColor::BrightBlack,
         };
         messages::label(&format!("{:<5}", self.outcome.name()), colour, &io::stdout()) + " " + &text
     }
@@ -109,13 +109,13 @@ impl Report {
 
     pub(super) fn add(&mut self, check: &'static str, verdict: &CheckResult) {
         self.checks += 1;
-        if let Outcome::Fail(code) = verdict.outcome {
+        if let CheckOutcome::Fail(code) = verdict.outcome {
             self.failures.push((check, code));
         }
         if let Some(results) = &mut self.json {
             return results.push(verdict.json(check));
         }
-        let is_news = matches!(verdict.outcome, Outcome::Warn | Outcome::Fail(_));
+        let is_news = matches!(verdict.outcome, CheckOutcome::Warn | CheckOutcome::Fail(_));
         if is_news || !messages::is_quiet() {
             let written = messages::data(format!("{}\n", verdict.line(check, self.format)).as_bytes());
             self.unwritten = self.unwritten.take().or(written.err());

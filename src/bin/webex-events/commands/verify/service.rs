@@ -200,7 +200,7 @@ impl<'a> Comparison<'a> {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
                     let failure = Failure::from(&error);
-                    if stops_everything(&error, stream.stats().pages, client.answers().is_empty()) {
+                    if stops_everything(&error, stream.stats().pages, client.responses().is_empty()) {
                         return Err(failure);
                     }
                     let range = stream.skip_failed().and_then(|slice| by_slice.get(&slice).cloned());
