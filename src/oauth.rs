@@ -318,7 +318,7 @@ fn credentials(id: &str, secret: String) -> Result<(String, Token)> {
 }
 
 fn unresolved(error: &io::Error) -> Error {
-    Error::config(format!("the path of the token file can't be resolved: {error}"))
+    Error::config(format!("the token file can't be used: {error}"))
 }
 
 fn unread(store: &TokenStore, error: ReadError) -> Error {

@@ -59,6 +59,10 @@ impl TokenStore {
     pub(super) fn open(path: &Path, disk: Box<dyn Disk>) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let target = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        // Opening a pipe would wait for another process, and a device would be replaced. A folder can't be read.
+        if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err(io::Error::other(format!("{} isn't a regular file", path.display())));
+        }
         Ok(Self { path, target, disk })
     }
 

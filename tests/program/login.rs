@@ -167,15 +167,48 @@ fn a_denied_access_says_so_in_the_browser_and_in_the_terminal() {
     integration.has_failed(&running.end(), 77, &["the access was denied", "compliance officer"]);
 }
 
+/// Every page in the browser can request the redirect URI.
 #[test]
-fn a_redirect_with_another_state_is_refused_without_a_request() {
+fn a_redirect_of_another_login_does_not_end_this_one() {
     let integration = Integration::start();
-    let (running, _url) = integration.begin(&[]);
-    let forged = format!("http://127.0.0.1:{}/callback?code=c0de&state=forged", integration.port);
-    assert_eq!(browse("GET", &forged, "").status, 400);
+    let (running, url) = integration.begin(&[]);
+    for query in ["", "?code=c0de", "?code=c0de&state=forged", "?error=access_denied&state="] {
+        let other = format!("http://127.0.0.1:{}/callback{query}", integration.port);
+        let page = browse("GET", &other, "");
+        assert!(page.status == 409 && page.body.contains("No login waits for this page"), "{}", page.body);
+    }
+    assert_eq!(integration.service.counts().refreshes, 0);
+    assert_eq!(browse("GET", &decide(&url, "allow"), "").status, 200);
+    let ended = running.end();
+    integration.has_logged_in(&ended);
+    assert_eq!(ended.stderr.matches("came back from another login").count(), 1, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("c0de"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_pasted_redirect_of_another_login_is_refused_without_a_request() {
+    let integration = Integration::start();
+    let (mut running, _url) = integration.begin_pasted();
+    running.paste("http://127.0.0.1:8930/callback?code=c0de&state=forged\n");
     let ended = running.end();
     integration.has_failed(&ended, 77, &["`state` differs", "log in again"]);
     assert!(integration.service.counts().refreshes == 0 && !ended.stderr.contains("c0de"));
+}
+
+/// Opening a pipe waits for another process, and a device would be replaced.
+#[cfg(unix)]
+#[test]
+fn a_store_that_is_no_regular_file_is_refused_and_left_as_it_is() {
+    let integration = Integration::start();
+    assert!(Command::new("mkfifo").arg(integration.store()).status().unwrap().success());
+    let store = integration.store();
+    let logout = program(["logout", "--oauth-store", store.to_str().unwrap()]);
+    for command in [integration.command(&["--device"]), logout] {
+        let ended = run(command);
+        let (code, line) = ended.failure();
+        assert!(code == 78 && line.contains("isn't a regular file"), "{line}");
+        assert_eq!(names(&integration.folder), ["token.json"]);
+    }
 }
 
 #[test]

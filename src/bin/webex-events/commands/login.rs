@@ -3,14 +3,18 @@
 use std::{io, time::Duration};
 
 use serde_json::Map;
-use webex_events::{OAuth, OAuthLogin};
+use url::Url;
+use webex_events::{CodeLogin, OAuth, OAuthLogin};
 
 use crate::{
     cli::{LoginArgs, values::words},
     commands::Context,
     error::Failure,
     run::roles,
-    service::{self, redirect::RedirectListener},
+    service::{
+        self,
+        redirect::{Redirect, RedirectListener},
+    },
     ui::{browser, messages, shutdown::Shutdown},
 };
 
@@ -79,10 +83,35 @@ async fn by_code(login: OAuthLogin, args: &LoginArgs, wait: &mut Wait) -> Result
     if browser::open(login.url()).await {
         note("the page is open in the browser");
     }
-    let redirect = wait.until(Some(&uri), listener.next()).await?;
+    let redirect = wait.until(Some(&uri), own_redirect(&mut listener, &login)).await?;
     let result = wait.until(Some(&uri), login.finish(&redirect.url)).await?;
     redirect.respond(result.is_ok()).await;
     result.map_err(failed)
+}
+
+/// Waits for the redirect of this login. Every page in a browser can request the redirect URI, so that others are ignored.
+async fn own_redirect(listener: &mut RedirectListener, login: &CodeLogin) -> Redirect {
+    let mut has_warned = false;
+    loop {
+        let redirect = listener.next().await;
+        if state(&redirect.url) == state(login.url()) {
+            return redirect;
+        }
+        if !has_warned {
+            has_warned = true;
+            messages::warning(
+                "the browser came back from another login, which is ignored: its `state` differs; allow the access on \
+                 the page above",
+                Map::new(),
+            );
+        }
+    }
+}
+
+/// The `state` in a URL.
+fn state(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    url.query_pairs().find(|(name, _)| name == "state").map(|(_, value)| value.into_owned())
 }
 
 async fn by_device(login: OAuthLogin, wait: &mut Wait) -> Result<OAuth, Failure> {

@@ -117,12 +117,14 @@ async fn respond(
     }
     let (page, result) = oneshot::channel();
     let url = format!("http://127.0.0.1{PATH}?{}", request.uri().query().unwrap_or_default());
-    // A second redirect isn't read, and is dropped with the server.
+    // A second redirect isn't read, and one of another login is dropped.
     let _ = sender.try_send(Redirect { url, page, connection });
     match result.await {
         Ok(true) => reply(StatusCode::OK, "The login is complete. You can close this page"),
         Ok(false) => reply(StatusCode::BAD_REQUEST, "The login has failed. The terminal says why"),
-        Err(_) => reply(StatusCode::CONFLICT, "The login has ended, or another page completes it"),
+        Err(_) => {
+            reply(StatusCode::CONFLICT, "No login waits for this page. Open the one that the terminal shows")
+        }
     }
 }
 
