@@ -39,6 +39,7 @@ pub(super) struct IssuedCodes {
 #[derive(Debug)]
 struct AuthorizationCode {
     code: String,
+    /// As it was given: with a default port, for example, which a `Url` omits.
     redirect_uri: String,
     /// The transformed verifier, and whether it is a hash.
     challenge: Option<(String, bool)>,
@@ -71,7 +72,8 @@ impl IssuedCodes {
     pub(super) fn page(query: &[u8], client_id: &str) -> LoginReply {
         match Authorization::read(query, client_id) {
             Ok(request) => {
-                LoginReply::Page(200, decision_page("/v1/authorize", client_id, &request.scope, query, None))
+                let scopes: Vec<_> = request.scope.split(' ').collect();
+                LoginReply::Page(200, decision_page("/v1/authorize", client_id, &scopes, query, None))
             }
             Err(reply) => reply,
         }
@@ -91,7 +93,7 @@ impl IssuedCodes {
         self.codes.retain(|code| code.expires > now);
         self.codes.push(AuthorizationCode {
             code,
-            redirect_uri: request.redirect_uri.into(),
+            redirect_uri: field(form, "redirect_uri").unwrap_or_default(),
             challenge: request.challenge,
             expires: now.saturating_add(LIFETIME),
         });
@@ -154,8 +156,9 @@ impl IssuedCodes {
     pub(super) fn device_page(&self, query: &[u8], client_id: &str) -> LoginReply {
         let user_code = field(query, "userCode").unwrap_or_default();
         let known = self.devices.iter().find(|device| device.user_code == user_code);
-        let scope = known.map_or("the scopes that the device has requested", |device| &device.scope);
-        LoginReply::Page(200, decision_page("/v1/device/verify", client_id, scope, b"", Some(&user_code)))
+        let scopes = known
+            .map_or_else(|| vec!["the scopes of the device"], |device| device.scope.split(' ').collect());
+        LoginReply::Page(200, decision_page("/v1/device/verify", client_id, &scopes, b"", Some(&user_code)))
     }
 
     /// `POST /v1/device/verify`: the decision.
@@ -257,12 +260,12 @@ impl Authorization {
 fn decision_page(
     action: &str,
     client_id: &str,
-    scope: &str,
+    scopes: &[&str],
     query: &[u8],
     user_code: Option<&str>,
 ) -> String {
     let mut form = format!("<p>The integration <b>{}</b> requests:</p><ul>", escaped(client_id));
-    for scope in scope.split(' ') {
+    for scope in scopes {
         let _ = write!(form, "<li>{}</li>", escaped(scope));
     }
     let _ = write!(form, "</ul><form method=\"post\" action=\"{action}\">");

@@ -119,6 +119,15 @@ async fn a_denied_access_is_an_error_of_its_own() {
     setting.stored_nothing();
 }
 
+/// The service compares it byte for byte, and a URL parser would omit the port.
+#[tokio::test]
+async fn a_redirect_uri_is_sent_as_it_was_given() {
+    let setting = Setting::start().await;
+    let login = setting.login().by_code("http://127.0.0.1:80/callback").unwrap();
+    let redirected = setting.decide(login.url(), "allow").await;
+    let _ = login.finish(&redirected).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_redirect_of_another_login_is_not_used() {
     let setting = Setting::start().await;
