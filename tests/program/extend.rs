@@ -232,6 +232,7 @@ fn it_needs_a_folder_and_a_start_before_its_end() {
         (&["--repair", "--from", "1d"], "--repair needs a folder"),
         (&["--extend", "--from", "1d", "-o", &name], "--extend needs a folder"),
         (&["--extend", "--from", "10m", "--slice", "1h", "-o", &name], "less --settle"),
+        (&["--extend", "-o", folder.path().to_str().unwrap()], "needs --from"),
         (&["--extend", "--take", "5", "--from", "1d"], "--take"),
     ] {
         let mut command = service.export(["--attempts", "1"]);
@@ -337,6 +338,20 @@ fn a_service_that_can_not_be_reached_changes_nothing() {
     service.clear_faults();
     run(daily(&service, &name, &["--extend"])).success();
     has(&service, &name, "01T01:00:00", "03T12:45:00");
+}
+
+/// Without the limit it extended the folder up to now, and never looked for late events again.
+#[test]
+fn a_settling_time_that_no_event_is_older_than_extends_nothing() {
+    let service = service();
+    let (_folder, name) = output();
+    run(daily(&service, &name, &["--extend"])).success();
+    let (before, files) = (ledger(&name), data(&name));
+    let ended = run(daily(&service, &name, &["--extend", "--settle", "18446744073709551615s"]));
+    assert!(ended.code == 0 && ended.stderr.contains("nothing new"), "{}", ended.stderr);
+    assert_eq!((ledger(&name), data(&name)), (before, files));
+    let plan = ["plan", "-o", &name, "--extend", "--settle", "18446744073709551615s"];
+    assert_eq!(run(program(plan)).stdout, "nothing is left to read\n");
 }
 
 #[test]

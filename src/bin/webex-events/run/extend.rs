@@ -21,9 +21,13 @@ pub(crate) struct Extension {
     pub(crate) files: Vec<Reread>,
 }
 
-/// The end of a range in which late events have arrived, if the last one arrives this long after it was created.
+/// The end of a range in which late events have arrived, if the last one arrives this long after it was created: the
+/// earliest instant if the end would be before that.
 pub(crate) fn end(now: DateTime<Utc>, settle: Duration) -> DateTime<Utc> {
-    TimeDelta::from_std(settle).ok().and_then(|settle| now.checked_sub_signed(settle)).unwrap_or(now)
+    TimeDelta::from_std(settle)
+        .ok()
+        .and_then(|settle| now.checked_sub_signed(settle))
+        .unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
 impl Extension {
@@ -129,6 +133,13 @@ mod tests {
             read_again(&exported("10:30:00", 900), "12:00:00", HOUR),
             [same("10:00:00"), (at("10:30:00"), at("11:00:00"))]
         );
+    }
+
+    #[test]
+    fn no_event_is_older_than_the_longest_settling_time() {
+        let now = at("12:00:00");
+        assert_eq!(end(now, HOUR), at("11:00:00"));
+        assert_eq!(end(now, Duration::MAX), DateTime::<Utc>::MIN_UTC);
     }
 
     #[test]
