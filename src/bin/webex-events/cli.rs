@@ -332,6 +332,26 @@ mod tests {
     }
 
     #[test]
+    fn each_time_that_the_help_gives_as_an_example_is_valid() {
+        let mut examples = 0;
+        for subcommand in command().get_subcommands() {
+            let is_time = |arg: &&clap::Arg| arg.get_value_names().is_some_and(|names| names == ["TIME"]);
+            for arg in subcommand.get_arguments().filter(is_time) {
+                let help = arg.get_help().unwrap().to_string();
+                let forms =
+                    help.split(';').next().unwrap_or_default().rsplit(": ").next().unwrap_or_default();
+                for form in forms.split(", ").map(|form| form.trim_matches('"')) {
+                    if form.starts_with(|c: char| c.is_ascii_digit()) {
+                        assert!(values::when(form).is_ok(), "{subcommand}: {help}");
+                        examples += 1;
+                    }
+                }
+            }
+        }
+        assert!(examples > 3);
+    }
+
+    #[test]
     fn the_colour_is_known_before_the_command_line_is_read() {
         let color = |line: &str| color(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(color("webex-events get --color never x"), ColorChoice::Never);

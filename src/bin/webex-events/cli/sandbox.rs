@@ -13,7 +13,7 @@ pub(crate) struct SandboxArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(..=100_000_000))]
     pub(crate) events: u32,
 
-    /// Time of the first event: 7d ago, a date, or RFC 3339; the default is 30 days before --to
+    /// Time of the first event: 7d, a date, or RFC 3339; the default is 30 days before --to
     #[arg(long, value_name = "TIME", value_parser = when, allow_hyphen_values = true)]
     pub(crate) from: Option<TimeArg>,
 

@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use webex_events::{ListEvents, Slice};
+use webex_events::{ListEvents, Slice, Slices};
 
 use crate::{
     archive::{ArchiveKind, Codec, Layout, Ledger, Slicing},
@@ -27,6 +27,9 @@ pub(crate) fn run(args: &cli::PlanArgs) -> Result<(), Failure> {
     let text = if args.json { plan.json() } else { plan.text() };
     messages::data(text.as_bytes())
 }
+
+/// The maximum number of slices of a plan, which has a line for each.
+const MOST_SLICES: usize = 1_000_000;
 
 struct RequestPlan<'a> {
     args: &'a cli::PlanArgs,
@@ -53,7 +56,7 @@ impl<'a> RequestPlan<'a> {
             }
             None => {
                 let range = Range::at(now, args.from, args.to.or(Some(TimeArg::At(end))))?;
-                let slices = range.of(ListEvents::new()).slices(args.slice)?.collect();
+                let slices = bounded(range.of(ListEvents::new()).slices(args.slice)?)?.collect();
                 let lists = args.names.lists(ListEvents::new()).len();
                 (args.slice, args.compress.unwrap_or(Codec::None), lists, slices)
             }
@@ -76,7 +79,7 @@ impl<'a> RequestPlan<'a> {
         }
         let complete = ledger.files.iter().filter(|entry| entry.is_complete());
         let done: HashSet<_> = complete.filter_map(|entry| entry.start).collect();
-        let slices = slices::of(&ledger.meta, ListEvents::new())?;
+        let slices = bounded(slices::of(&ledger.meta, ListEvents::new())?)?;
         let length = ledger.meta.slicing.map_or(args.slice, Slicing::length);
         let rest = slices.filter(|slice| !done.contains(&slice.start())).collect();
         Ok((length, ledger.meta.compress, ledger.meta.request.list_count(), rest))
@@ -133,6 +136,17 @@ impl<'a> RequestPlan<'a> {
     }
 }
 
+/// Refuses more slices than a plan can have.
+fn bounded(slices: Slices) -> Result<Slices, Failure> {
+    match slices.len() {
+        ..=MOST_SLICES => Ok(slices),
+        number => Err(Failure::usage(format!(
+            "the range has {number} slices, and a plan shows {MOST_SLICES} at most; choose a longer --slice, or a \
+             later --from"
+        ))),
+    }
+}
+
 /// The smallest number of requests for a slice: one for each list, even if it has no events.
 fn requests(slice: &Slice, args: &cli::PlanArgs, lists: u64) -> u64 {
     let Some(events) = args.events_per_day else { return lists };
@@ -162,6 +176,20 @@ mod tests {
             rate_limit: Rate::PerMinute(number(60)),
             json: false,
         }
+    }
+
+    /// They didn't fit the memory.
+    #[test]
+    fn a_plan_of_too_many_slices_is_refused() {
+        let now = "2026-01-15T12:00:00Z".parse().unwrap();
+        let hours = |slice| cli::PlanArgs {
+            from: Some(TimeArg::At("1900-01-01T00:00:00Z".parse().unwrap())),
+            slice: Duration::from_secs(slice),
+            ..args()
+        };
+        assert!(RequestPlan::of(&hours(6 * 3600), now).is_ok());
+        let (too_many, code) = (hours(1), crate::error::Code::Usage);
+        assert!(RequestPlan::of(&too_many, now).is_err_and(|failure| failure.code == code));
     }
 
     #[test]
