@@ -293,6 +293,22 @@ fn an_older_version_refuses_a_ledger_with_several_lists_and_reads_one_with_a_sin
 }
 
 #[test]
+fn an_error_names_the_list_that_it_ended() {
+    let service = service();
+    let (_folder, name) = output("f.ndjson");
+    let mut command = service.export(["-o", &name, "--resource", "rooms,unknown", "--allow-unknown"]);
+    command.args(RANGE);
+    let ended = run(command);
+    let (code, line) = ended.failure();
+    assert!(code == 69 && line.contains("error: unknown: service error"), "{line}");
+    let lists = ["--resource", "rooms,unknown", "--allow-unknown", "--from", "2026-01-01"];
+    let mut command = program(["follow", "--base-url", service.base_url(), "-o", "-", "--attempts", "1"]);
+    command.args(lists).env("WEBEX_ACCESS_TOKEN", TOKEN);
+    let ended = run(command);
+    assert!(ended.stderr.contains("error: unknown: service error"), "{}", ended.stderr);
+}
+
+#[test]
 fn another_set_of_lists_is_refused() {
     let service = service();
     let (_folder, name) = output("out/");

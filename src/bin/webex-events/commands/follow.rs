@@ -26,6 +26,7 @@ use crate::{
         restart::{self, PagePosition, Pauses, Reaction},
         roles,
         sink::{ArchiveSink, CheckpointFile, Sink, StreamSink},
+        slices,
         source::FollowSource,
         stop_reason::StopReason,
     },
@@ -59,10 +60,11 @@ pub(crate) async fn run(follow: &cli::FollowArgs, context: &mut Context) -> Resu
     };
     let lists = follow.filters.lists().into_iter().zip(positions.each());
     let events = lists.map(|(query, checkpoint)| {
+        let name = slices::list_name(&query);
         let events = connected.client.follow(query, checkpoint.clone());
-        events.every(follow.every).settle(follow.settle)
+        (name, events.every(follow.every).settle(follow.settle))
     });
-    let source = FollowSource::new(events.collect(), positions.clone());
+    let source = FollowSource::new(events, positions.clone());
     let driver = Driver::new(source, sink, &mut context.shutdown, &metrics, &connected);
     let Driven { source, ended, mut summary, .. } = driver.run().await;
     summary.followed = Some((source.settled(), source.lag()));

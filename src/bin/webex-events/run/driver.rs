@@ -80,6 +80,7 @@ impl<'a, S: Source> Driver<'a, S> {
             is_complete: ended.is_ok() && self.failed.is_empty(),
             why_not: ended.as_ref().err().and_then(why_not),
             is_resumable: self.sink.is_resumable(),
+            list: self.source.list_name(),
             name: self.sink.name(),
             part_name: self.sink.part_name(),
             malformed_name: self.sink.malformed_name(),

@@ -56,6 +56,11 @@ pub(crate) trait Source: Stream<Item = ListResult<Step>> + Unpin {
     /// The statistics of this run.
     fn stats(&self) -> Stats;
 
+    /// The name of the list that an error of this stream belongs to, if there are several.
+    fn list_name(&self) -> Option<String> {
+        None
+    }
+
     /// Shows how far reading has come.
     fn show(&mut self, progress: &mut Progress);
 

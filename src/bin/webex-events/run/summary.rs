@@ -43,6 +43,8 @@ pub(crate) struct RunSummary {
     pub(crate) followed: Option<(DateTime<Utc>, Duration)>,
     /// True if a later run resumes where this one has ended.
     pub(crate) is_resumable: bool,
+    /// The list that an error of the service belongs to, if there are several.
+    pub(crate) list: Option<String>,
     /// The final name of the output, and its name until it is complete.
     pub(crate) name: String,
     pub(crate) part_name: String,
@@ -65,7 +67,11 @@ impl RunSummary {
         let has_events = self.totals.events > 0;
         match reason {
             StopReason::Service(error) => {
-                Err(Failure::after(&error, &progress, has_events || self.followed.is_some()))
+                let failure = Failure::after(&error, &progress, has_events || self.followed.is_some());
+                Err(match &self.list {
+                    Some(list) => Failure { message: format!("{list}: {}", failure.message), ..failure },
+                    None => failure,
+                })
             }
             // A reader that closes the output doesn't want more, which is no failure.
             StopReason::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

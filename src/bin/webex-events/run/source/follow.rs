@@ -31,7 +31,9 @@ const LEAD: TimeDelta = TimeDelta::hours(12);
 
 #[derive(Debug)]
 pub(crate) struct FollowSource {
-    /// The followers of the lists, in the order of the request.
+    /// The names of the lists, in the order of the request.
+    names: Vec<String>,
+    /// Their followers.
     lists: Vec<Follow>,
     /// Their positions after the last item.
     positions: Positions,
@@ -69,10 +71,20 @@ impl CatchUp {
 }
 
 impl FollowSource {
-    /// Follows these lists, which start at these positions.
-    pub(crate) fn new(lists: Vec<Follow>, positions: Positions) -> Self {
+    /// Follows these lists, with their names, which start at these positions.
+    pub(crate) fn new(lists: impl Iterator<Item = (String, Follow)>, positions: Positions) -> Self {
+        let (names, lists) = lists.unzip();
         let catching_up = Some(CatchUp::new(positions.settled()));
-        Self { lists, positions, items: Vec::new(), error: None, failed: 0, is_reported: false, catching_up }
+        Self {
+            names,
+            lists,
+            positions,
+            items: Vec::new(),
+            error: None,
+            failed: 0,
+            is_reported: false,
+            catching_up,
+        }
     }
 
     /// The instant up to which all lists have settled.
@@ -164,6 +176,10 @@ impl Source for FollowSource {
 
     fn stats(&self) -> Stats {
         self.lists.iter().map(Follow::stats).fold(Stats::default(), |sum, stats| sum + stats)
+    }
+
+    fn list_name(&self) -> Option<String> {
+        self.names.get(self.failed).filter(|_| self.names.len() > 1).cloned()
     }
 
     fn show(&mut self, progress: &mut Progress) {

@@ -17,6 +17,7 @@ use crate::{
     run::{
         range::{Range, ahead_of},
         restart::{self, PagePosition, Reaction},
+        slices,
     },
     ui::{messages, progress::Progress},
 };
@@ -193,6 +194,10 @@ impl Source for ListSource {
 
     fn stats(&self) -> Stats {
         self.earlier + self.pages.as_ref().map(Pages::stats).unwrap_or_default()
+    }
+
+    fn list_name(&self) -> Option<String> {
+        self.request.lists.get(self.list).filter(|_| self.request.lists.len() > 1).map(slices::list_name)
     }
 
     fn show(&mut self, progress: &mut Progress) {
