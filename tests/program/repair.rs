@@ -91,6 +91,27 @@ fn a_damaged_and_a_missing_file_are_exported_again() {
     is_sound(&name, &service);
 }
 
+/// Opening a pipe waits for another process.
+#[cfg(unix)]
+#[test]
+fn a_file_whose_name_a_pipe_or_a_folder_has_is_exported_again() {
+    let (_folder, name, service) = complete(two_days(), &[]);
+    let file = Path::new(&name).join(format!("{SECOND}.ndjson"));
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    assert_eq!(run_alone(["verify", &name]).code, 74);
+    let ended = run(repair(&service, &name, &[]));
+    assert!(ended.code == 0 && ended.stderr.contains("isn't a regular file"), "{}", ended.stderr);
+    is_sound(&name, &service);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(run(repair(&service, &name, &[])).code, 0);
+    is_sound(&name, &service);
+    // A folder with the name of an unfinished file is in nobody's way.
+    fs::create_dir(file.with_extension("ndjson.part")).unwrap();
+    is_sound(&name, &service);
+}
+
 #[test]
 fn a_sound_folder_is_left_alone() {
     let (_folder, name, service) = complete(two_days(), &[]);

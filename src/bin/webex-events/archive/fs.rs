@@ -104,6 +104,11 @@ pub(super) fn is_regular(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|file| file.is_file())
 }
 
+/// Opens a regular file for reading. Opening a pipe would wait for another process.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    if is_regular(path)? { File::open(path) } else { Err(not_regular()) }
+}
+
 /// The error for a path that isn't a regular file.
 pub(super) fn not_regular() -> io::Error {
     io::Error::other("it isn't a regular file")

@@ -1,8 +1,7 @@
 //! Names of complete files: which one a file has now, and the step that gives it its final one.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -63,7 +62,7 @@ impl Layout {
         check_length(&part, bytes)?;
         if matches!(self, Self::File(_)) {
             // The attributes of the old file may have changed since the export began.
-            self.attributes()?.apply(&File::open(&part)?)?;
+            self.attributes()?.apply(&disk::open_regular(&part)?)?;
         }
         fs::rename(&part, path)
     }
@@ -80,5 +79,5 @@ impl Layout {
 fn current_path(path: PathBuf, entry: &FileEntry) -> PathBuf {
     let part = part(&path);
     // A complete file may still have its part name after a kill. The file under its final name may then be an older one.
-    if !entry.is_complete() || part.exists() { part } else { path }
+    if !entry.is_complete() || part.is_file() { part } else { path }
 }

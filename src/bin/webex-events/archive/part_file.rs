@@ -1,6 +1,6 @@
 //! `PartFile`: a file that isn't complete, with its events, its malformed items and its committed state.
 
-use std::{borrow::Cow, fs::File, io, path::Path};
+use std::{borrow::Cow, io, path::Path};
 
 use memchr::memchr2;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::{
     append_file::{AppendFile, Checksum, Digests, Savepoint, read_hashed},
     attributes::Attributes,
     codec::Codec,
-    fs::{check_length, remove, with_suffix},
+    fs::{check_length, open_regular, remove, with_suffix},
     layout::{malformed_path, part},
     ledger::{FileEntry, MalformedEntry},
     seen::SeenIds,
@@ -362,7 +362,7 @@ pub(super) fn check_complete(path: &Path, entry: &FileEntry, codec: Codec) -> io
     let mut digests = Digests::new(kept(entry));
     let mut lines = LineCounter::default();
     read_hashed(
-        File::open(path)?,
+        open_regular(path)?,
         codec,
         entry.bytes,
         |bytes| digests.update(bytes),

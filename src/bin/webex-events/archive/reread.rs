@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs::{self, File},
+    fs,
     io::{self, Read, Write},
     path::Path,
 };
@@ -195,7 +195,7 @@ impl Destination {
 
     /// Copies the committed bytes of a file to disk, if their checksum is right.
     fn copy(&self, source: &Path, entry: &FileEntry, target: &Path) -> io::Result<()> {
-        let mut from = File::open(source)?.take(entry.bytes);
+        let mut from = disk::open_regular(source)?.take(entry.bytes);
         let mut to = self.attributes().create(target)?;
         let mut digests = Digests::new(kept(entry));
         let (mut buffer, mut copied) = (vec![0; CHUNK], 0);

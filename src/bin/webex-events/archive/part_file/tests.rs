@@ -24,7 +24,7 @@ fn create(path: &Path, codec: Codec) -> PartFile {
 fn ids(path: &Path, codec: Codec) -> Vec<String> {
     let mut ids = Vec::new();
     let bytes = fs::metadata(path).unwrap().len();
-    super::super::append_file::read(File::open(path).unwrap(), codec, bytes, None, |line| {
+    super::super::append_file::read(fs::File::open(path).unwrap(), codec, bytes, None, |line| {
         ids.push(Event::from_json(str::from_utf8(line).unwrap()).unwrap().id().to_owned());
         Ok(())
     })

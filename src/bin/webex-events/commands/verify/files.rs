@@ -7,7 +7,7 @@ use webex_events::Event;
 
 use super::{index::IdIndex, ranges::TimeSpan};
 use crate::{
-    archive::{Codec, FileEntry, Layout, Ledger, MalformedEntry, Stage, hex, read, unknown_files},
+    archive::{self, Codec, FileEntry, Layout, Ledger, MalformedEntry, Stage, hex, read, unknown_files},
     error::reason,
 };
 
@@ -124,7 +124,7 @@ fn check(layout: &Layout, entry: &FileEntry, codec: Codec, number: u32, ids: &mu
 
 /// Opens a file of at least `bytes` bytes, or of exactly `bytes` if it is complete.
 fn open(path: &Path, bytes: u64, is_whole: bool) -> io::Result<File> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let file = archive::fs::open_regular(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(error.kind(), "it is missing"),
         _ => error,
     })?;
@@ -210,7 +210,7 @@ pub(super) fn each_event(
     codec: Codec,
     mut show: impl FnMut(&Event),
 ) -> io::Result<()> {
-    let file = File::open(layout.content_path(entry))?;
+    let file = archive::fs::open_regular(&layout.content_path(entry))?;
     read(file, codec, entry.bytes, None, |line| {
         event(line).iter().for_each(&mut show);
         Ok(())
