@@ -300,12 +300,12 @@ fn an_error_names_the_list_that_it_ended() {
     command.args(RANGE);
     let ended = run(command);
     let (code, line) = ended.failure();
-    assert!(code == 69 && line.contains("error: unknown: service error"), "{line}");
+    assert!(code == 69 && line.contains("error: unknown: the service responded"), "{line}");
     let lists = ["--resource", "rooms,unknown", "--allow-unknown", "--from", "2026-01-01"];
     let mut command = program(["follow", "--base-url", service.base_url(), "-o", "-", "--attempts", "1"]);
     command.args(lists).env("WEBEX_ACCESS_TOKEN", TOKEN);
     let ended = run(command);
-    assert!(ended.stderr.contains("error: unknown: service error"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error: unknown: the service responded"), "{}", ended.stderr);
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn a_pasted_url_is_enough() {
     let integration = Integration::start();
     let (mut running, url) = integration.begin_pasted();
     let redirected = decide(&url, "allow");
-    running.paste(&format!("{redirected}\n"));
+    running.paste(format!("{redirected}\n"));
     integration.has_logged_in(&running.end());
 }
 
@@ -243,7 +243,7 @@ fn a_pasted_code_is_enough() {
 
 #[test]
 fn a_pasted_text_without_a_code_is_a_usage_error() {
-    for text in ["the whole page\n", "\n", ""] {
+    for text in [b"the whole page\n".as_slice(), b"\n", b"", b"\xff\n"] {
         let integration = Integration::start();
         let (mut running, _url) = integration.begin_pasted();
         running.paste(text);

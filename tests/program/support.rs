@@ -98,9 +98,9 @@ impl Running {
     }
 
     /// Writes to stdin, and closes it.
-    pub(crate) fn paste(&mut self, text: &str) {
+    pub(crate) fn paste(&mut self, text: impl AsRef<[u8]>) {
         let mut stdin = self.child.stdin.take().unwrap();
-        stdin.write_all(text.as_bytes()).unwrap();
+        stdin.write_all(text.as_ref()).unwrap();
     }
 
     /// The next line of stderr.

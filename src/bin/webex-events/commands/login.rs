@@ -130,8 +130,10 @@ async fn by_device(login: OAuthLogin, wait: &mut Wait) -> Result<OAuth, Failure>
 async fn line() -> io::Result<String> {
     let read = || {
         use io::{BufRead, Read};
-        let mut line = String::new();
-        io::stdin().lock().take(LONGEST_LINE).read_line(&mut line).map(|_| line)
+        let mut line = Vec::new();
+        io::stdin().lock().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        // A text that isn't UTF-8 is no code.
+        Ok(String::from_utf8_lossy(&line).into_owned())
     };
     tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
