@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use webex_events::sandbox::Sandbox;
+use webex_events::sandbox::{Response, Route, Sandbox, When};
 
 use crate::support::{Ended, Running, Service, folder, names, program, run, run_alone};
 
@@ -193,6 +193,21 @@ fn a_pasted_redirect_of_another_login_is_refused_without_a_request() {
     let ended = running.end();
     integration.has_failed(&ended, 77, &["`state` differs", "log in again"]);
     assert!(integration.service.counts().refreshes == 0 && !ended.stderr.contains("c0de"));
+}
+
+/// No option of the command makes it wait.
+#[test]
+fn a_service_that_asks_to_wait_is_tried_again_by_another_login() {
+    for (reply, words) in [
+        (Response::status(429).retry_after(90), "log in again in 90 s"),
+        (Response::status(503), "log in again later"),
+    ] {
+        let integration = Integration::start();
+        integration.service.fail(When::always().on(Route::DeviceAuthorization), reply);
+        let ended = run(integration.command(&["--device"]));
+        integration.has_failed(&ended, 69, &[words]);
+        assert!(!ended.stderr.contains("--max-wait"), "{}", ended.stderr);
+    }
 }
 
 /// Opening a pipe waits for another process, and a device would be replaced.

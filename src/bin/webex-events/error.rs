@@ -101,7 +101,12 @@ impl Failure {
     pub(crate) fn login(error: &Error, redirect_uri: Option<&str>) -> Self {
         let Error::Api(response) = error else { return Self::from(error) };
         if error.is_transient() {
-            return Self::from(error);
+            // The options for retries have no effect: a login isn't repeated.
+            let when = match error.retry_after() {
+                Some(wait) if wait.as_secs() > 0 => format!("in {} s", wait.as_secs()),
+                _ => "later".to_owned(),
+            };
+            return Self::new(code(error, false), format!("{}; log in again {when}", describe(error)));
         }
         // The service's message is often general, and its details name the wrong field.
         let mut message = describe(error);

@@ -52,8 +52,7 @@ pub(crate) async fn run(export: &ExportArgs, context: &mut Context) -> Result<()
     Range::at(Utc::now(), export.from, export.to)?;
     let started = Utc::now();
     let is_range = export.from.is_some() || export.extend || export.repair;
-    let output =
-        Output::of(&export.output, export.slice.is_some(), is_range, &mut context.shutdown).await?;
+    let output = Output::of(&export.output, export.slice.is_some(), is_range, &mut context.shutdown).await?;
     roles::check(&output, &export.connection, export.summary.as_deref(), None)?;
     if !matches!(output, Output::Folder(_)) && (export.extend || export.repair) {
         let option = if export.extend { "--extend" } else { "--repair" };
