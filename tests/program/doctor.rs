@@ -164,6 +164,14 @@ fn an_impossible_output_is_a_separate_failure() {
 }
 
 #[test]
+fn an_output_that_does_not_exist_yet_can_be_created() {
+    let folder = folder();
+    let ended = run_alone(["doctor", "--sandbox", "-o", folder.path().join("archive").to_str().unwrap()]);
+    found(&ended, "output", "ok", &["archive can be created in", folder.path().to_str().unwrap()]);
+    assert_eq!(names(&folder), Vec::<String>::new());
+}
+
+#[test]
 fn the_first_failure_gives_the_exit_code() {
     let service = Service::start(Sandbox::builder().fail(When::always(), Response::status(401)));
     let ended = doctor(service.base_url(), &["-o", "missing/f"]);

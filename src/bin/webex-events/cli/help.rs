@@ -196,7 +196,8 @@ webex-events man --dir ~/.local/share/man/man1",
 ];
 
 const COMPLETIONS: &str = "\
-The script goes to stdout. Put it where the shell looks for it, and start a new shell:
+The script goes to stdout. Put it where the shell looks for it, in a folder that you make if it is missing, \
+and start a new shell:
 
 bash: ~/.local/share/bash-completion/completions/webex-events, which needs the package \
 bash-completion, or add `source <(webex-events completions bash)` to ~/.bashrc.
@@ -236,7 +237,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
    75  stopped: a temporary failure of the service after some events were
        written, another process is writing there, what was verified isn't
        complete, or nobody completed a login in time; run it again
-   77  refused: the service refuses the token or the request (401, 403)
+   77  refused: the service refuses the token or the request (401, 403), or
+       the access was denied in a login
    78  settings: no token, an invalid token, or an invalid setting
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)";

@@ -36,7 +36,7 @@ pub(super) fn examine(path: &Path, report: &mut Report) {
         return report.add("output", &CheckResult::fail(Code::Output, found).advise(ELSEWHERE));
     }
     let steps = [
-        ("output", written(&scratch, &folder)),
+        ("output", written(&scratch, path, &folder)),
         ("fsync", synced(&scratch)),
         ("rename", renamed(&scratch)),
         ("lock", locked(&scratch)),
@@ -90,8 +90,11 @@ fn failed(message: &str, error: &io::Error) -> CheckResult {
     CheckResult::fail(Code::Output, format!("{message}: {}", reason(error))).advise(ELSEWHERE)
 }
 
-fn written(scratch: &Path, folder: &Path) -> CheckResult {
+fn written(scratch: &Path, path: &Path, folder: &Path) -> CheckResult {
     match fs::write(scratch.join("a"), "a") {
+        Ok(()) if !path.exists() => {
+            CheckResult::ok(format!("{} can be created in {}", path.display(), folder.display()))
+        }
         Ok(()) => CheckResult::ok(format!("{} can be written", folder.display())),
         Err(error) => failed(&format!("{} can't be written", folder.display()), &error),
     }
