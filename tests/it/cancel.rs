@@ -26,8 +26,8 @@ async fn abandoned<T>(next: impl Future<Output = T>, wire: &Wire) -> (Connection
 async fn probe(wire: &Wire) {
     support::settle().await;
     let other = wire.client();
-    let answer = http(200, &[], event("p"));
-    let (event, head) = within(async { tokio::join!(other.get("probe"), wire.respond(answer)) }).await;
+    let response = http(200, &[], event("p"));
+    let (event, head) = within(async { tokio::join!(other.get("probe"), wire.respond(response)) }).await;
     assert_eq!((event.unwrap().id(), head.target()), ("p", "/v1/events/probe"));
 }
 
@@ -134,8 +134,8 @@ async fn nothing_is_left_running_when_a_stream_is_dropped() {
     let tasks = tokio::runtime::Handle::current().metrics();
     for ahead in [0, 1, 50] {
         let mut events = client.list(ListEvents::new()).prefetch(ahead);
-        let answer = linked(&wire, "a b", 1);
-        let (first, _) = within(async { tokio::join!(events.next(), wire.respond(answer)) }).await;
+        let response = linked(&wire, "a b", 1);
+        let (first, _) = within(async { tokio::join!(events.next(), wire.respond(response)) }).await;
         assert_eq!(label(&first.unwrap()), "a");
         drop(events);
         within(async {
@@ -171,14 +171,14 @@ async fn a_page_cursor_is_unmoved_by_a_pending_next() {
     assert_eq!(events.cursor(), before);
     held.send(linked(&wire, "a", 1)).await;
     assert_eq!(label(&within(events.next()).await.unwrap()), "a");
-    let behind = events.cursor();
+    let after = events.cursor();
     let (held, _) = abandoned(events.next(), &wire).await;
-    assert_eq!(events.cursor(), behind);
-    assert_ne!(before, behind);
+    assert_eq!(events.cursor(), after);
+    assert_ne!(before, after);
     drop((events, held));
     let client = wire.client();
-    let mut resumed = client.resume(&behind.unwrap());
-    let answer = http(200, &[], page("b"));
-    let (item, request) = within(async { tokio::join!(resumed.next(), wire.respond(answer)) }).await;
+    let mut resumed = client.resume(&after.unwrap());
+    let response = http(200, &[], page("b"));
+    let (item, request) = within(async { tokio::join!(resumed.next(), wire.respond(response)) }).await;
     assert_eq!((label(&item.unwrap()), request.target()), ("b".to_owned(), "/v1/events?cursor=1"));
 }

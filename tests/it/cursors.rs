@@ -1,20 +1,20 @@
 //! A list can be stopped at any position, and resumed from a line of text.
 
-use std::error::Error as _;
+mod refused;
 
 use futures::{StreamExt, TryStreamExt};
-use webex_events::{ApiError, Cursor, Error, ListEvents, Resource};
+use webex_events::{Cursor, ListEvents, Resource};
 
 use crate::support::{
-    Call, Served, Service, bad, body, builder, client, error, event, http, items, kind, label, labels, ok,
-    page, read, read_some, refusal, within,
+    Call, Served, Service, bad, body, client, event, http, items, kind, label, labels, ok, page, read,
+    read_some, refusal, within,
 };
 
 /// Malformed items at every kind of position, repeated ids, within a page and across pages, and empty pages.
-const WALK: [&str; 7] = ["a b !1 c", "", "!2 !3 c a !2 !4 d", "e e e", "!5 !6", "", "f !7"];
+const PAGES: [&str; 7] = ["a b !1 c", "", "!2 !3 c a !2 !4 d", "e e e", "!5 !6", "", "f !7"];
 
 fn whole() -> Vec<String> {
-    labels(&WALK.join(" "))
+    labels(&PAGES.join(" "))
 }
 
 fn through_text(cursor: &Cursor) -> Cursor {
@@ -36,7 +36,7 @@ fn through_serde(cursor: &Cursor) -> Cursor {
 #[tokio::test]
 async fn every_cut_point_of_a_list_resumes_with_exactly_the_rest() {
     let whole = whole();
-    let service = Service::list(&WALK).await;
+    let service = Service::list(&PAGES).await;
     let client = service.client();
     for cut in 0..whole.len() {
         for ahead in [0, 2] {
@@ -54,7 +54,7 @@ async fn every_cut_point_of_a_list_resumes_with_exactly_the_rest() {
 #[tokio::test]
 async fn a_resumed_list_can_be_cut_again_anywhere() {
     let whole = whole();
-    let service = Service::list(&WALK).await;
+    let service = Service::list(&PAGES).await;
     let client = service.client();
     for step in 1..=5 {
         let mut all = Vec::new();
@@ -75,7 +75,7 @@ async fn a_resumed_list_can_be_cut_again_anywhere() {
 #[tokio::test]
 async fn every_page_and_every_take_resumes_with_exactly_the_rest() {
     let whole = whole();
-    let service = Service::list(&WALK).await;
+    let service = Service::list(&PAGES).await;
     let client = service.client();
     let mut pages = client.list(ListEvents::new()).pages();
     let mut read_so_far = 0;
@@ -88,10 +88,10 @@ async fn every_page_and_every_take_resumes_with_exactly_the_rest() {
             Some(cursor) => {
                 assert_eq!(read(client.resume(&through_text(cursor))).await, whole[read_so_far..]);
             }
-            None => assert_eq!((read_so_far, count), (whole.len(), WALK.len())),
+            None => assert_eq!((read_so_far, count), (whole.len(), PAGES.len())),
         }
     }
-    assert_eq!(count, WALK.len());
+    assert_eq!(count, PAGES.len());
     let events = whole.iter().filter(|word| !word.starts_with('!')).count();
     for n in 0..=events {
         let mut take = client.list(ListEvents::new()).prefetch(n % 2).take(n);
@@ -196,7 +196,7 @@ async fn nothing_after_the_last_event_is_lost_however_a_page_changes() {
             let words: Vec<String> = labels(after);
             let at = words.iter().rposition(|word| word == last).unwrap();
             for word in &words[at + 1..] {
-                assert!(read.contains(word), "{word} of {after} is lost behind {last}: {read:?}");
+                assert!(read.contains(word), "{word} of {after} is lost after {last}: {read:?}");
             }
         }
     }
@@ -207,58 +207,6 @@ async fn new_items_between_malformed_ones_are_not_passed_over() {
     assert_eq!(changed("a !1 !2 b", 3, "a x !2 b").await, labels("x !2 b end"));
     assert_eq!(changed("!1 !2 a", 2, "x !2 a").await, labels("x !2 a end"));
     assert_eq!(changed("!1 !2 a", 2, "!1 a").await, labels("a end"));
-}
-
-#[tokio::test]
-async fn a_cursor_whose_page_is_refused_is_a_cursor_error_with_its_source() {
-    for status in [400, 404, 410] {
-        for cut in [1, 2] {
-            let service = Service::start(move |call| match (call.n, &*call.cursor) {
-                (0, "") => call.page("a", Some("1")),
-                (1, "1") => call.page("b c", Some("2")),
-                _ => refusal(status).append_header("TrackingID", "ROUTER_1"),
-            })
-            .await;
-            let client = service.client();
-            let mut events = client.list(ListEvents::new());
-            read_some(cut, &mut events).await;
-            let cursor = events.cursor().unwrap();
-            // Until `n` is 2, as in a list of its own.
-            while service.count() < 2 {
-                let _ = within(client.get("x")).await;
-            }
-            let mut resumed = client.resume(&cursor);
-            let stale = error(&mut resumed).await;
-            assert_eq!(kind(&stale), "Cursor", "{status}");
-            assert_eq!((stale.status(), stale.tracking_id()), (Some(status), Some("ROUTER_1")));
-            assert!(stale.source().unwrap().to_string().contains(&status.to_string()));
-            assert!(!stale.is_transient());
-            assert!(within(resumed.next()).await.is_none());
-            assert_eq!(resumed.cursor(), Some(cursor));
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_source_of_a_stale_cursor_is_the_response() {
-    let service = Service::start(|_| refusal(410)).await;
-    let cursor = service.client().list(ListEvents::new()).cursor().unwrap();
-    let stale = error(&mut service.client().resume(&cursor)).await;
-    let answer = stale.source().unwrap().downcast_ref::<ApiError>().expect("an answer of the service");
-    assert_eq!((answer.status(), answer.message()), (410, "no"));
-}
-
-#[tokio::test]
-async fn any_other_response_to_a_cursor_is_the_usual_error() {
-    for status in [401, 403, 409, 422, 501] {
-        let service = Service::start(move |_| refusal(status)).await;
-        let client = service.client();
-        let cursor = client.list(ListEvents::new()).cursor().unwrap();
-        assert_eq!(read(client.resume(&cursor)).await, [format!("Api {status}")]);
-    }
-    let served = Served::start(|_, _| Vec::new()).await;
-    let cursor = served.client().list(ListEvents::new()).cursor().unwrap();
-    assert_eq!(read(served.client().resume(&cursor)).await, ["Transport"]);
 }
 
 #[tokio::test]
@@ -303,67 +251,6 @@ async fn with_cursors_continues_after_an_error() {
     events.resume();
     let (event, cursor) = within(events.next()).await.unwrap().unwrap();
     assert_eq!((event.id(), cursor), ("b", None));
-}
-
-#[tokio::test]
-async fn a_later_page_that_is_gone_is_an_error_of_the_cursor() {
-    for status in [400, 404, 410] {
-        let service = Service::start(move |call| match &*call.cursor {
-            "" => call.page("a", Some("1")),
-            "1" => call.page("b", Some("2")),
-            _ => refusal(status),
-        })
-        .await;
-        let client = service.client();
-        let mut events = client.list(ListEvents::new());
-        assert_eq!(read_some(2, &mut events).await, ["a", "b"]);
-        let error = error(&mut events).await;
-        assert_eq!((kind(&error), error.status()), ("Cursor".into(), Some(status)));
-        let stale = events.cursor().unwrap();
-        events.resume();
-        assert_eq!(read(&mut events).await, ["Cursor"], "after resume() too");
-        assert_eq!(read(client.resume(&stale)).await, ["Cursor"]);
-        let mut begun = client.list(ListEvents::new());
-        read_some(1, &mut begun).await;
-        let cursor = begun.cursor().unwrap();
-        assert_eq!(read(client.resume(&cursor)).await, ["b", "Cursor"]);
-    }
-}
-
-#[tokio::test]
-async fn a_stale_cursor_stays_one_after_resume() {
-    let service = Service::start(|call| match call.n {
-        0 | 1 => refusal(410),
-        _ => call.page("a", None),
-    })
-    .await;
-    let client = service.client();
-    let cursor = client.list(ListEvents::new()).cursor().unwrap();
-    let mut resumed = client.resume(&cursor);
-    assert_eq!(read(&mut resumed).await, ["Cursor"]);
-    resumed.resume();
-    assert_eq!(read(&mut resumed).await, ["Cursor"]);
-    resumed.resume();
-    assert_eq!(read(&mut resumed).await, ["a"]);
-}
-
-#[tokio::test]
-async fn a_cursor_to_another_origin_is_refused_and_nothing_is_sent() {
-    let home = Service::list(&["a b", "c"]).await;
-    let other = Service::list(&["x"]).await;
-    let mut events = home.client().list(ListEvents::new());
-    for cut in 0..3 {
-        let cursor = through_text(&events.cursor().unwrap());
-        let mut resumed = other.client().resume(&cursor);
-        assert_eq!(read(&mut resumed).await, ["Link CrossOrigin"], "cut at {cut}");
-        assert_eq!(resumed.cursor(), Some(cursor));
-        read_some(1, &mut events).await;
-    }
-    assert_eq!(other.count(), 0);
-    assert_eq!(home.count(), 2);
-    let cursor = home.client().list(ListEvents::new()).cursor().unwrap();
-    let allowed = builder(&other.url()).allow_origin(home.url()).build().unwrap();
-    assert_eq!(read(allowed.resume(&cursor)).await, ["a", "b", "c"]);
 }
 
 #[tokio::test]
@@ -439,27 +326,6 @@ async fn a_page_has_the_tracking_id_of_its_response() {
 }
 
 #[tokio::test]
-async fn a_damaged_cursor_is_refused() {
-    let service = Service::list(&["a"]).await;
-    let line = service.client().list(ListEvents::new()).cursor().unwrap().to_string();
-    for text in [
-        "",
-        " ",
-        "x",
-        "{}",
-        &line[1..],
-        &line[..line.len() - 1],
-        &line[..line.len() / 2],
-        &format!("{line}{line}"),
-    ] {
-        assert!(matches!(text.parse::<Cursor>(), Err(Error::Cursor { .. })), "{text}");
-        assert!(serde_json::from_value::<Cursor>(text.into()).is_err(), "{text}");
-    }
-    assert!(serde_json::from_str::<Cursor>("7").is_err());
-    assert!(serde_json::from_str::<Cursor>("null").is_err());
-}
-
-#[tokio::test]
 async fn a_page_is_resumed_after_an_id_that_needs_escapes() {
     let strange = r#"quo\"te\\back\u00e9\ud83d\ude00 / ☃"#;
     let text = body(&[event("a"), event(strange), bad(1), event("z")]);
@@ -530,36 +396,4 @@ async fn a_limited_list_continues_by_its_links_where_malformed_items_took_the_ro
     assert_eq!(read(&mut events).await, labels("!1 a b"));
     assert_eq!(service.count(), 2);
     assert_eq!(read(service.client().resume(&events.cursor().unwrap())).await, ["c"]);
-}
-
-// ---- page URLs of other clients ----
-
-#[tokio::test]
-async fn a_page_url_that_another_client_stored_is_resumed_byte_for_byte() {
-    let service = Service::list(&["a b", "c"]).await;
-    let client = service.client();
-    let mut events = client.list(ListEvents::new());
-    read_some(1, &mut events).await;
-    let url = format!("{}/events?max=2&cursor=&x=%2B%20", service.url());
-    assert_eq!(
-        read(client.resume(&Cursor::from_page_url(&format!(" {url}\n")).unwrap())).await,
-        ["a", "b", "c"]
-    );
-    assert_eq!(service.requests().await[1].url.query(), Some("max=2&cursor=&x=%2B%20"));
-}
-
-#[tokio::test]
-async fn a_page_url_of_another_origin_is_refused_and_nothing_is_sent() {
-    let service = Service::list(&["a"]).await;
-    for url in
-        ["https://evil.example/v1/events?cursor=1", "http://user@127.0.0.1/v1/events", "ftp://127.0.0.1/a"]
-    {
-        let cursor = Cursor::from_page_url(url).unwrap();
-        let error = error(&mut service.client().resume(&cursor)).await;
-        assert_eq!(kind(&error), "Link CrossOrigin", "{url}");
-    }
-    assert_eq!(service.count(), 0);
-    for url in ["", "events?cursor=1", "/v1/events", "//webexapis.com/v1/events"] {
-        assert!(matches!(Cursor::from_page_url(url), Err(Error::Cursor { .. })), "{url}");
-    }
 }

@@ -79,7 +79,7 @@ async fn a_200_that_is_not_a_page_is_an_error_and_not_retried() {
         assert_eq!(error.tracking_id(), Some("ROUTER_1"));
         assert!(!error.is_transient() && error.retry_after().is_none() && error.link_kind().is_none());
         assert_eq!(read(&mut events).await, labels(""));
-        assert_eq!(service.count(), 2, "{shown:?} was asked for again");
+        assert_eq!(service.count(), 2, "{shown:?} was requested again");
         assert!(events.cursor().is_some(), "{shown:?} looks like the end");
     }
 }

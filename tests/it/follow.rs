@@ -47,7 +47,7 @@ fn in_step(sandbox: &Sandbox) -> (Client, ManualClock) {
     (builder.build().unwrap(), clock)
 }
 
-/// What a follower hands out until it waits for its next round, which is an hour away.
+/// The events that a follower yields before it waits for its next round, which is an hour away.
 async fn round(follow: &mut Follow) -> Vec<Result<Event>> {
     let mut items = Vec::new();
     let all = poll_fn(|cx| {
@@ -91,8 +91,8 @@ impl Dice {
 }
 
 /// Events come late by up to `settle`, several at a time and in the same millisecond, and sometimes none for
-/// hours. Now and then the follower is stopped, in the middle of a round too, and begins anew from a
-/// checkpoint: its latest if the stop is `clean`, an older one if not. How often each event was handed out.
+/// hours. Now and then the follower is stopped, in the middle of a round too, and resumes from a
+/// checkpoint: its latest if the stop is `clean`, an older one if not. Returns how many times each event was yielded.
 async fn simulate(seed: u64, clean: bool, bounds: Bounds) -> BTreeMap<String, u32> {
     let sandbox = Sandbox::builder().events(0).now(start()).bounds(bounds).start().await.unwrap();
     let (client, clock) = in_step(&sandbox);
@@ -179,7 +179,7 @@ async fn a_checkpoint_at_any_event_of_a_round_continues_with_the_next() {
             assert_eq!(within(follow.next()).await.unwrap().unwrap().id(), event.id());
         }
         let rest = events(&client, &mut follow.checkpoint()).await;
-        assert_eq!(ids(&rest), ids(&all[taken..]), "behind {taken}");
+        assert_eq!(ids(&rest), ids(&all[taken..]), "after {taken}");
     }
 }
 
@@ -204,10 +204,10 @@ async fn nothing_before_the_checkpoint_is_handed_out_and_everything_from_it_on()
     let sandbox = empty().await;
     sandbox.push(start() - TimeDelta::milliseconds(1));
     let on_it = sandbox.push(start());
-    let behind = sandbox.push(start() + TimeDelta::milliseconds(1));
+    let after = sandbox.push(start() + TimeDelta::milliseconds(1));
     sandbox.advance(Duration::from_secs(10));
     let all = events(&client(&sandbox), &mut Checkpoint::at(start())).await;
-    assert_eq!(ids(&all), [on_it, behind]);
+    assert_eq!(ids(&all), [on_it, after]);
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn a_malformed_item_is_given_once_for_as_long_as_it_is_read_again() {
 }
 
 #[tokio::test]
-async fn far_behind_it_catches_up_in_order_within_bounded_memory() {
+async fn a_follower_far_behind_catches_up_in_order_within_bounded_memory() {
     const EVENTS: usize = 40_000;
     for shuffled in [false, true] {
         let end = start() + TimeDelta::days(20);
@@ -389,7 +389,7 @@ fn created(id: &str, time: &str, text: usize) -> String {
 }
 
 #[tokio::test]
-async fn far_behind_it_gets_on_without_a_date_too() {
+async fn a_follower_far_behind_catches_up_without_a_date_too() {
     let items: Vec<_> = (0..15)
         .map(|hour| created(&format!("e{hour:02}"), &format!("2026-01-05T{:02}:30:00Z", hour + 9), 1 << 20))
         .collect();
@@ -419,7 +419,7 @@ async fn a_malformed_item_is_given_once_for_as_long_as_it_is_listed() {
 }
 
 #[tokio::test]
-async fn far_behind_malformed_items_take_no_more_memory_than_events() {
+async fn malformed_items_take_no_more_memory_than_events_when_a_follower_catches_up() {
     const ITEMS: usize = 20_000;
     let end = start() + TimeDelta::days(20);
     let sandbox = Sandbox::builder().events(ITEMS).period(start(), end).now(end);

@@ -26,7 +26,7 @@ async fn the_next_page_is_requested_when_another_event_is_polled_for() {
     for (read, pages) in [("a", 1), ("b", 1), ("c", 2), ("d", 3)] {
         assert_eq!(read_some(1, &mut events).await, [read]);
         service.quiesce().await;
-        assert_eq!(service.page_count().await, pages, "behind {read}");
+        assert_eq!(service.page_count().await, pages, "after {read}");
     }
 }
 
@@ -71,7 +71,7 @@ async fn prefetch_reads_exactly_this_number_of_pages_ahead() {
     let wire = Wire::bind().await;
     let client = wire.client();
     let mut events = client.list(ListEvents::new()).prefetch(2);
-    let answer = |cursor: usize| {
+    let response = |cursor: usize| {
         let link = format!("<{}/events?cursor={}>; rel=next", wire.url(), cursor + 1);
         http(200, &[("Link", &link)], page(&format!("a{cursor} b{cursor}")))
     };
@@ -79,20 +79,20 @@ async fn prefetch_reads_exactly_this_number_of_pages_ahead() {
 
     let (first, ()) = within(async {
         tokio::join!(events.next(), async {
-            wire.respond(answer(0)).await;
+            wire.respond(response(0)).await;
         })
     })
     .await;
     assert_eq!(label(&first.unwrap()), "a0");
     // Two pages are read ahead without another poll; a third would be requested before this probe.
     for cursor in 1..=2 {
-        assert_eq!(wire.respond(answer(cursor)).await.target(), target(cursor));
+        assert_eq!(wire.respond(response(cursor)).await.target(), target(cursor));
     }
     probe(&wire).await;
     assert_eq!(read_some(1, &mut events).await, ["b0"]);
     probe(&wire).await;
     assert_eq!(read_some(1, &mut events).await, ["a1"]);
-    assert_eq!(wire.respond(answer(3)).await.target(), target(3));
+    assert_eq!(wire.respond(response(3)).await.target(), target(3));
     probe(&wire).await;
     assert_eq!(read_some(5, &mut events).await, ["b1", "a2", "b2", "a3", "b3"]);
 }
@@ -104,7 +104,7 @@ async fn probe(wire: &Wire) {
     let get = other.get("probe");
     let (event, head) =
         within(async { tokio::join!(get, wire.respond(http(200, &[], support::event("p")))) }).await;
-    assert_eq!(head.target(), "/v1/events/probe", "a page too many was asked for");
+    assert_eq!(head.target(), "/v1/events/probe", "a page too many was requested");
     assert_eq!(event.unwrap().id(), "p");
 }
 
@@ -133,8 +133,8 @@ async fn reading_ahead_ends_with_the_stream() {
     let client = wire.client();
     let mut events = client.list(ListEvents::new()).prefetch(5);
     let link = format!("<{}/events?cursor=1>; rel=next", wire.url());
-    let answer = http(200, &[("Link", &link)], page("a"));
-    let (first, _) = within(async { tokio::join!(events.next(), wire.respond(answer)) }).await;
+    let response = http(200, &[("Link", &link)], page("a"));
+    let (first, _) = within(async { tokio::join!(events.next(), wire.respond(response)) }).await;
     assert_eq!(label(&first.unwrap()), "a");
     let (mut held, _) = wire.request().await;
     drop(events);
@@ -148,8 +148,8 @@ async fn without_prefetch_nothing_happens_between_polls() {
     let client = wire.client();
     let mut events = client.list(ListEvents::new());
     let link = format!("<{}/events?cursor=1>; rel=next", wire.url());
-    let answer = http(200, &[("Link", &link)], page("a"));
-    let (first, _) = within(async { tokio::join!(events.next(), wire.respond(answer)) }).await;
+    let response = http(200, &[("Link", &link)], page("a"));
+    let (first, _) = within(async { tokio::join!(events.next(), wire.respond(response)) }).await;
     assert_eq!(label(&first.unwrap()), "a");
     probe(&wire).await;
     let (rest, head) =
@@ -233,7 +233,7 @@ async fn take_with_prefetch_requests_only_the_pages_that_it_needs() {
         let mut events = service.client().list(ListEvents::new()).prefetch(4).take(n);
         let first = read_some(1, &mut events).await;
         service.quiesce().await;
-        assert_eq!(service.page_count().await, requests, "take({n}) behind {first:?}");
+        assert_eq!(service.page_count().await, requests, "take({n}) after {first:?}");
         read(&mut events).await;
         service.quiesce().await;
         assert_eq!(service.page_count().await, requests, "take({n})");

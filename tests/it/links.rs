@@ -176,15 +176,15 @@ async fn any_next_url_is_sent_as_it_is_or_not_at_all() {
     let served = Served::start(move |_, head| {
         let (target, requests) = &mut *state.lock().unwrap();
         requests.push(head.target().to_owned());
-        let mut answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n".to_vec();
+        let mut response = b"HTTP/1.1 200 OK\r\nConnection: close\r\n".to_vec();
         if requests.len() == 1 {
-            answer.extend(format!("Link: <http://{}", head.header("Host").unwrap()).bytes());
-            answer.extend(&*target);
-            answer.extend(b">; rel=next\r\n");
+            response.extend(format!("Link: <http://{}", head.header("Host").unwrap()).bytes());
+            response.extend(&*target);
+            response.extend(b">; rel=next\r\n");
         }
-        answer.extend(b"\r\n");
-        answer.extend(page(if requests.len() == 1 { "a" } else { "b" }).bytes());
-        answer
+        response.extend(b"\r\n");
+        response.extend(page(if requests.len() == 1 { "a" } else { "b" }).bytes());
+        response
     })
     .await;
     let client = served.client();

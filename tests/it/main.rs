@@ -1,6 +1,6 @@
 //! The behaviour of the library, through its public API: one file per subject, one binary.
 
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,

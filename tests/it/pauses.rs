@@ -12,10 +12,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, future::BoxFuture, poll};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 use webex_events::{Checkpoint, Client, Error, Event, ListEvents, Result, RetryPolicy, Token, token_fn};
 
-use crate::support::{Service, Wire, builder, error, hasty, kind, read, refusal, settle, within};
+use crate::support::{Service, Wire, builder, error, hasty, kind, read, refusal, refusing, settle, within};
 
 const HOURS: Duration = Duration::from_secs(7200);
 
@@ -171,9 +171,7 @@ async fn the_documented_loop_sends_nothing_during_a_pause() {
 
 #[tokio::test]
 async fn a_loop_over_resume_waits_longer_with_each_refused_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/v1", listener.local_addr().unwrap());
-    drop(listener);
+    let base = refusing().await;
     for prefetch in [0, 2] {
         let client = with(&base, hasty().attempts(NonZeroU32::MIN));
         let mut events = client.list(ListEvents::new()).prefetch(prefetch);

@@ -3,7 +3,6 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use futures::StreamExt;
-use tokio::net::TcpListener;
 use webex_events::{
     Client, Error, ListEvents, RetryPolicy,
     sandbox::{Sandbox, When},
@@ -12,7 +11,7 @@ use wiremock::ResponseTemplate;
 
 use crate::support::{
     self, Served, Service, Wire, builder, error, event, hasty, http, kind, labels, ok, page, read, refusal,
-    within,
+    refusing, within,
 };
 
 const RETRIED: [u16; 7] = [408, 423, 429, 500, 502, 503, 504];
@@ -27,9 +26,7 @@ fn with(base: &str, policy: RetryPolicy) -> Client {
 
 #[tokio::test]
 async fn a_service_that_has_never_responded_gets_fewer_attempts_if_so_set() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/v1", listener.local_addr().unwrap());
-    drop(listener);
+    let base = refusing().await;
     let attempts_made = async |policy| {
         let refused = error(&mut with(&base, policy).list(ListEvents::new())).await;
         let Error::Transport(refused) = &refused else { panic!("{refused:?}") };
@@ -80,8 +77,8 @@ async fn permanent_responses_are_not_retried() {
         .await;
         let mut events = served.client().list(ListEvents::new());
         let refused = error(&mut events).await;
-        let Error::Api(answer) = &refused else { panic!("{status} is {refused:?}") };
-        assert_eq!((answer.status(), answer.attempts()), (status, 1));
+        let Error::Api(response) = &refused else { panic!("{status} is {refused:?}") };
+        assert_eq!((response.status(), response.attempts()), (status, 1));
         assert_eq!((refused.status(), refused.is_transient()), (Some(status), false));
         assert!(within(events.next()).await.is_none());
         assert_eq!(served.connections(), 1, "{status}");
@@ -99,8 +96,8 @@ async fn attempts_are_counted_for_each_page() {
         let mut events = with(&service.url(), attempts(n)).list(ListEvents::new());
         assert_eq!(support::read_some(1, &mut events).await, ["a"]);
         let error = error(&mut events).await;
-        let Error::Api(answer) = &error else { panic!("{error:?}") };
-        assert_eq!(answer.attempts(), n);
+        let Error::Api(response) = &error else { panic!("{error:?}") };
+        assert_eq!(response.attempts(), n);
         assert_eq!(service.count(), 2 * n as usize);
         assert!(error.is_transient() && error.is_server_error());
     }
@@ -120,12 +117,12 @@ async fn the_default_is_ten_attempts_and_never_is_one() {
 async fn an_error_has_the_message_of_the_service() {
     let service = Service::start(|_| refusal(409).append_header("TrackingID", "T_header")).await;
     let error = error(&mut service.client().list(ListEvents::new())).await;
-    let Error::Api(answer) = &error else { panic!("{error:?}") };
-    assert_eq!((answer.status(), answer.message()), (409, "no"));
-    assert_eq!(answer.errors(), ["not today"]);
-    assert_eq!((answer.tracking_id(), error.tracking_id()), (Some("T_header"), Some("T_header")));
-    assert!(answer.body().contains("T_body"));
-    assert!(error.is_conflict() && answer.retry_after().is_none());
+    let Error::Api(response) = &error else { panic!("{error:?}") };
+    assert_eq!((response.status(), response.message()), (409, "no"));
+    assert_eq!(response.errors(), ["not today"]);
+    assert_eq!((response.tracking_id(), error.tracking_id()), (Some("T_header"), Some("T_header")));
+    assert!(response.body().contains("T_body"));
+    assert!(error.is_conflict() && response.retry_after().is_none());
     let service = Service::start(|_| refusal(409)).await;
     let error = support::error(&mut service.client().list(ListEvents::new())).await;
     assert_eq!(error.tracking_id(), Some("T_body"));
@@ -137,8 +134,8 @@ async fn an_error_in_html_or_nothing_is_an_error_too() {
         let service =
             Service::start(move |_| ResponseTemplate::new(403).set_body_raw(body, "text/html")).await;
         let error = error(&mut service.client().list(ListEvents::new())).await;
-        let Error::Api(answer) = &error else { panic!("{error:?}") };
-        assert_eq!((answer.status(), answer.body(), answer.errors().len()), (403, body, 0));
+        let Error::Api(response) = &error else { panic!("{error:?}") };
+        assert_eq!((response.status(), response.body(), response.errors().len()), (403, body, 0));
     }
 }
 
@@ -162,8 +159,8 @@ async fn retry_after_applies_to_each_response_that_is_retried() {
         let (error, requests) = waits(status, &[("Retry-After", "194")]).await;
         assert_eq!((error.status(), error.retry_after()), (Some(status), Some(Duration::from_secs(194))));
         assert_eq!(requests, 1, "a wait over max_wait was begun after {status}");
-        let Error::Api(answer) = &error else { panic!("{error:?}") };
-        assert_eq!((answer.attempts(), answer.retry_after()), (1, error.retry_after()));
+        let Error::Api(response) = &error else { panic!("{error:?}") };
+        assert_eq!((response.attempts(), response.retry_after()), (1, error.retry_after()));
         assert!(error.is_transient());
     }
 }
@@ -250,8 +247,8 @@ async fn a_body_that_breaks_off_is_requested_again() {
     let whole = http(200, &[], page("a b c"));
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{\"items\":[{\"id\":";
     for broken in [&whole[..whole.len() / 2], &whole[..whole.len() - 1], &whole[..20], &[], chunked] {
-        let (broken, answer) = (broken.to_vec(), whole.clone());
-        let served = Served::start(move |n, _| if n < 2 { broken.clone() } else { answer.clone() }).await;
+        let (broken, response) = (broken.to_vec(), whole.clone());
+        let served = Served::start(move |n, _| if n < 2 { broken.clone() } else { response.clone() }).await;
         let mut events = served.client().list(ListEvents::new());
         assert_eq!(read(&mut events).await, ["a", "b", "c"]);
         assert_eq!((served.connections(), events.stats().retries), (3, 2));
@@ -281,9 +278,7 @@ async fn a_response_that_is_not_http_is_a_transport_error() {
 
 #[tokio::test]
 async fn a_refused_connection_is_retried() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/v1", listener.local_addr().unwrap());
-    drop(listener);
+    let base = refusing().await;
     let mut events = with(&base, attempts(3)).list(ListEvents::new());
     let error = error(&mut events).await;
     assert_eq!(kind(&error), "Transport");

@@ -82,9 +82,11 @@ async fn responses_are_discreet(text: &str) {
         let cursor = events.cursor().unwrap();
         let refused = error(&mut events).await;
         discreet(&refused);
-        let Error::Api(answer) = &refused else { panic!("{refused:?}") };
+        let Error::Api(response) = &refused else { panic!("{refused:?}") };
         // The texts for people must not contain the token either.
-        for text in [answer.message(), answer.tracking_id().unwrap_or_default(), &answer.errors().join(" ")] {
+        for text in
+            [response.message(), response.tracking_id().unwrap_or_default(), &response.errors().join(" ")]
+        {
             assert!(!text.contains("s3cr3t"), "{text}");
         }
         discreet(&error(&mut client.resume(&cursor)).await);

@@ -2,6 +2,9 @@
 //! concurrent requests as allowed.
 #![cfg(feature = "sandbox")]
 
+mod failures;
+mod margin;
+
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
@@ -12,15 +15,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{self, Service, body, builder, hasty, kind, ok, page, refusal, settle, within};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use futures::{FutureExt, StreamExt, TryStreamExt, stream::FusedStream};
-#[cfg(feature = "__internals")]
-use webex_events::internals::{ManualClock, with_clock};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use webex_events::{
     Client, Error, Event, ListEvents, Resource, Result, Slice, SliceItem,
-    sandbox::{Bounds, Response, Sandbox, SandboxBuilder, When},
+    sandbox::{Bounds, Sandbox, SandboxBuilder},
 };
+
+use crate::support::{self, Service, builder, hasty, ok, page, settle, within};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -90,18 +92,6 @@ async fn each_event_of_a_range_is_yielded_once_whether_or_not_bounds_are_include
     }
 }
 
-/// A service whose `from` and `to` refer to the time of storage, up to two seconds after `created`.
-async fn by_storage_time(events: Vec<(DateTime<Utc>, DateTime<Utc>)>) -> Service {
-    Service::start(move |call| {
-        let bound = |name: &str| at(&parameter(call, name).unwrap());
-        let (from, to) = (bound("from"), bound("to"));
-        let listed = events.iter().enumerate().filter(|(_, (_, stored))| from <= *stored && *stored <= to);
-        let listed: Vec<_> = listed.map(|(n, (created, _))| dated(&format!("e{n:02}"), *created)).collect();
-        ok(body(&listed))
-    })
-    .await
-}
-
 /// An event of this instant.
 fn dated(id: &str, created: DateTime<Utc>) -> String {
     let created = created.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -110,210 +100,6 @@ fn dated(id: &str, created: DateTime<Utc>) -> String {
 
 fn parameter(call: &support::Call<'_>, name: &str) -> Option<String> {
     call.request.url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
-#[tokio::test]
-async fn each_event_of_a_range_is_yielded_once_if_bounds_refer_to_the_time_of_storage() {
-    let start = at("2026-01-05T00:00:00Z");
-    let mut events = Vec::new();
-    for hour in 0..=3 {
-        for (millis, lag) in
-            [(-1500, 2000), (-10, 20), (-1, 1), (0, 0), (0, 2000), (1, 1999), (1_000_000, 60)]
-        {
-            let created = start + TimeDelta::hours(hour) + TimeDelta::milliseconds(millis);
-            events.push((created, created + TimeDelta::milliseconds(lag)));
-        }
-    }
-    let range = start..start + TimeDelta::hours(3);
-    let in_range = |(created, _): &(DateTime<Utc>, DateTime<Utc>)| range.contains(created);
-    let expected: Vec<_> =
-        (0..events.len()).filter(|n| in_range(&events[*n])).map(|n| format!("e{n:02}")).collect();
-    let service = by_storage_time(events).await;
-    let query = ListEvents::new().from(range.start).to(range.end);
-    let mut stream = service.client().list_slices(hours(&query, 1), n(2)).events();
-    assert_eq!(ids(&mut stream).await, expected);
-    assert_eq!(stream.stats().outside, 0, "what a neighbour yields isn't outside");
-    assert_eq!(stream.stats().events, expected.len() as u64);
-}
-
-#[tokio::test]
-async fn events_created_outside_of_every_slice_are_counted() {
-    let created = ["0001-01-01T00:00:00Z", "2026-01-05T01:00:00Z", "2030-01-01T00:00:00Z"].map(at);
-    let service =
-        Service::start(move |_| ok(body(&created.map(|created| dated(&created.to_string(), created))))).await;
-    let mut stream = service.client().list_slices(hours(&day(), 12), n(1));
-    let mut closed = Vec::new();
-    while let Some(item) = within(stream.try_next()).await.unwrap() {
-        if let SliceItem::Closed { stats, .. } = item {
-            closed.push((stats.events, stats.outside));
-        }
-    }
-    assert_eq!(closed, [(1, 2), (0, 3)]);
-    assert_eq!((stream.stats().events, stream.stats().outside), (1, 5));
-}
-
-#[tokio::test]
-async fn a_slice_requests_its_margin_within_the_range_and_the_past() {
-    let service = Service::start(|_| ok(page(""))).await;
-    let slices = day().slices(Duration::from_secs(12 * 3600)).unwrap();
-    let mut stream = service.client().list_slices(slices.margin(Duration::from_secs(30)), n(1));
-    while within(stream.try_next()).await.unwrap().is_some() {}
-    let mut bounds = Vec::new();
-    for request in service.requests().await {
-        let pairs: BTreeMap<_, _> = request.url.query_pairs().into_owned().collect();
-        bounds.push([pairs["from"].clone(), pairs["to"].clone()]);
-    }
-    assert_eq!(
-        bounds,
-        [
-            ["2026-01-05T00:00:00.000Z", "2026-01-05T12:00:30.000Z"],
-            ["2026-01-05T11:59:30.000Z", "2026-01-06T00:00:30.000Z"],
-        ]
-    );
-}
-
-/// A client whose machine's clock is at an instant, and that clock.
-#[cfg(feature = "__internals")]
-fn with_clock_at(base: &str, utc: &str) -> (Client, ManualClock) {
-    let clock = ManualClock::new(at(utc));
-    (with_clock(builder(base), &clock).build().unwrap(), clock)
-}
-
-/// The last hour of the day.
-#[cfg(feature = "__internals")]
-fn last_hour() -> Vec<Slice> {
-    hours(&day().from(at("2026-01-05T23:00:00Z")), 1)
-}
-
-/// The parameter `to` of each request that has one.
-#[cfg(feature = "__internals")]
-async fn ends(service: &Service) -> Vec<String> {
-    let requests = service.requests().await;
-    let to = |request: &wiremock::Request| {
-        request.url.query_pairs().find(|(name, _)| name == "to").map(|(_, to)| to.into_owned())
-    };
-    requests.iter().filter_map(to).collect()
-}
-
-#[cfg(feature = "__internals")]
-#[tokio::test]
-async fn the_margin_ends_at_the_time_of_each_request_and_not_of_the_list() {
-    let service = Service::start(|call| match call.n {
-        0 => refusal(429).append_header("Retry-After", "20"),
-        _ => ok(page("")),
-    })
-    .await;
-    let (client, clock) = with_clock_at(&service.url(), "2026-01-06T00:00:10Z");
-    let mut stream = client.list_slices(last_hour(), n(1));
-    while service.count() == 0 {
-        assert!(stream.next().now_or_never().is_none());
-        settle().await;
-    }
-    while service.count() == 1 {
-        // The pause begins with the response, whenever that is.
-        clock.advance(Duration::from_secs(5));
-        assert!(stream.next().now_or_never().is_none_or(|item| item.unwrap().is_ok()));
-        settle().await;
-    }
-    let ends = ends(&service).await;
-    assert_eq!(ends[0], "2026-01-06T00:00:09.000Z");
-    assert!(ends[1].as_str() >= "2026-01-06T00:00:29.000Z", "{ends:?}");
-}
-
-#[cfg(feature = "__internals")]
-#[tokio::test]
-async fn a_service_whose_date_is_early_gets_the_whole_margin() {
-    let service =
-        Service::start(|_| ok(page("")).append_header("Date", "Mon, 05 Jan 2026 23:50:00 GMT")).await;
-    let (client, _) = with_clock_at(&service.url(), "2026-01-06T00:10:00Z");
-    for _ in 0..4 {
-        assert_eq!(support::read(client.list(ListEvents::new())).await, [""; 0]);
-    }
-    assert_eq!(client.service_time(), Some(at("2026-01-05T23:50:00Z")), "three responses agree");
-    assert_eq!(ids(client.list_slices(last_hour(), n(1)).events()).await, [""; 0]);
-    assert_eq!(ends(&service).await, ["2026-01-06T00:01:00.000Z"]);
-}
-
-#[cfg(feature = "__internals")]
-#[tokio::test]
-async fn a_service_that_refuses_the_time_of_a_fast_machine_gets_its_own() {
-    let service = Service::start(|call| {
-        let date = "Tue, 06 Jan 2026 00:00:20 GMT";
-        let to = call.request.url.query_pairs().find(|(name, _)| name == "to").map(|(_, to)| to.into_owned());
-        let is_refused = to.is_some_and(|to| to.as_str() > "2026-01-06T00:00:20.500Z");
-        if is_refused {
-            refusal(400).append_header("Date", date)
-        } else {
-            ok(page("")).append_header("Date", date)
-        }
-    })
-    .await;
-    let (client, _) = with_clock_at(&service.url(), "2026-01-06T00:00:50Z");
-    assert_eq!(support::read(client.list(ListEvents::new())).await, [""; 0]);
-    assert_eq!(ids(client.list_slices(last_hour(), n(1)).events()).await, [""; 0]);
-    assert_eq!(ends(&service).await, ["2026-01-06T00:00:49.000Z", "2026-01-06T00:00:20.000Z"]);
-}
-
-#[tokio::test]
-async fn slices_of_a_millisecond_neither_share_nor_miss_an_event() {
-    let start = at("2026-01-05T00:00:00Z");
-    let sandbox = Sandbox::builder().events(0).bounds(Bounds::Inclusive).start().await.unwrap();
-    for millis in [-1, 0, 0, 1, 3, 9, 10] {
-        sandbox.push(start + TimeDelta::milliseconds(millis));
-    }
-    let end = start + TimeDelta::milliseconds(10);
-    let query = ListEvents::new().from(start).to(end);
-    let slices = query.slices(Duration::from_millis(1)).unwrap();
-    assert_eq!(slices.len(), 10);
-    let events = client(&sandbox).list_slices(slices, n(4)).events();
-    assert_eq!(ids(events).await, expected(&sandbox, start, end));
-}
-
-#[tokio::test]
-async fn the_margin_of_a_range_up_to_now_ends_at_the_services_time() {
-    let sandbox = Sandbox::builder().events(500).start().await.unwrap();
-    let client = client(&sandbox);
-    // From here on, the client knows the service's time.
-    within(client.list(ListEvents::new()).try_next()).await.unwrap();
-    let now = sandbox.now() - TimeDelta::seconds(3);
-    let query = ListEvents::new().from(now - TimeDelta::days(2)).to(now);
-    let events = client.list_slices(hours(&query, 24), n(3)).events();
-    assert_eq!(ids(events).await, expected(&sandbox, now - TimeDelta::days(2), now));
-    assert_eq!(client.responses().keys().collect::<Vec<_>>(), [&200], "no request was refused");
-}
-
-#[tokio::test]
-async fn a_margin_in_the_future_is_left_out_where_the_services_time_was_unknown() {
-    let now = at("2026-01-06T00:00:00Z");
-    let sandbox = two_days(500).now(now).start().await.unwrap();
-    let client = client(&sandbox);
-    let mut stream = client.list_slices(hours(&day(), 24), n(2));
-    let mut closed = Vec::new();
-    let mut seen = Vec::new();
-    while let Some(item) = within(stream.try_next()).await.unwrap() {
-        match item {
-            SliceItem::Page { page, .. } => {
-                seen.extend(page.into_iter().map(|event| event.unwrap().id().to_owned()));
-            }
-            SliceItem::Closed { stats, .. } => closed.push(stats.requests),
-            _ => {}
-        }
-    }
-    seen.sort();
-    assert_eq!(seen, expected(&sandbox, at("2026-01-05T00:00:00Z"), now));
-    let refused = client.responses().get(&400).copied().unwrap();
-    assert!((1..=2).contains(&refused), "{refused} were refused");
-    assert_eq!(closed, [refused + 1], "refused requests are counted");
-    assert_eq!(stream.stats().requests, refused + 1);
-}
-
-#[tokio::test]
-async fn a_slice_that_reaches_into_the_future_is_refused_and_never_closed() {
-    let sandbox = two_days(500).now(at("2026-01-05T18:00:00Z")).start().await.unwrap();
-    let mut stream = client(&sandbox).list_slices(hours(&day(), 24), n(1));
-    let error = within(stream.next()).await.unwrap().unwrap_err();
-    assert_eq!(kind(&error), "Api 400");
-    assert!(within(stream.next()).await.is_none());
 }
 
 #[tokio::test]
@@ -417,57 +203,6 @@ async fn a_slow_reader_makes_no_response_time_out() {
 }
 
 #[tokio::test]
-async fn after_an_error_the_slice_continues_at_its_position() {
-    let sandbox = two_days(2_000)
-        .fail(When::chance(0.2), Response::status(503))
-        .fail(When::at([7, 20]), Response::status(403))
-        .start()
-        .await
-        .unwrap();
-    let client = builder(sandbox.base_url())
-        .token(sandbox.token())
-        .retry(webex_events::RetryPolicy::never())
-        .build()
-        .unwrap();
-    let slices = hours(&day().page_size(50), 3);
-    let mut stream = client.list_slices(slices.clone(), n(4));
-    let (mut seen, mut closed, mut errors) = (Vec::new(), 0, 0);
-    loop {
-        match within(stream.next()).await {
-            Some(Ok(SliceItem::Page { page, .. })) => {
-                seen.extend(page.into_iter().map(|event| event.unwrap().id().to_owned()));
-            }
-            Some(Ok(_)) => closed += 1,
-            Some(Err(error)) => {
-                assert!(matches!(kind(&error).as_str(), "Api 503" | "Api 403"));
-                assert!(slices.contains(stream.failed().unwrap()));
-                assert!(within(stream.next()).await.is_none() && within(stream.next()).await.is_none());
-                errors += 1;
-                stream.resume();
-                assert!(stream.failed().is_none());
-            }
-            None => break,
-        }
-    }
-    seen.sort();
-    assert_eq!(seen, expected(&sandbox, at("2026-01-05T00:00:00Z"), at("2026-01-06T00:00:00Z")));
-    assert!(errors > 3 && closed == 8, "{errors} errors, {closed} closed");
-}
-
-#[tokio::test]
-async fn a_slice_that_gets_a_504_is_requested_with_half_the_page_size() {
-    let service = Service::start(|call| match call.max().as_deref() {
-        Some("250") => ok(page("")),
-        _ => refusal(504),
-    })
-    .await;
-    let slices = hours(&day(), 24);
-    let mut stream = service.client().list_slices(slices, n(1));
-    while within(stream.try_next()).await.unwrap().is_some() {}
-    assert_eq!(service.sizes().await, ["1000", "500", "250"]);
-}
-
-#[tokio::test]
 async fn a_slice_continues_at_a_cursor_of_its_own() {
     let sandbox = two_days(1_000).start().await.unwrap();
     let client = client(&sandbox);
@@ -484,46 +219,6 @@ async fn a_slice_continues_at_a_cursor_of_its_own() {
     seen.extend(ids(client.list_slices([slice], n(1)).events()).await);
     seen.sort();
     assert_eq!(seen, expected(&sandbox, at("2026-01-05T00:00:00Z"), at("2026-01-06T00:00:00Z")));
-}
-
-#[tokio::test]
-async fn a_cursor_of_another_list_is_refused_unsent() {
-    let sandbox = two_days(1_000).start().await.unwrap();
-    let client = client(&sandbox);
-    let mut slices = hours(&day().page_size(100), 12);
-    let mut pages = client.list(slices[0].query()).pages();
-    let foreign = within(pages.try_next()).await.unwrap().unwrap().cursor().cloned().unwrap();
-    let sent = sandbox.counts().lists;
-    let mut stream = client.list_slices([slices.remove(1).with_cursor(foreign)], n(1));
-    let error = within(stream.next()).await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Cursor { .. }), "{error}");
-    let failed = Instant::now();
-    for _ in 0..2 {
-        stream.resume();
-        assert!(within(stream.next()).await.unwrap().is_err(), "it isn't taken for an end");
-    }
-    assert!(
-        failed.elapsed() >= Duration::from_millis(300),
-        "no loop over `resume` spins: {:?}",
-        failed.elapsed()
-    );
-    assert!(stream.stats().waited > Duration::ZERO);
-    assert_eq!(sandbox.counts().lists, sent);
-}
-
-#[tokio::test]
-async fn an_expired_cursor_is_an_error_of_the_cursor() {
-    let sandbox = two_days(1_000).start().await.unwrap();
-    let client = client(&sandbox);
-    let slice = hours(&day().page_size(100), 24).remove(0);
-    let mut stream = client.list_slices([slice.clone()], n(1));
-    let Some(SliceItem::Page { page, .. }) = within(stream.try_next()).await.unwrap() else { panic!() };
-    sandbox.expire_cursors();
-    let resumed = slice.with_cursor(page.cursor().cloned().unwrap());
-    let mut stream = client.list_slices([resumed.clone()], n(1));
-    let error = within(stream.next()).await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Cursor { .. }), "{error}");
-    assert_eq!(stream.failed(), Some(&resumed));
 }
 
 #[tokio::test]
@@ -549,93 +244,6 @@ async fn an_empty_plan_ends_immediately() {
     assert!(stream.next().now_or_never().unwrap().is_none());
     let filtered = day().resource(Resource::ConvergedRecordings);
     assert_eq!(filtered.slices(Duration::MAX).unwrap().len(), 1);
-}
-
-/// A service of four slices of six hours, of which those at `broken` get this status.
-async fn with_broken(broken: &'static [&'static str], status: u16) -> Service {
-    Service::start(move |call| {
-        let is_requested = |from: &&str| {
-            let start = at(&format!("2026-01-05T{from}:00:00Z"));
-            let requested = at(&parameter(call, "from").unwrap());
-            (start - requested).num_seconds().abs() <= 60
-        };
-        if broken.iter().any(is_requested) {
-            return refusal(status);
-        }
-        let start = at(&parameter(call, "from").unwrap()) + TimeDelta::hours(1);
-        ok(body(&[dated(&format!("{start}"), start)]))
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_slice_that_fails_can_be_set_aside_so_that_the_others_continue() {
-    for concurrency in 1..=4 {
-        let service = with_broken(&["06", "18"], 403).await;
-        let slices = hours(&day(), 6);
-        let mut stream = service.client().list_slices(slices.clone(), n(concurrency));
-        assert!(stream.skip_failed().is_none(), "without an error it does nothing");
-        let (mut skipped, mut closed, mut events) = (Vec::new(), Vec::new(), 0);
-        loop {
-            match within(stream.next()).await {
-                Some(Ok(SliceItem::Closed { slice, .. })) => closed.push(slice),
-                Some(Ok(SliceItem::Page { page, .. })) => events += page.items.len(),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => {
-                    assert_eq!(kind(&error), "Api 403");
-                    let failed = stream.failed().cloned();
-                    let set_aside = stream.skip_failed();
-                    assert!(set_aside.is_some() && set_aside == failed);
-                    assert!(stream.failed().is_none() && stream.skip_failed().is_none());
-                    skipped.extend(set_aside);
-                }
-                None => break,
-            }
-        }
-        skipped.sort_by_key(Slice::start);
-        closed.sort_by_key(Slice::start);
-        assert_eq!(skipped, [slices[1].clone(), slices[3].clone()]);
-        assert_eq!(closed, [slices[0].clone(), slices[2].clone()]);
-        assert_eq!((events, stream.stats().events), (2, 2));
-        assert_eq!(stream.stats().requests, 4, "a slice that was set aside is still counted");
-        assert_eq!(stream.open(), 0);
-    }
-}
-
-#[tokio::test]
-async fn the_end_of_a_stream_is_not_terminated_once_a_slice_was_set_aside() {
-    let service = with_broken(&["00"], 403).await;
-    let mut events = service.client().list_slices(hours(&day(), 12), n(1)).events();
-    assert_eq!(kind(&within(events.next()).await.unwrap().unwrap_err()), "Api 403");
-    assert!(!events.is_terminated());
-    assert!(within(events.next()).await.is_none() && events.is_terminated());
-    assert_eq!(events.failed().map(Slice::start), Some(at("2026-01-05T00:00:00Z")));
-    assert!(events.skip_failed().is_some() && !events.is_terminated());
-    assert!(within(events.next()).await.unwrap().is_ok());
-    assert!(!events.is_terminated());
-    assert!(within(events.next()).await.is_none() && events.is_terminated());
-}
-
-#[tokio::test]
-async fn a_slice_that_was_set_aside_can_be_listed_again() {
-    let sandbox = two_days(1_000).fail(When::at([2]), Response::status(403)).start().await.unwrap();
-    let client = client(&sandbox);
-    let mut stream = client.list_slices(hours(&day().page_size(50), 24), n(1));
-    let (mut seen, mut cursor) = (Vec::new(), None);
-    let set_aside = loop {
-        match within(stream.next()).await.unwrap() {
-            Ok(SliceItem::Page { page, .. }) => {
-                cursor = page.cursor().cloned();
-                seen.extend(page.into_iter().map(|event| event.unwrap().id().to_owned()));
-            }
-            Ok(_) => panic!("it isn't closed"),
-            Err(_) => break stream.skip_failed().unwrap(),
-        }
-    };
-    assert!(within(stream.next()).await.is_none());
-    seen.extend(ids(client.list_slices([set_aside.with_cursor(cursor.unwrap())], n(1)).events()).await);
-    seen.sort();
-    assert_eq!(seen, expected(&sandbox, at("2026-01-05T00:00:00Z"), at("2026-01-06T00:00:00Z")));
 }
 
 #[test]

@@ -28,9 +28,9 @@ struct Source(Arc<Script>);
 struct Script {
     now: Mutex<Token>,
     next: Mutex<VecDeque<Result<Token>>>,
-    asked: Mutex<Vec<Option<Token>>>,
+    rejected_tokens: Mutex<Vec<Option<Token>>>,
     /// The number of rejections that may get a result.
-    answers: Semaphore,
+    permits: Semaphore,
 }
 
 impl Source {
@@ -38,8 +38,8 @@ impl Source {
         Self(Arc::new(Script {
             now: Mutex::new("t0".into()),
             next: Mutex::new(next.into_iter().collect()),
-            asked: Mutex::default(),
-            answers: Semaphore::new(100),
+            rejected_tokens: Mutex::default(),
+            permits: Semaphore::new(100),
         }))
     }
 
@@ -48,12 +48,12 @@ impl Source {
     }
 
     /// The rejected token of each call, `None` for a call without one.
-    fn asked(&self) -> Vec<Option<Token>> {
-        self.0.asked.lock().unwrap().clone()
+    fn rejected_tokens(&self) -> Vec<Option<Token>> {
+        self.0.rejected_tokens.lock().unwrap().clone()
     }
 
     fn rejections(&self) -> Vec<Token> {
-        self.asked().into_iter().flatten().collect()
+        self.rejected_tokens().into_iter().flatten().collect()
     }
 
     fn client(&self, base: &str) -> Client {
@@ -68,11 +68,11 @@ impl Source {
 impl TokenSource for Source {
     fn token<'a>(&'a self, rejected: Option<&'a Token>) -> BoxFuture<'a, Result<Token>> {
         Box::pin(async move {
-            self.0.asked.lock().unwrap().push(rejected.cloned());
+            self.0.rejected_tokens.lock().unwrap().push(rejected.cloned());
             if rejected.is_none() {
                 return Ok(self.0.now.lock().unwrap().clone());
             }
-            self.0.answers.acquire().await.unwrap().forget();
+            self.0.permits.acquire().await.unwrap().forget();
             let token = self.0.next.lock().unwrap().pop_front().unwrap()?;
             *self.0.now.lock().unwrap() = token.clone();
             Ok(token)
@@ -109,7 +109,7 @@ async fn the_source_is_called_before_every_attempt() {
     .await;
     let source = Source::tokens(&[]);
     assert_eq!(read(source.client(&service.url()).list(ListEvents::new())).await, ["a", "b"]);
-    assert_eq!(source.asked(), [None, None, None, None]);
+    assert_eq!(source.rejected_tokens(), [None, None, None, None]);
     assert_eq!(service.header("authorization").await, ["Bearer t0"; 4]);
 }
 
@@ -118,7 +118,7 @@ async fn building_a_client_and_a_stream_calls_no_source() {
     let source = Source::tokens(&[]);
     let client = source.client("http://127.0.0.1:1/v1");
     let _ = client.list(ListEvents::new());
-    assert!(source.asked().is_empty());
+    assert!(source.rejected_tokens().is_empty());
 }
 
 #[tokio::test]
@@ -156,10 +156,10 @@ async fn the_second_request_is_not_an_attempt_of_the_policy() {
     let source = Source::tokens(&["t1", "t2"]);
     let twice = hasty().attempts(NonZeroU32::new(2).unwrap());
     let mut events = source.with(builder(&service.url()).retry(twice)).list(ListEvents::new());
-    let Error::Api(answer) = error(&mut events).await else { panic!("no answer") };
-    assert_eq!((answer.status(), answer.attempts()), (503, 4));
+    let Error::Api(response) = error(&mut events).await else { panic!("no response") };
+    assert_eq!((response.status(), response.attempts()), (503, 4));
     assert_eq!((events.stats().requests, events.stats().retries), (4, 3));
-    assert_eq!(source.asked(), [None, Some("t0".into()), None, Some("t1".into())]);
+    assert_eq!(source.rejected_tokens(), [None, Some("t0".into()), None, Some("t1".into())]);
 }
 
 /// A source that refuses must be able to stop a client between two requests, however long the pace or a pause
@@ -182,11 +182,15 @@ async fn every_request_is_paced_first_and_gets_its_token_then() {
         assert!(poll!(events.next()).is_pending());
         support::settle().await;
     }
-    assert_eq!(source.asked(), [None], "the second request waits for its pace before it gets a token");
+    assert_eq!(
+        source.rejected_tokens(),
+        [None],
+        "the second request waits for its pace before it gets a token"
+    );
 
     let mut events = source.client(&service.url()).list(ListEvents::new());
     assert_eq!(kind(&error(&mut events).await), "Config");
-    assert_eq!(source.asked(), [None, None, Some("t0".into())]);
+    assert_eq!(source.rejected_tokens(), [None, None, Some("t0".into())]);
     assert_eq!(events.stats().requests, 1, "the refused request is not sent");
 }
 
@@ -200,8 +204,8 @@ async fn a_second_rejection_is_the_error() {
         let mut events = source.client(&service.url()).list(ListEvents::new());
         let refused = error(&mut events).await;
         assert!(refused.is_auth() && !refused.is_transient(), "{refused:?}");
-        let Error::Api(answer) = &refused else { panic!("{refused:?}") };
-        assert_eq!((answer.status(), answer.attempts()), (401, 2));
+        let Error::Api(response) = &refused else { panic!("{refused:?}") };
+        assert_eq!((response.status(), response.attempts()), (401, 2));
         assert_eq!(service.count() - before, 2);
         assert_eq!(source.rejections(), ["t0".into()]);
         assert!(events.cursor().is_some());
@@ -223,7 +227,7 @@ async fn the_later_of_token_and_token_source_is_used() {
     let fixed = builder(&service.url()).token_source(source.clone()).token("fixed").build().unwrap();
     assert_eq!(kind(&fixed.get("a").await.unwrap_err()), "Api 401");
     assert_eq!(service.header("authorization").await, ["Bearer fixed"]);
-    assert!(source.asked().is_empty());
+    assert!(source.rejected_tokens().is_empty());
     let changing = builder(&service.url()).token("fixed").token_source(source).build().unwrap();
     assert_eq!(kind(&changing.get("a").await.unwrap_err()), "Api 401");
     assert_eq!(service.header("authorization").await, ["Bearer fixed", "Bearer t0", "Bearer t1"]);
@@ -234,7 +238,7 @@ async fn however_many_streams_run_one_call_is_in_progress() {
     const STREAMS: usize = 8;
     let service = Service::start(|call| pages(call, |token, _| token == "t1")).await;
     let source = Source::tokens(&["t1"]);
-    source.0.answers.forget_permits(100);
+    source.0.permits.forget_permits(100);
     let client = source.client(&service.url());
     let mut streams: FuturesUnordered<_> = (0..STREAMS)
         .map(|n| {
@@ -249,7 +253,7 @@ async fn however_many_streams_run_one_call_is_in_progress() {
         }
     })
     .await;
-    source.0.answers.add_permits(100);
+    source.0.permits.add_permits(100);
     while let Some(read) = within(streams.next()).await {
         assert_eq!(read, all_pages());
     }
@@ -308,8 +312,8 @@ async fn a_token_of_a_source_is_shown_nowhere() {
         let mut shown = format!("{error} {error:?} {client:?} {source:?}");
         write!(shown, "{:?} {:?}", builder("http://localhost").token_source(source), error.tracking_id())
             .unwrap();
-        if let Error::Api(answer) = &error {
-            write!(shown, "{} {} {:?}", answer.message(), answer.body(), answer.errors()).unwrap();
+        if let Error::Api(response) = &error {
+            write!(shown, "{} {} {:?}", response.message(), response.body(), response.errors()).unwrap();
         }
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }

@@ -214,7 +214,7 @@ async fn a_start_waits_for_a_service_that_is_unavailable_like_every_later_round(
     assert_eq!(read_to(&live, &mut follow, &last).await, [last]);
 }
 
-/// What happens in one step of the property test.
+/// One step of the property test.
 #[derive(Clone, Debug)]
 struct Step {
     seconds: u64,

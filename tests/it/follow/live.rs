@@ -25,10 +25,10 @@ pub(super) struct Live {
     pub(super) clock: ManualClock,
 }
 
-/// What is really the case.
+/// The true state of the service.
 pub(super) struct Truth {
     now: DateTime<Utc>,
-    /// How far the `Date` of the responses is wrong; none for responses without one.
+    /// The error of the `Date` of the responses; none for responses without one.
     pub(super) date_error: Option<TimeDelta>,
     /// The same for single responses, by the number of responses until then.
     pub(super) single: BTreeMap<usize, TimeDelta>,

@@ -1,0 +1,231 @@
+//! The margin around a slice, and the bounds and the time of the service.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use webex_events::{
+    Client, ListEvents, Slice, SliceItem,
+    sandbox::{Bounds, Sandbox},
+};
+
+use super::{at, client, dated, day, expected, hours, ids, n, parameter, two_days};
+use crate::support::{self, Service, body, builder, kind, ok, page, refusal, settle, within};
+#[cfg(feature = "__internals")]
+use webex_events::internals::{ManualClock, with_clock};
+
+/// A service whose `from` and `to` refer to the time of storage, up to two seconds after `created`.
+async fn by_storage_time(events: Vec<(DateTime<Utc>, DateTime<Utc>)>) -> Service {
+    Service::start(move |call| {
+        let bound = |name: &str| at(&parameter(call, name).unwrap());
+        let (from, to) = (bound("from"), bound("to"));
+        let listed = events.iter().enumerate().filter(|(_, (_, stored))| from <= *stored && *stored <= to);
+        let listed: Vec<_> = listed.map(|(n, (created, _))| dated(&format!("e{n:02}"), *created)).collect();
+        ok(body(&listed))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_event_of_a_range_is_yielded_once_if_bounds_refer_to_the_time_of_storage() {
+    let start = at("2026-01-05T00:00:00Z");
+    let mut events = Vec::new();
+    for hour in 0..=3 {
+        for (millis, lag) in
+            [(-1500, 2000), (-10, 20), (-1, 1), (0, 0), (0, 2000), (1, 1999), (1_000_000, 60)]
+        {
+            let created = start + TimeDelta::hours(hour) + TimeDelta::milliseconds(millis);
+            events.push((created, created + TimeDelta::milliseconds(lag)));
+        }
+    }
+    let range = start..start + TimeDelta::hours(3);
+    let in_range = |(created, _): &(DateTime<Utc>, DateTime<Utc>)| range.contains(created);
+    let expected: Vec<_> =
+        (0..events.len()).filter(|n| in_range(&events[*n])).map(|n| format!("e{n:02}")).collect();
+    let service = by_storage_time(events).await;
+    let query = ListEvents::new().from(range.start).to(range.end);
+    let mut stream = service.client().list_slices(hours(&query, 1), n(2)).events();
+    assert_eq!(ids(&mut stream).await, expected);
+    assert_eq!(stream.stats().outside, 0, "what a neighbour yields isn't outside");
+    assert_eq!(stream.stats().events, expected.len() as u64);
+}
+
+#[tokio::test]
+async fn events_created_outside_of_every_slice_are_counted() {
+    let created = ["0001-01-01T00:00:00Z", "2026-01-05T01:00:00Z", "2030-01-01T00:00:00Z"].map(at);
+    let service =
+        Service::start(move |_| ok(body(&created.map(|created| dated(&created.to_string(), created))))).await;
+    let mut stream = service.client().list_slices(hours(&day(), 12), n(1));
+    let mut closed = Vec::new();
+    while let Some(item) = within(stream.try_next()).await.unwrap() {
+        if let SliceItem::Closed { stats, .. } = item {
+            closed.push((stats.events, stats.outside));
+        }
+    }
+    assert_eq!(closed, [(1, 2), (0, 3)]);
+    assert_eq!((stream.stats().events, stream.stats().outside), (1, 5));
+}
+
+#[tokio::test]
+async fn a_slice_requests_its_margin_within_the_range_and_the_past() {
+    let service = Service::start(|_| ok(page(""))).await;
+    let slices = day().slices(Duration::from_secs(12 * 3600)).unwrap();
+    let mut stream = service.client().list_slices(slices.margin(Duration::from_secs(30)), n(1));
+    while within(stream.try_next()).await.unwrap().is_some() {}
+    let mut bounds = Vec::new();
+    for request in service.requests().await {
+        let pairs: BTreeMap<_, _> = request.url.query_pairs().into_owned().collect();
+        bounds.push([pairs["from"].clone(), pairs["to"].clone()]);
+    }
+    assert_eq!(
+        bounds,
+        [
+            ["2026-01-05T00:00:00.000Z", "2026-01-05T12:00:30.000Z"],
+            ["2026-01-05T11:59:30.000Z", "2026-01-06T00:00:30.000Z"],
+        ]
+    );
+}
+
+/// A client whose machine's clock is at an instant, and that clock.
+#[cfg(feature = "__internals")]
+fn with_clock_at(base: &str, utc: &str) -> (Client, ManualClock) {
+    let clock = ManualClock::new(at(utc));
+    (with_clock(builder(base), &clock).build().unwrap(), clock)
+}
+
+/// The last hour of the day.
+#[cfg(feature = "__internals")]
+fn last_hour() -> Vec<Slice> {
+    hours(&day().from(at("2026-01-05T23:00:00Z")), 1)
+}
+
+/// The parameter `to` of each request that has one.
+#[cfg(feature = "__internals")]
+async fn ends(service: &Service) -> Vec<String> {
+    let requests = service.requests().await;
+    let to = |request: &wiremock::Request| {
+        request.url.query_pairs().find(|(name, _)| name == "to").map(|(_, to)| to.into_owned())
+    };
+    requests.iter().filter_map(to).collect()
+}
+
+#[cfg(feature = "__internals")]
+#[tokio::test]
+async fn the_margin_ends_at_the_time_of_each_request_and_not_of_the_list() {
+    let service = Service::start(|call| match call.n {
+        0 => refusal(429).append_header("Retry-After", "20"),
+        _ => ok(page("")),
+    })
+    .await;
+    let (client, clock) = with_clock_at(&service.url(), "2026-01-06T00:00:10Z");
+    let mut stream = client.list_slices(last_hour(), n(1));
+    while service.count() == 0 {
+        assert!(stream.next().now_or_never().is_none());
+        settle().await;
+    }
+    while service.count() == 1 {
+        // The pause begins with the response, whenever that is.
+        clock.advance(Duration::from_secs(5));
+        assert!(stream.next().now_or_never().is_none_or(|item| item.unwrap().is_ok()));
+        settle().await;
+    }
+    let ends = ends(&service).await;
+    assert_eq!(ends[0], "2026-01-06T00:00:09.000Z");
+    assert!(ends[1].as_str() >= "2026-01-06T00:00:29.000Z", "{ends:?}");
+}
+
+#[cfg(feature = "__internals")]
+#[tokio::test]
+async fn a_service_whose_date_is_early_gets_the_whole_margin() {
+    let service =
+        Service::start(|_| ok(page("")).append_header("Date", "Mon, 05 Jan 2026 23:50:00 GMT")).await;
+    let (client, _) = with_clock_at(&service.url(), "2026-01-06T00:10:00Z");
+    for _ in 0..4 {
+        assert_eq!(support::read(client.list(ListEvents::new())).await, [""; 0]);
+    }
+    assert_eq!(client.service_time(), Some(at("2026-01-05T23:50:00Z")), "three responses agree");
+    assert_eq!(ids(client.list_slices(last_hour(), n(1)).events()).await, [""; 0]);
+    assert_eq!(ends(&service).await, ["2026-01-06T00:01:00.000Z"]);
+}
+
+#[cfg(feature = "__internals")]
+#[tokio::test]
+async fn a_service_that_refuses_the_time_of_a_fast_machine_gets_its_own() {
+    let service = Service::start(|call| {
+        let date = "Tue, 06 Jan 2026 00:00:20 GMT";
+        let to = call.request.url.query_pairs().find(|(name, _)| name == "to").map(|(_, to)| to.into_owned());
+        let is_refused = to.is_some_and(|to| to.as_str() > "2026-01-06T00:00:20.500Z");
+        if is_refused {
+            refusal(400).append_header("Date", date)
+        } else {
+            ok(page("")).append_header("Date", date)
+        }
+    })
+    .await;
+    let (client, _) = with_clock_at(&service.url(), "2026-01-06T00:00:50Z");
+    assert_eq!(support::read(client.list(ListEvents::new())).await, [""; 0]);
+    assert_eq!(ids(client.list_slices(last_hour(), n(1)).events()).await, [""; 0]);
+    assert_eq!(ends(&service).await, ["2026-01-06T00:00:49.000Z", "2026-01-06T00:00:20.000Z"]);
+}
+
+#[tokio::test]
+async fn slices_of_a_millisecond_neither_share_nor_miss_an_event() {
+    let start = at("2026-01-05T00:00:00Z");
+    let sandbox = Sandbox::builder().events(0).bounds(Bounds::Inclusive).start().await.unwrap();
+    for millis in [-1, 0, 0, 1, 3, 9, 10] {
+        sandbox.push(start + TimeDelta::milliseconds(millis));
+    }
+    let end = start + TimeDelta::milliseconds(10);
+    let query = ListEvents::new().from(start).to(end);
+    let slices = query.slices(Duration::from_millis(1)).unwrap();
+    assert_eq!(slices.len(), 10);
+    let events = client(&sandbox).list_slices(slices, n(4)).events();
+    assert_eq!(ids(events).await, expected(&sandbox, start, end));
+}
+
+#[tokio::test]
+async fn the_margin_of_a_range_up_to_now_ends_at_the_services_time() {
+    let sandbox = Sandbox::builder().events(500).start().await.unwrap();
+    let client = client(&sandbox);
+    // From here on, the client knows the service's time.
+    within(client.list(ListEvents::new()).try_next()).await.unwrap();
+    let now = sandbox.now() - TimeDelta::seconds(3);
+    let query = ListEvents::new().from(now - TimeDelta::days(2)).to(now);
+    let events = client.list_slices(hours(&query, 24), n(3)).events();
+    assert_eq!(ids(events).await, expected(&sandbox, now - TimeDelta::days(2), now));
+    assert_eq!(client.responses().keys().collect::<Vec<_>>(), [&200], "no request was refused");
+}
+
+#[tokio::test]
+async fn a_margin_in_the_future_is_left_out_where_the_services_time_was_unknown() {
+    let now = at("2026-01-06T00:00:00Z");
+    let sandbox = two_days(500).now(now).start().await.unwrap();
+    let client = client(&sandbox);
+    let mut stream = client.list_slices(hours(&day(), 24), n(2));
+    let mut closed = Vec::new();
+    let mut seen = Vec::new();
+    while let Some(item) = within(stream.try_next()).await.unwrap() {
+        match item {
+            SliceItem::Page { page, .. } => {
+                seen.extend(page.into_iter().map(|event| event.unwrap().id().to_owned()));
+            }
+            SliceItem::Closed { stats, .. } => closed.push(stats.requests),
+            _ => {}
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, expected(&sandbox, at("2026-01-05T00:00:00Z"), now));
+    let refused = client.responses().get(&400).copied().unwrap();
+    assert!((1..=2).contains(&refused), "{refused} were refused");
+    assert_eq!(closed, [refused + 1], "refused requests are counted");
+    assert_eq!(stream.stats().requests, refused + 1);
+}
+
+#[tokio::test]
+async fn a_slice_that_reaches_into_the_future_is_refused_and_never_closed() {
+    let sandbox = two_days(500).now(at("2026-01-05T18:00:00Z")).start().await.unwrap();
+    let mut stream = client(&sandbox).list_slices(hours(&day(), 24), n(1));
+    let error = within(stream.next()).await.unwrap().unwrap_err();
+    assert_eq!(kind(&error), "Api 400");
+    assert!(within(stream.next()).await.is_none());
+}
