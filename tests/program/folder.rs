@@ -123,8 +123,8 @@ fn after_a_kill_it_resumes_and_requests_no_closed_slice_again() {
         let complete = complete(&name);
         run(export(&service, &name, &[])).success();
         has_all(&service, &name);
-        let asked = service.requests().len() - before;
-        assert!(asked <= 6 * (8 - complete), "{asked} requests for {} slices", 8 - complete);
+        let requested = service.requests().len() - before;
+        assert!(requested <= 6 * (8 - complete), "{requested} requests for {} slices", 8 - complete);
         assert!(!Path::new(&name).join("ledger.lock").exists());
     }
 }

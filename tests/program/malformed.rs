@@ -1,16 +1,14 @@
 //! Malformed items: they are kept and reported, and don't stop an export.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
-    thread,
-};
+use std::fs;
 
 use serde_json::Value;
 use webex_events::sandbox::Sandbox;
 
-use crate::support::{Service, folder, names, run};
+use crate::{
+    stub::{NEXT, Stub, answer},
+    support::{Service, export_from, folder, names, run},
+};
 
 #[test]
 fn malformed_items_are_written_beside_the_file() {
@@ -54,16 +52,15 @@ fn without_a_file_malformed_items_are_written_to_stderr() {
 
 #[test]
 fn a_failed_export_keeps_the_malformed_items_of_the_complete_one() {
-    use crate::stub::{NEXT, Stub, answer};
     let folder = folder();
     let path = folder.path().join("f");
     let name = path.to_str().unwrap();
     let bad = r#"{"items":[7]}"#;
     let stub = Stub::start(vec![answer(200, "", bad)]);
-    run(crate::support::export_from(&stub.base_url, ["-o", name])).success();
+    run(export_from(&stub.base_url, ["-o", name])).success();
     let complete = fs::read(folder.path().join("f.malformed")).unwrap();
     let stub = Stub::start(vec![answer(200, NEXT, r#"{"items":[8]}"#), answer(400, "", "{}")]);
-    let ended = run(crate::support::export_from(&stub.base_url, ["-o", name]));
+    let ended = run(export_from(&stub.base_url, ["-o", name]));
     assert!(ended.code == 69 && ended.stderr.contains("1 malformed"), "{}", ended.stderr);
     assert_eq!(names(&folder), ["f", "f.cursor", "f.malformed", "f.malformed.part", "f.part"]);
     assert_eq!(fs::read(folder.path().join("f.malformed")).unwrap(), complete);
@@ -82,18 +79,8 @@ fn events_with_field_errors_are_counted() {
 fn bytes_that_are_not_utf8_are_kept_too() {
     let folder = folder();
     let path = folder.path().join("f");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-        while !lines.next().unwrap().unwrap().is_empty() {}
-        let body = b"{\"items\":[\"Am\xe9rique\"]}";
-        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
-    });
-    run(crate::support::export_from(&base_url, ["-o", path.to_str().unwrap()])).success();
-    server.join().unwrap();
+    let stub = Stub::start(vec![answer(200, "", b"{\"items\":[\"Am\xe9rique\"]}")]);
+    run(export_from(&stub.base_url, ["-o", path.to_str().unwrap()])).success();
     let kept: Value =
         serde_json::from_str(&fs::read_to_string(folder.path().join("f.malformed")).unwrap()).unwrap();
     assert_eq!(

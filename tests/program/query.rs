@@ -1,17 +1,11 @@
 //! The requests that the arguments cause.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
-    thread,
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use webex_events::sandbox::{Bounds, Sandbox};
 
 use crate::{
-    stub::{NEXT, page},
+    stub::{NEXT, Stub, answer, page},
     support::{Service, TOKEN, export_from, folder, program, run},
 };
 
@@ -81,32 +75,17 @@ fn additional_parameters_are_sent_and_are_part_of_the_request() {
 /// A header may hold a secret, so that neither the ledger nor a message has its value.
 #[test]
 fn additional_headers_are_sent_and_not_stored() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let server = thread::spawn(move || {
-        let mut heads = Vec::new();
-        // A page with a next one, and a second one that is cut off.
-        for length in [0, 1] {
-            let (mut connection, _) = listener.accept().unwrap();
-            let lines = BufReader::new(&connection).lines().map_while(Result::ok);
-            heads.push(lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>());
-            let body = page(&["a"]);
-            let length = body.len() + length;
-            let head =
-                format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{NEXT}content-length: {length}\r\n\r\n");
-            connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
-        }
-        heads
-    });
+    let body = page(&["a"]);
+    let too_long = format!("content-length: {}\r\n", body.len() + 1);
+    let stub = Stub::start(vec![answer(200, NEXT, body.clone()), answer(200, too_long, body)]);
     let folder = folder();
     let name = folder.path().join("f");
-    let mut command = export_from(&base_url, ["-o", name.to_str().unwrap(), "--attempts", "1"]);
+    let mut command = export_from(&stub.base_url, ["-o", name.to_str().unwrap(), "--attempts", "1"]);
     command.args(["--header", "X-Gateway-Key=k3y=1", "--header", "x-trace=t"]);
     let ended = run(command);
     assert_eq!(ended.code, 75, "{}", ended.stderr);
-    for head in server.join().unwrap() {
-        assert!(head.iter().any(|line| line == "x-gateway-key: k3y=1"), "{head:?}");
-        assert!(head.iter().any(|line| line == "x-trace: t"), "{head:?}");
+    for head in [stub.head(), stub.head()] {
+        assert_eq!((head.header("x-gateway-key"), head.header("x-trace")), (Some("k3y=1"), Some("t")));
     }
     let state = fs::read_to_string(folder.path().join("f.cursor")).unwrap().to_lowercase();
     assert!(!ended.stderr.contains("k3y") && !state.contains("k3y") && !state.contains("gateway"), "{state}");

@@ -48,7 +48,7 @@ fn after_a_kill_it_resumes_with_the_next_page() {
         assert!(ended.success().starts_with("complete: 100 events"), "{}", ended.stderr);
         assert!(fs::read_to_string(&path).unwrap() == service.lines());
         assert_eq!(names(&folder), ["f"]);
-        assert_eq!(service.counts().requests - before, 10 - pages, "killed behind page {pages}");
+        assert_eq!(service.counts().requests - before, 10 - pages, "killed after page {pages}");
     }
 }
 

@@ -3,10 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{self, Receiver},
-    },
+    sync::mpsc::{self, Receiver},
     thread,
     time::Duration,
 };
@@ -14,29 +11,41 @@ use std::{
 /// The reaction of the stub to a request.
 #[derive(Clone)]
 pub(crate) enum Reply {
-    /// A response with this status, these header lines and this body.
-    Answer(u16, &'static str, String),
+    /// A response with this status, these header lines and this body. Its length is added, unless it is a header.
+    Response(u16, String, Vec<u8>),
     /// Nothing, and the connection stays open.
     Silence,
 }
 
+/// The lines of a request before its body.
+pub(crate) struct Head(Vec<String>);
+
+impl Head {
+    pub(crate) fn line(&self) -> &str {
+        &self.0[0]
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter().skip(1).filter_map(|line| line.split_once(':'));
+        fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
 pub(crate) struct Stub {
     pub(crate) base_url: String,
-    requests: Receiver<String>,
+    requests: Receiver<Head>,
 }
 
 impl Stub {
     /// Sends these replies in turn, and repeats the last one.
     pub(crate) fn start(replies: Vec<Reply>) -> Self {
-        let numbers = AtomicUsize::new(0);
-        Self::answering(move |_| {
-            let number = numbers.fetch_add(1, Ordering::Relaxed);
-            replies[number.min(replies.len() - 1)].clone()
-        })
+        let last = replies.last().unwrap().clone();
+        let mut replies = replies.into_iter();
+        Self::responding(move |_| replies.next().unwrap_or_else(|| last.clone()))
     }
 
-    /// Sends the reply that `answer` returns for the first line of a request.
-    pub(crate) fn answering(answer: impl Fn(&str) -> Reply + Send + 'static) -> Self {
+    /// Sends the reply that `reply` returns for a request.
+    pub(crate) fn responding(mut reply: impl FnMut(&Head) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::channel();
@@ -45,13 +54,16 @@ impl Stub {
             for connection in listener.incoming() {
                 let mut connection = connection.unwrap();
                 let Some(request) = head(&connection) else { continue };
-                match answer(&request) {
-                    Reply::Answer(status, headers, body) => {
-                        let length = body.len();
-                        let head = format!(
-                            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
-                        );
-                        let _ = connection.write_all(format!("{head}{body}").as_bytes());
+                match reply(&request) {
+                    Reply::Response(status, headers, body) => {
+                        let length = if headers.contains("content-length") {
+                            String::new()
+                        } else {
+                            format!("content-length: {}\r\n", body.len())
+                        };
+                        let head =
+                            format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{length}{headers}\r\n");
+                        let _ = connection.write_all(&[head.as_bytes(), &body].concat());
                     }
                     Reply::Silence => silent.push(connection),
                 }
@@ -63,23 +75,30 @@ impl Stub {
 
     /// Waits for the next request, and returns its first line.
     pub(crate) fn request(&self) -> String {
+        self.head().line().to_owned()
+    }
+
+    /// Waits for the next request.
+    pub(crate) fn head(&self) -> Head {
         self.requests.recv_timeout(Duration::from_secs(60)).unwrap()
     }
-}
 
-impl Stub {
     /// Returns true if every request was waited for.
     pub(crate) fn is_quiet(&self) -> bool {
         self.requests.try_recv().is_err()
     }
 }
 
-/// Reads the head of a request, and returns its first line.
-fn head(connection: &TcpStream) -> Option<String> {
-    let mut lines = BufReader::new(connection).lines().map_while(Result::ok);
-    let first = lines.next()?;
-    lines.find(String::is_empty)?;
-    Some(first)
+/// Reads the head of a request; none if it is incomplete.
+fn head(connection: &TcpStream) -> Option<Head> {
+    let mut head = Vec::new();
+    for line in BufReader::new(connection).lines().map_while(Result::ok) {
+        if line.is_empty() {
+            return (!head.is_empty()).then_some(Head(head));
+        }
+        head.push(line);
+    }
+    None
 }
 
 pub(crate) const NEXT: &str = "link: </v1/events?cursor=2>; rel=\"next\"\r\n";
@@ -97,6 +116,6 @@ pub(crate) fn page(ids: &[&str]) -> String {
     format!(r#"{{"items":[{}]}}"#, events.join(","))
 }
 
-pub(crate) fn answer(status: u16, headers: &'static str, body: impl Into<String>) -> Reply {
-    Reply::Answer(status, headers, body.into())
+pub(crate) fn answer(status: u16, headers: impl Into<String>, body: impl Into<Vec<u8>>) -> Reply {
+    Reply::Response(status, headers.into(), body.into())
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use crate::stub::{Reply, Stub, answer};
+use crate::stub::{Stub, answer};
 
 #[derive(Clone)]
 pub(crate) struct Timeline {
@@ -28,12 +28,11 @@ impl Timeline {
         refuses: impl Fn(DateTime<Utc>, DateTime<Utc>) -> Option<u16> + Send + 'static,
     ) -> Stub {
         let events = self.events.clone();
-        Stub::answering(move |request| {
-            let (from, to) = bounds(request);
-            let date: &'static str =
-                format!("date: {}\r\n", httpdate::fmt_http_date(SystemTime::now())).leak();
+        Stub::responding(move |request| {
+            let (from, to) = bounds(request.line());
+            let date = format!("date: {}\r\n", httpdate::fmt_http_date(SystemTime::now()));
             if let Some(status) = refuses(from, to) {
-                return Reply::Answer(status, date, r#"{"message":"no"}"#.to_owned());
+                return answer(status, date, r#"{"message":"no"}"#);
             }
             let listed = events.iter().filter(|(_, _, stored)| (from..=to).contains(stored));
             let items: Vec<_> = listed.map(|(id, created, _)| item(id, *created)).collect();

@@ -2,12 +2,10 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
+    io::Write,
     path::PathBuf,
     process::{Command, Stdio},
     sync::mpsc::{self, Receiver},
-    thread,
 };
 
 use serde_json::Value;
@@ -15,44 +13,34 @@ use tempfile::TempDir;
 use webex_events::sandbox::{Response, Route, Sandbox, When};
 
 use crate::{
-    stub::page,
+    stub::{Reply, Stub, answer, page},
     support::{Ended, Running, Service, TOKEN, folder, names, program, run, until},
 };
 
-/// A service that responds to each request, numbered from 0, with the result of `answer`, and records the tokens.
-fn serve(mut answer: impl FnMut(usize) -> (u16, String) + Send + 'static) -> (String, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+/// A service that sends the reply for each request, numbered from 0, and records the tokens. Returns its address.
+fn serve(mut reply: impl FnMut(usize) -> Reply + Send + 'static) -> (String, Receiver<String>) {
     let (sender, tokens) = mpsc::channel();
-    thread::spawn(move || {
-        for (number, connection) in listener.incoming().enumerate() {
-            let mut connection = connection.unwrap();
-            let head = BufReader::new(&connection).lines().map_while(Result::ok);
-            let head: Vec<_> = head.take_while(|line| !line.is_empty()).collect();
-            let token =
-                head.iter().find_map(|line| line.split_once("Bearer ").or(line.split_once("bearer ")));
-            let _ = sender.send(token.unwrap().1.to_owned());
-            let (status, rest) = answer(number);
-            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\n");
-            let _ = connection.write_all((head + &rest).as_bytes());
-        }
+    let mut numbers = 0..;
+    let stub = Stub::responding(move |head| {
+        let (_, token) = head.header("authorization").unwrap().split_once(' ').unwrap();
+        let _ = sender.send(token.to_owned());
+        reply(numbers.next().unwrap())
     });
-    (base_url, tokens)
+    (stub.base_url, tokens)
 }
 
 /// The page with this number.
-fn paged(number: usize, count: usize) -> (u16, String) {
-    let body = page(&[&format!("event-{number}")]);
+fn paged(number: usize, count: usize) -> Reply {
     let link = if number + 1 < count {
         format!("link: </v1/events?cursor={number}>; rel=\"next\"\r\n")
     } else {
         String::new()
     };
-    (200, format!("{link}content-length: {}\r\n\r\n{body}", body.len()))
+    answer(200, link, page(&[&format!("event-{number}")]))
 }
 
-fn refusal() -> (u16, String) {
-    (401, "content-length: 2\r\n\r\n{}".to_owned())
+fn refusal() -> Reply {
+    answer(401, "", "{}")
 }
 
 fn token_file() -> (TempDir, PathBuf) {
@@ -299,9 +287,9 @@ fn missing_credentials_are_reported_with_the_ways_to_set_them() {
                 command.env("WEBEX_CLIENT_SECRET", "s");
             }
             let ended = run(command);
-            let said = format!("{}{}", ended.stdout, ended.stderr);
-            assert_eq!(ended.code, 78, "{said}");
-            assert!(words.iter().all(|word| said.contains(word)), "{words:?} aren't in {said}");
+            let text = format!("{}{}", ended.stdout, ended.stderr);
+            assert_eq!(ended.code, 78, "{text}");
+            assert!(words.iter().all(|word| text.contains(word)), "{words:?} aren't in {text}");
         }
     }
 }
