@@ -1,5 +1,5 @@
 //! Handing out an event allocates nothing: its page has it all.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(feature = "sandbox")]
 
 use std::{
@@ -52,13 +52,13 @@ fn the_events_of_an_open_page_are_handed_out_without_an_allocation() {
 }
 
 #[test]
-fn a_whole_walk_takes_less_than_one_allocation_an_event() {
+fn a_list_takes_less_than_one_allocation_for_each_event() {
     let runtime = runtime();
     let (_sandbox, client) = runtime.block_on(start(20_000));
     let mut events = client.list(ListEvents::new());
     let mut seen = 0_u32;
 
-    // The sandbox answers on this thread too, and is counted along.
+    // The sandbox responds on this thread too, and its allocations are counted.
     let counted = measure(|| {
         runtime.block_on(async {
             while let Some(event) = events.next().await {
@@ -69,26 +69,26 @@ fn a_whole_walk_takes_less_than_one_allocation_an_event() {
     });
     assert_eq!(seen, 20_000);
     assert!(counted.count_total < 20_000, "{} allocations", counted.count_total);
-    // A page and its table, and some room: what is held at once doesn't grow with the list.
-    assert!(counted.bytes_max < 16 << 20, "{} bytes at once", counted.bytes_max);
+    // A page and its table, and some room: the peak doesn't grow with the list.
+    assert!(counted.bytes_max < 16 << 20, "{} bytes at the peak", counted.bytes_max);
 }
 
 #[test]
-fn a_follower_holds_little_however_far_behind_it_begins_and_however_long_it_runs() {
-    let most = most_at_once_over_a_month_of(100_000);
-    assert!(most < 32 << 20, "{most} bytes at once");
+fn a_follower_holds_little_memory_however_old_its_checkpoint_is_and_however_long_it_runs() {
+    let most = peak_over_a_month_of(100_000);
+    assert!(most < 32 << 20, "{most} bytes at the peak");
 }
 
 #[test]
 #[ignore = "a month at 100,000 events a day: the sandbox takes 4 GB, and a debug build minutes"]
-fn a_follower_holds_no_more_over_a_busy_month() {
-    let most = most_at_once_over_a_month_of(3_000_000);
+fn a_follower_holds_no_more_memory_over_a_busy_month() {
+    let most = peak_over_a_month_of(3_000_000);
 
-    assert!(most < 32 << 20, "{most} bytes at once");
+    assert!(most < 32 << 20, "{most} bytes at the peak");
 }
 
 #[test]
-fn a_follower_holds_little_of_a_large_batch_that_arrives_late() {
+fn a_follower_holds_little_memory_for_a_large_batch_that_arrives_late() {
     const EVENTS: usize = 1_400;
     let (sandbox, client) = in_a_thread(|| Sandbox::builder().events(0).now(start_of_month()));
     let settle = Duration::from_secs(3600);
@@ -118,7 +118,7 @@ fn a_follower_holds_little_of_a_large_batch_that_arrives_late() {
             }
         });
     });
-    assert!(counted.bytes_max < 64 << 20, "{} bytes at once", counted.bytes_max);
+    assert!(counted.bytes_max < 64 << 20, "{} bytes at the peak", counted.bytes_max);
     assert!(counted.bytes_total < 256 << 20, "{} bytes in all", counted.bytes_total);
 }
 
@@ -149,8 +149,8 @@ fn a_checkpoint_after_each_event_costs_the_same_however_many_ids_it_holds() {
     assert!(many < 2 * few, "{few} bytes for each event, and {many} where there are more");
 }
 
-/// What a follower holds at the most, of a month two thirds of which lie behind when it begins.
-fn most_at_once_over_a_month_of(events: usize) -> u64 {
+/// The most bytes that a follower holds over a month, two thirds of which have passed when it starts.
+fn peak_over_a_month_of(events: usize) -> u64 {
     let (sandbox, client) = in_a_thread(move || {
         let end = start_of_month() + TimeDelta::days(30);
         let sandbox = Sandbox::builder().events(events).period(start_of_month(), end);
@@ -206,7 +206,7 @@ fn data_allocates_its_texts_and_nothing_else() {
 }
 
 /// The bytes that `pages()` holds at most while the page of `items` is read and kept.
-fn most_at_once_of_a_page(items: &str) -> u64 {
+fn peak_of_a_page(items: &str) -> u64 {
     let body = format!("{{\"items\":[{items}]}}");
     let (runtime, expected) = (runtime(), items.matches(',').count() + 1);
     let (base_url, server) = serve(body);
@@ -239,7 +239,7 @@ fn a_page_of_tiny_malformed_items_takes_at_most_twenty_times_its_bytes() {
     // As many items as a page may have; and some room for the connection.
     for item in ["null", "[{}]", "\"a\\u0001\"", "{\"a\":NaN}", "{\"id\":\"\"}"] {
         let items = format!("{}{item}", format!("{item},").repeat(99_999));
-        let most = most_at_once_of_a_page(&items);
+        let most = peak_of_a_page(&items);
         let limit = 20 * items.len() as u64 + (1 << 20);
         assert!(most <= limit, "{item}: {most} bytes for {}", items.len());
     }
@@ -247,6 +247,6 @@ fn a_page_of_tiny_malformed_items_takes_at_most_twenty_times_its_bytes() {
 
 #[test]
 fn no_page_of_malformed_items_takes_more_than_ten_mebibytes_beyond_its_text() {
-    let most = most_at_once_of_a_page(&format!("{}1", "1,".repeat(99_999)));
+    let most = peak_of_a_page(&format!("{}1", "1,".repeat(99_999)));
     assert!(most < 10 << 20, "{most} bytes");
 }

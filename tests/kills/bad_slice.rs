@@ -5,7 +5,7 @@ use webex_events::sandbox::{Response, When};
 
 use crate::{
     export,
-    job::{Fate, Job, Kind, Signal},
+    job::{Job, Kind, Outcome, Signal},
     moment::Moment,
     tally::Tally,
     weather::{Weather, period},
@@ -39,10 +39,10 @@ fn has_all_others(job: &Job) {
     let remains = job.remains();
     let complete: u64 =
         remains.entries().iter().filter(|entry| entry.stage == "complete").map(|entry| entry.events).sum();
-    assert_eq!(complete, others as u64, "{}", job.last_said());
+    assert_eq!(complete, others as u64, "{}", job.last_log());
     assert!(others < expected.events.len());
     let line = "the slice from 2026-01-05T15:00:00Z to 2026-01-05T18:00:00Z can't be read";
-    assert!(job.last_said().contains(line), "{}", job.last_said());
+    assert!(job.last_log().contains(line), "{}", job.last_log());
 }
 
 #[test]
@@ -54,19 +54,19 @@ fn a_slice_that_can_not_be_read_keeps_no_other_event_back_over_kills() {
         let mut killed = 0;
         loop {
             let moment = if killed < KILLS.0 { Moment::draw(&mut job.rng, 8) } else { Moment::Never };
-            let fate = job.live(moment, Signal::Kill);
+            let outcome = job.live(moment, Signal::Kill);
             job.look();
-            match fate {
-                Fate::Killed(_) => killed += 1,
-                Fate::Ended(ended) => {
-                    assert_eq!(ended, code, "{}", job.last_said());
+            match outcome {
+                Outcome::Killed(_) => killed += 1,
+                Outcome::Ended(ended) => {
+                    assert_eq!(ended, code, "{}", job.last_log());
                     break;
                 }
             }
         }
         has_all_others(&job);
         // Nothing else is requested any more, so that a kill hits the slice alone.
-        assert_eq!(job.live(Moment::Never, Signal::Kill), Fate::Ended(code), "{}", job.last_said());
+        assert_eq!(job.live(Moment::Never, Signal::Kill), Outcome::Ended(code), "{}", job.last_log());
         has_all_others(&job);
         job.service.clear_faults();
         job.survive(KILLS.1, 3, &mut Tally::default());

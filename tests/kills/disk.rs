@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use crate::{
     export, follow,
-    job::{Fate, Job, Kind, Signal},
+    job::{Job, Kind, Outcome, Signal},
     moment::Moment,
     support::TOKEN,
     weather::{Fault, Weather},
@@ -34,23 +34,23 @@ fn grow_bit_by_bit(kind: Kind, codec: &'static str, commit_every: &str) {
     for blocks in [2, 3, 5, 8, 14, 25, 64, 180, 500] {
         let moment = if kind == Kind::Follow { Moment::All } else { Moment::Never };
         job.before = Some(format!("trap '' XFSZ; ulimit -f {blocks}"));
-        let fate = job.live(moment, Signal::Terminate);
+        let outcome = job.live(moment, Signal::Terminate);
         job.look();
-        match fate {
-            Fate::Ended(0 | 143) => break,
-            fate => assert_eq!(fate, Fate::Ended(74), "{}", job.last_said()),
+        match outcome {
+            Outcome::Ended(0 | 143) => break,
+            outcome => assert_eq!(outcome, Outcome::Ended(74), "{}", job.last_log()),
         }
         full += 1;
-        assert!(job.last_said().contains("can't be written"), "{}", job.last_said());
+        assert!(job.last_log().contains("can't be written"), "{}", job.last_log());
         // Where the signal isn't ignored, the program turns it into the same error.
         job.before = Some(format!("ulimit -c 0; ulimit -f {blocks}"));
-        let fate = job.live(moment, Signal::Terminate);
-        assert_eq!(fate, Fate::Ended(74), "{}", job.last_said());
+        let outcome = job.live(moment, Signal::Terminate);
+        assert_eq!(outcome, Outcome::Ended(74), "{}", job.last_log());
         job.look();
     }
     assert!(full > 1, "{kind:?}, {codec}: the limit was never reached");
     job.before = None;
-    assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+    assert_eq!(job.finish(), Outcome::Ended(0), "{}", job.last_log());
     job.is_whole();
 }
 
@@ -79,14 +79,14 @@ fn a_follower_loses_nothing_at_the_limit_of_file_sizes() {
 /// Writes each exit code and the result of `verify`, and keeps the final files in `$2`.
 #[cfg(target_os = "linux")]
 const SCRIPT: &str = r#"
-out=$1 kept=$2 said=$3 codes=$4; shift 4
+out=$1 kept=$2 log=$3 codes=$4; shift 4
 mount -t tmpfs -o size=1m tmpfs "$out" || exit 99
 for taken in 1018 1012 1004 992 960 900 820 700 500 0; do
     head -c "${taken}k" /dev/zero > "$out/ballast"
-    "$@" >> "$said" 2>&1
+    "$@" >> "$log" 2>&1
     code=$?
     echo "$code" >> "$codes"
-    if [ -e "$out/ledger.json" ]; then "$1" verify "$out" >> "$said" 2>&1; echo "verify $?" >> "$codes"; fi
+    if [ -e "$out/ledger.json" ]; then "$1" verify "$out" >> "$log" 2>&1; echo "verify $?" >> "$codes"; fi
     if [ "$code" -eq 0 ]; then break; fi
 done
 rm "$out/ballast"
@@ -101,11 +101,11 @@ fn a_small_disk_loses_nothing() {
     {
         let mut job = job(kind, codec);
         let home = job.output_folder().parent().unwrap().to_owned();
-        let [kept, said, codes] = ["kept", "said.disk", "codes"].map(|name| home.join(name));
+        let [kept, log, codes] = ["kept", "log.disk", "codes"].map(|name| home.join(name));
         fs::create_dir_all(job.output_folder()).unwrap();
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
-        command.args([&job.output_folder(), &kept, &said, &codes]);
+        command.args([&job.output_folder(), &kept, &log, &codes]);
         command
             .arg(job.command().get_program())
             .args(job.command().get_args())
@@ -115,12 +115,12 @@ fn a_small_disk_loses_nothing() {
             return;
         }
         let codes = fs::read_to_string(codes).unwrap();
-        let said = fs::read_to_string(said).unwrap();
+        let log = fs::read_to_string(log).unwrap();
         let (full, others): (Vec<_>, Vec<_>) = codes.lines().partition(|code| *code == "74");
-        assert!(full.len() > 1, "{codes}{said}");
-        assert_eq!(said.matches("No space left on device").count(), full.len(), "{codes}{said}");
-        assert!(others.iter().all(|code| ["0", "verify 75", "verify 0"].contains(code)), "{codes}{said}");
-        assert!(others.contains(&"0"), "{codes}{said}");
+        assert!(full.len() > 1, "{codes}{log}");
+        assert_eq!(log.matches("No space left on device").count(), full.len(), "{codes}{log}");
+        assert!(others.iter().all(|code| ["0", "verify 75", "verify 0"].contains(code)), "{codes}{log}");
+        assert!(others.contains(&"0"), "{codes}{log}");
         fs::remove_dir(job.output_folder()).unwrap();
         fs::rename(kept, job.output_folder()).unwrap();
         job.is_whole();

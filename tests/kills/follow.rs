@@ -92,15 +92,15 @@ fn a_follower_on_stdout_has_each_event_at_least_once_after_kills() {
         command.args(["--base-url", service.base_url()]).env("WEBEX_ACCESS_TOKEN", TOKEN);
         command.current_dir(&folder).stdout(File::create(&out).unwrap());
         let running = Running::start(command);
-        let behind = service.counts().requests + rng.u64(0..20);
+        let requests = service.counts().requests + rng.u64(0..20);
         let is_last = life >= 12;
         let lines = || String::from_utf8_lossy(&fs::read(&out).unwrap()).into_owned();
-        until("what it is killed behind", || {
+        until("the request after which it is killed", || {
             let has_all = || {
                 let text = lines();
                 service.event_ids().iter().all(|id| seen.contains(id) || text.contains(id.as_str()))
             };
-            if is_last { has_all() } else { service.counts().requests >= behind }
+            if is_last { has_all() } else { service.counts().requests >= requests }
         });
         running.kill();
         // The last line may be incomplete.

@@ -14,7 +14,7 @@ use fastrand::Rng;
 use tempfile::TempDir;
 use webex_events::{EventType, sandbox::SandboxBuilder};
 
-pub(crate) use self::life::{Fate, Signal};
+pub(crate) use self::life::{Outcome, Signal};
 use crate::{
     follow,
     moment::Pace,
@@ -167,16 +167,16 @@ impl Job {
     }
 
     /// The messages of the last run.
-    pub(crate) fn last_said(&self) -> String {
-        self.said(self.lives)
+    pub(crate) fn last_log(&self) -> String {
+        self.log(self.lives)
     }
 
-    fn said(&self, life: u32) -> String {
-        fs::read_to_string(self.said_path(life)).unwrap_or_default()
+    fn log(&self, life: u32) -> String {
+        fs::read_to_string(self.log_path(life)).unwrap_or_default()
     }
 
-    fn said_path(&self, life: u32) -> PathBuf {
-        self.home.path().join(format!("said.{life}"))
+    fn log_path(&self, life: u32) -> PathBuf {
+        self.home.path().join(format!("log.{life}"))
     }
 
     /// The command, always the same.
@@ -316,10 +316,10 @@ impl Job {
         if !self.weather.has(Fault::Items) {
             assert_eq!(self.verify(true), 0);
         }
-        let said: String = (0..=self.lives).map(|life| self.said(life)).collect();
+        let log: String = (0..=self.lives).map(|life| self.log(life)).collect();
         for secret in [TOKEN.to_owned(), self.service.client_secret(), self.service.refresh_token().unwrap()]
         {
-            assert!(!said.contains(&secret), "a secret is shown");
+            assert!(!log.contains(&secret), "a secret is shown");
         }
     }
 }

@@ -19,7 +19,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "helpers of tests fail as tests do, and say what they found"
+    reason = "helpers of tests fail as tests do, and print what they found"
 )]
 
 mod bad_slice;
@@ -36,7 +36,7 @@ mod seeds;
 mod signals;
 mod soak;
 #[path = "../program/support.rs"]
-#[allow(dead_code, reason = "the tests of the program use the rest")]
+#[expect(dead_code, reason = "the tests of the program use the rest")]
 mod support;
 mod tally;
 mod weather;

@@ -20,13 +20,13 @@ pub(crate) enum Moment {
     Start(f64),
     /// After this number of requests, and the share.
     Requests(u64, f64),
-    /// When a file has grown, after this number of requests, and the share.
+    /// The growth of a file after this number of requests, and the share.
     Growth(u64, f64),
-    /// While the state file is replaced, after this number of requests, and the share.
+    /// The replacement of the state file after this number of requests, and the share.
     Commit(u64, f64),
-    /// When a file has got its final name, after this number of requests, and the share.
+    /// The final name of a file after this number of requests, and the share.
     Name(u64, f64),
-    /// When all events are committed, as determined by the job.
+    /// The commit of all events, as determined by the job.
     All,
     /// The end of the program.
     Never,
@@ -35,14 +35,14 @@ pub(crate) enum Moment {
 impl Moment {
     /// Any except the last two. Moments in requests are within the first `span`.
     pub(crate) fn draw(rng: &mut Rng, span: u64) -> Self {
-        let (behind, share) = (rng.u64(0..=span), 2.0 * rng.f64());
+        let (after, share) = (rng.u64(0..=span), 2.0 * rng.f64());
         let brief = if rng.bool() { 0.0 } else { share };
         match rng.u8(0..12) {
             0 => Self::Start(share / 2.0),
-            1..=4 => Self::Requests(behind, share),
-            5..=6 => Self::Growth(behind, brief),
-            7..=9 => Self::Commit(behind, brief),
-            _ => Self::Name(behind, brief),
+            1..=4 => Self::Requests(after, share),
+            5..=6 => Self::Growth(after, brief),
+            7..=9 => Self::Commit(after, brief),
+            _ => Self::Name(after, brief),
         }
     }
 }
@@ -95,9 +95,9 @@ impl Watch {
     pub(crate) fn is_near(&self) -> bool {
         match self.moment {
             Moment::Start(_) => true,
-            Moment::Requests(behind, _) => self.served >= behind,
-            Moment::Growth(behind, _) | Moment::Commit(behind, _) | Moment::Name(behind, _) => {
-                self.served >= behind
+            Moment::Requests(after, _) => self.served >= after,
+            Moment::Growth(after, _) | Moment::Commit(after, _) | Moment::Name(after, _) => {
+                self.served >= after
             }
             Moment::All | Moment::Never => false,
         }
@@ -127,21 +127,21 @@ impl Watch {
         }
         let wait = match self.moment {
             Moment::Start(share) => return now >= self.began + pace.start.mul_f64(share),
-            Moment::Requests(behind, share) => (self.served >= behind).then_some(share),
-            Moment::Growth(behind, share) => {
-                let is_met = self.served >= behind && {
+            Moment::Requests(after, share) => (self.served >= after).then_some(share),
+            Moment::Growth(after, share) => {
+                let is_met = self.served >= after && {
                     let before = *self.length.get_or_insert_with(|| length(out));
                     length(out) > before
                 };
-                (is_met || self.is_late(behind)).then_some(share)
+                (is_met || self.is_late(after)).then_some(share)
             }
-            Moment::Commit(behind, share) => {
-                let is_met = self.served >= behind && is_being_replaced(state);
-                (is_met || self.is_late(behind)).then_some(share)
+            Moment::Commit(after, share) => {
+                let is_met = self.served >= after && is_being_replaced(state);
+                (is_met || self.is_late(after)).then_some(share)
             }
-            Moment::Name(behind, share) => {
-                let is_met = self.served >= behind && names(out) > self.names;
-                (is_met || self.is_late(behind)).then_some(share)
+            Moment::Name(after, share) => {
+                let is_met = self.served >= after && names(out) > self.names;
+                (is_met || self.is_late(after)).then_some(share)
             }
             Moment::All | Moment::Never => None,
         };
@@ -152,8 +152,8 @@ impl Watch {
     }
 
     /// Returns true if the moment doesn't seem to come.
-    fn is_late(&self, behind: u64) -> bool {
-        self.served >= behind + 8
+    fn is_late(&self, after: u64) -> bool {
+        self.served >= after + 8
     }
 }
 

@@ -4,7 +4,7 @@ use webex_events::sandbox::{Response, Sandbox, When};
 
 use crate::{
     export, follow,
-    job::{Fate, Job, Kind},
+    job::{Job, Kind, Outcome},
     support::{Service, TOKEN},
     weather::Weather,
 };
@@ -26,20 +26,20 @@ fn job(kind: Kind) -> Job {
 
 /// Runs it until it stops, with this event after some requests. Returns its exit code.
 fn give_up(job: &mut Job, requests: u64, happens: impl FnOnce(&mut Job)) -> i32 {
-    let Fate::Ended(code) = job.live_through(requests, happens, "trying again in 30 s") else {
-        panic!("{}", job.last_said())
+    let Outcome::Ended(code) = job.live_through(requests, happens, "trying again in 30 s") else {
+        panic!("{}", job.last_log())
     };
-    let said = job.last_said();
+    let log = job.last_log();
     let events: u64 = job.remains().entries().iter().map(|entry| entry.events).sum();
-    assert_eq!(events > 0, requests > 0 || said.contains("events are in"), "{said}");
+    assert_eq!(events > 0, requests > 0 || log.contains("events are in"), "{log}");
     match job.kind {
         // It would continue without end, and was stopped.
-        Kind::Follow => assert_eq!(code, 143, "{said}"),
+        Kind::Follow => assert_eq!(code, 143, "{log}"),
         _ if events > 0 => {
-            assert_eq!(code, 75, "{said}");
-            assert!(said.contains(&format!("{events} events are in")), "{said}");
+            assert_eq!(code, 75, "{log}");
+            assert!(log.contains(&format!("{events} events are in")), "{log}");
         }
-        _ => assert_eq!(code, 69, "{said}"),
+        _ => assert_eq!(code, 69, "{log}"),
     }
     code
 }
@@ -53,17 +53,17 @@ fn an_unreachable_service_loses_no_event() {
             // The service no longer listens.
             let gone = |job: &mut Job| job.service = Service::start(Sandbox::builder().events(0));
             give_up(&mut job, requests, gone);
-            assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
+            assert!(job.last_log().contains("no connection to the service"), "{}", job.last_log());
             if requests > 0 {
                 // The same command, before the service is back.
                 job.live_through(0, |_| {}, "trying again in 30 s");
-                assert!(job.last_said().contains("no connection to the service"), "{}", job.last_said());
+                assert!(job.last_log().contains("no connection to the service"), "{}", job.last_log());
             }
             let service = job.builder.clone().addr(address);
             job.service = Service::start(if kind == Kind::Follow { service.now(now) } else { service });
             job.look();
         }
-        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        assert_eq!(job.finish(), Outcome::Ended(0), "{}", job.last_log());
         job.is_whole();
     }
 }
@@ -75,11 +75,11 @@ fn a_failing_service_loses_no_event() {
         let fails = |job: &mut Job| job.service.fail(When::always(), Response::status(503).retry_after(0));
         for requests in [0, SOME_REQUESTS] {
             give_up(&mut job, requests, fails);
-            assert!(job.last_said().contains("503 Service Unavailable"), "{}", job.last_said());
+            assert!(job.last_log().contains("503 Service Unavailable"), "{}", job.last_log());
             job.look();
             job.service.clear_faults();
         }
-        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        assert_eq!(job.finish(), Outcome::Ended(0), "{}", job.last_log());
         job.is_whole();
     }
 }
@@ -89,7 +89,7 @@ fn a_failure_that_is_shorter_than_the_retries_is_survived() {
     for kind in KINDS {
         let mut job = job(kind);
         job.service.fail(When::at([SOME_REQUESTS]), Response::status(503).retry_after(1));
-        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        assert_eq!(job.finish(), Outcome::Ended(0), "{}", job.last_log());
         assert_eq!(job.service.counts().server_errors, 1);
         job.is_whole();
     }
@@ -102,14 +102,14 @@ fn a_token_that_is_refused_within_a_run_is_replaced_without_loss() {
         let refuses = |job: &mut Job| job.service.set_token("another");
         assert_eq!(
             job.live_through(SOME_REQUESTS, refuses, "trying again in 30 s"),
-            Fate::Ended(77),
+            Outcome::Ended(77),
             "{}",
-            job.last_said()
+            job.last_log()
         );
-        assert!(job.last_said().contains("get a new token"), "{}", job.last_said());
+        assert!(job.last_log().contains("get a new token"), "{}", job.last_log());
         assert!(job.look().has_page());
         job.service.set_token(TOKEN);
-        assert_eq!(job.finish(), Fate::Ended(0), "{}", job.last_said());
+        assert_eq!(job.finish(), Outcome::Ended(0), "{}", job.last_log());
         job.is_whole();
     }
 }

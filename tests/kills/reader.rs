@@ -120,7 +120,7 @@ fn a_reader_of_lines_gets_every_event_over_stops_in_the_middle_of_a_line() {
             until("all that is missing", || ids(&service, &reader.bytes()).is_superset(&missing));
         } else {
             let is_idle = || service.counts().requests >= before + IDLE;
-            until("what it is stopped after", || reader.length() >= allowed || is_idle());
+            until("the amount after which it is stopped", || reader.length() >= allowed || is_idle());
         }
         if life % 3 == 0 {
             running.signal("TERM");

@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use crate::{
     export, follow,
-    job::{Fate, Job, Kind, Signal},
+    job::{Job, Kind, Outcome, Signal},
     moment::Moment,
     seeds,
     weather::{Fault, Weather},
@@ -12,64 +12,64 @@ use crate::{
 
 /// The results of interrupted runs.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct Stops {
     /// Runs that handled a signal.
     pub(crate) stopped: usize,
     /// Those of them that had something to resume.
     with_events: usize,
     /// Lives that a signal ended before they handled signals.
-    unheard: usize,
+    too_early: usize,
 }
 
-impl Answers {
+impl Stops {
     pub(crate) fn add(&mut self, other: &Self) {
         self.stopped += other.stopped;
         self.with_events += other.with_events;
-        self.unheard += other.unheard;
+        self.too_early += other.too_early;
     }
 }
 
 impl Job {
     /// Stops it up to this number of times, and then lets it end.
     #[track_caller]
-    pub(crate) fn obey(&mut self, signals: usize, answers: &mut Answers) {
+    pub(crate) fn obey(&mut self, signals: usize, stops: &mut Stops) {
         for life in 0.. {
             let signal = if self.rng.bool() { Signal::Interrupt } else { Signal::Terminate };
             let before = self.service.counts().requests;
-            let fate = if life < signals {
+            let outcome = if life < signals {
                 let moment = Moment::draw(&mut self.rng, 14);
                 self.live(moment, signal)
             } else {
                 self.finish()
             };
             let remains = self.look();
-            match fate {
-                Fate::Ended(0) => break,
-                Fate::Ended(code) if code == signal.code() => {
-                    answers.stopped += 1;
-                    let said = self.last_said();
+            match outcome {
+                Outcome::Ended(0) => break,
+                Outcome::Ended(code) if code == signal.code() => {
+                    stops.stopped += 1;
+                    let log = self.last_log();
                     let events: u64 = remains.entries().iter().map(|entry| entry.events).sum();
                     let can_resume = events > 0 || (self.kind == Kind::Follow && remains.has_state());
-                    answers.with_events += usize::from(events > 0);
+                    stops.with_events += usize::from(events > 0);
                     let words = if can_resume { "give the same command again to resume" } else { "" };
-                    assert!(said.contains(words), "{events} events, and it says: {said}");
+                    assert!(log.contains(words), "{events} events, and its output is: {log}");
                     if can_resume && self.kind != Kind::Follow {
                         let events = if events == 1 {
                             "1 event is".to_owned()
                         } else {
                             format!("{events} events are")
                         };
-                        assert!(said.contains(&events), "{events}, and it says: {said}");
+                        assert!(log.contains(&events), "{events}, and its output is: {log}");
                     }
                     if remains.has_state() {
                         self.verify(false);
                     }
                 }
-                Fate::Ended(code) => self.excuse(code).unwrap(),
-                Fate::Killed(number) => {
+                Outcome::Ended(code) => self.excuse(code).unwrap(),
+                Outcome::Killed(number) => {
                     assert_eq!(number, signal.code() - 128);
                     assert_eq!(self.service.counts().requests, before, "it worked and didn't listen");
-                    answers.unheard += 1;
+                    stops.too_early += 1;
                 }
             }
             assert!(life < 20 * signals + 100, "it never ends");
@@ -83,7 +83,7 @@ impl Job {
 #[test]
 fn a_signal_at_any_instant_commits_everything_and_prints_how_to_resume() {
     let (first, signals) = (seeds::first(), seeds::kills(24));
-    let mut answers = Answers::default();
+    let mut stops = Stops::default();
     for seed in first.. {
         // Don't count a life that is killed before it handles signals.
         let weather =
@@ -93,12 +93,12 @@ fn a_signal_at_any_instant_commits_everything_and_prints_how_to_resume() {
             1 => export::job(Kind::File, seed, weather, 700),
             _ => follow::job(seed, weather, 700),
         };
-        job.obey(5, &mut answers);
-        if answers.stopped >= signals {
+        job.obey(5, &mut stops);
+        if stops.stopped >= signals {
             break;
         }
-        assert!(seed - first < 10 + signals as u64, "it hardly ever answers: {answers:?}");
+        assert!(seed - first < 10 + signals as u64, "it is hardly ever stopped: {stops:?}");
     }
-    eprintln!("{answers:?}");
-    assert!(answers.with_events * 2 >= answers.stopped, "{answers:?}");
+    eprintln!("{stops:?}");
+    assert!(stops.with_events * 2 >= stops.stopped, "{stops:?}");
 }

@@ -15,7 +15,7 @@ use crate::{
     export, follow,
     job::{Job, Kind},
     seeds,
-    signals::Answers,
+    signals::Stops,
     tally::Tally,
     weather::{Fault, Weather},
 };
@@ -38,21 +38,21 @@ fn job(seed: u64) -> Job {
 }
 
 /// Uses one seed after another until there were enough kills.
-fn work(next: &AtomicU64, tallies: &Mutex<(Tally, Answers)>, kills: usize) {
+fn work(next: &AtomicU64, tallies: &Mutex<(Tally, Stops)>, kills: usize) {
     loop {
         let seed = next.fetch_add(1, Relaxed);
-        let (mut tally, mut answers) = (Tally::default(), Answers::default());
+        let (mut tally, mut stops) = (Tally::default(), Stops::default());
         let mut job = job(seed);
         let most = job.rng.usize(1..30);
         if job.rng.u8(0..5) == 0 {
-            job.obey(most, &mut answers);
+            job.obey(most, &mut stops);
         } else {
             let span = job.rng.u64(2..60);
             job.survive(most, span, &mut tally);
         }
         let mut all = tallies.lock().unwrap();
         all.0.add(&tally);
-        all.1.add(&answers);
+        all.1.add(&stops);
         if seed.is_multiple_of(20) {
             eprintln!("{:?}\n{:?}", all.0, all.1);
         }
@@ -67,7 +67,7 @@ fn work(next: &AtomicU64, tallies: &Mutex<(Tally, Answers)>, kills: usize) {
 fn soak() {
     let kills = seeds::kills(3000);
     let next = AtomicU64::new(seeds::first());
-    let tallies = Mutex::new((Tally::default(), Answers::default()));
+    let tallies = Mutex::new((Tally::default(), Stops::default()));
     let began = Instant::now();
     thread::scope(|scope| {
         let worker = || work(&next, &tallies, kills);
@@ -78,7 +78,7 @@ fn soak() {
             worker.join().unwrap();
         }
     });
-    let (tally, answers) = tallies.into_inner().unwrap();
-    eprintln!("{answers:?}, in {} s", began.elapsed().as_secs());
+    let (tally, stops) = tallies.into_inner().unwrap();
+    eprintln!("{stops:?}, in {} s", began.elapsed().as_secs());
     tally.assert(kills);
 }

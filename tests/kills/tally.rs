@@ -16,7 +16,7 @@ pub(crate) struct Tally {
     /// Processes that ran when they were killed.
     pub(crate) kills: usize,
     /// Those of them that had committed a page.
-    behind_a_commit: usize,
+    after_a_commit: usize,
     /// Lives that had read and committed a part of a list.
     in_mid_file: usize,
     /// Lives that had uncommitted bytes, or were writing the state file.
@@ -31,7 +31,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn killed(&mut self, remains: &Remains) {
         self.kills += 1;
-        self.behind_a_commit += usize::from(remains.has_page());
+        self.after_a_commit += usize::from(remains.has_page());
         self.in_mid_file += usize::from(remains.is_in_mid_file());
         self.in_mid_write += usize::from(remains.has_tail() || remains.has_draft_of_state());
         self.with_an_unnamed_file += usize::from(remains.has_unnamed());
@@ -40,7 +40,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.jobs += other.jobs;
         self.kills += other.kills;
-        self.behind_a_commit += other.behind_a_commit;
+        self.after_a_commit += other.after_a_commit;
         self.in_mid_file += other.in_mid_file;
         self.in_mid_write += other.in_mid_write;
         self.with_an_unnamed_file += other.with_an_unnamed_file;
@@ -55,7 +55,7 @@ impl Tally {
         assert!(self.kills >= kills, "{self:?}");
         // A single repeated job may be a special one.
         if kills >= 20 {
-            assert!(self.behind_a_commit * 2 >= self.kills, "{self:?}");
+            assert!(self.after_a_commit * 2 >= self.kills, "{self:?}");
             assert!(self.in_mid_file * 4 >= self.kills, "{self:?}");
             assert!(self.in_mid_write * 8 >= self.kills, "{self:?}");
         }

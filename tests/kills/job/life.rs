@@ -41,13 +41,13 @@ impl Signal {
 
 /// The end of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Outcome {
     /// By a signal that it couldn't or didn't handle.
     Killed(i32),
     Ended(i32),
 }
 
-impl Fate {
+impl Outcome {
     fn of(status: ExitStatus) -> Self {
         status.code().map_or_else(|| Self::Killed(status.signal().unwrap_or_default()), Self::Ended)
     }
@@ -55,9 +55,9 @@ impl Fate {
 
 impl Job {
     /// Runs it until the moment, and ends it then, unless it ends before.
-    pub(crate) fn live(&mut self, moment: Moment, signal: Signal) -> Fate {
-        let mut said = self.begin_life(&format!("{signal:?} at {moment:?}"));
-        let mut child = spawn(self.command(), &said);
+    pub(crate) fn live(&mut self, moment: Moment, signal: Signal) -> Outcome {
+        let mut log = self.begin_life(&format!("{signal:?} at {moment:?}"));
+        let mut child = spawn(self.command(), &log);
         let served = |job: &Self| job.service.counts().requests;
         let mut watch = Watch::new(moment, served(self), &self.output_folder());
         let strike = self.rng.u64(0..30);
@@ -87,10 +87,10 @@ impl Job {
                 thread::sleep(Duration::from_micros(if goal.is_some() { 5000 } else { 200 }));
             }
         };
-        let fate = Fate::of(status);
+        let outcome = Outcome::of(status);
         let took = began.elapsed().as_millis();
-        writeln!(said, "--- {fate:?} behind {} requests, {took} ms", watch.served()).unwrap();
-        fate
+        writeln!(log, "--- {outcome:?} after {} requests, {took} ms", watch.served()).unwrap();
+        outcome
     }
 
     /// Runs it until it ends, or prints this text, after which it is stopped. An event happens after some requests.
@@ -99,14 +99,14 @@ impl Job {
         requests: u64,
         happens: impl FnOnce(&mut Self),
         word: &str,
-    ) -> Fate {
+    ) -> Outcome {
         let before = self.service.counts().requests;
         let mut happens = Some(happens);
         if let Some(happens) = happens.take_if(|_| requests == 0) {
             happens(self);
         }
-        let mut said = self.begin_life("nothing");
-        let mut child = spawn(self.command(), &said);
+        let mut log = self.begin_life("nothing");
+        let mut child = spawn(self.command(), &log);
         let began = Instant::now();
         let mut is_stopped = false;
         let status = loop {
@@ -116,7 +116,7 @@ impl Job {
             if happens.is_some() && self.service.counts().requests >= before + requests {
                 happens.take().unwrap()(self);
             }
-            if !is_stopped && self.last_said().contains(word) {
+            if !is_stopped && self.last_log().contains(word) {
                 send(Signal::Terminate, &mut child);
                 is_stopped = true;
             }
@@ -126,29 +126,29 @@ impl Job {
             }
             thread::sleep(Duration::from_millis(1));
         };
-        let fate = Fate::of(status);
-        writeln!(said, "--- {fate:?}").unwrap();
-        fate
+        let outcome = Outcome::of(status);
+        writeln!(log, "--- {outcome:?}").unwrap();
+        outcome
     }
 
     fn begin_life(&mut self, what: &str) -> File {
         self.lives += 1;
-        let mut said = OpenOptions::new().append(true).create(true).open(self.said_path(self.lives)).unwrap();
-        writeln!(said, "{what}").unwrap();
-        said
+        let mut log = OpenOptions::new().append(true).create(true).open(self.log_path(self.lives)).unwrap();
+        writeln!(log, "{what}").unwrap();
+        log
     }
 
     /// Lets it work until it has all that there is. Returns how it ended.
-    pub(crate) fn finish(&mut self) -> Fate {
+    pub(crate) fn finish(&mut self) -> Outcome {
         if self.kind != Kind::Follow {
             return self.live(Moment::Never, Signal::Kill);
         }
         self.service.set_now(self.range.1 + TimeDelta::hours(1));
         // One that waits for its service to recover is stopped too, and run again.
         match self.live(Moment::All, Signal::Terminate) {
-            Fate::Ended(143) if self.has_all(&self.expected()) => Fate::Ended(0),
-            Fate::Ended(143) => Fate::Ended(75),
-            fate => fate,
+            Outcome::Ended(143) if self.has_all(&self.expected()) => Outcome::Ended(0),
+            Outcome::Ended(143) => Outcome::Ended(75),
+            outcome => outcome,
         }
     }
 
@@ -157,14 +157,14 @@ impl Job {
     pub(crate) fn survive(&mut self, kills: usize, span: u64, tally: &mut Tally) {
         let mut killed = 0;
         for life in 0.. {
-            let fate = if killed < kills {
+            let outcome = if killed < kills {
                 let moment = Moment::draw(&mut self.rng, span);
                 self.live(moment, Signal::Kill)
             } else {
                 self.finish()
             };
-            match fate {
-                Fate::Killed(9) => {
+            match outcome {
+                Outcome::Killed(9) => {
                     killed += 1;
                     let remains = self.look();
                     if self.rng.u8(0..4) == 0 && remains.has_state() {
@@ -175,13 +175,13 @@ impl Job {
                         self.rename();
                     }
                 }
-                Fate::Ended(0) => break,
-                Fate::Ended(code) => {
+                Outcome::Ended(0) => break,
+                Outcome::Ended(code) => {
                     self.excuse(code).unwrap();
                     self.look();
                     tally.given_up += 1;
                 }
-                fate @ Fate::Killed(_) => panic!("{fate:?}"),
+                outcome @ Outcome::Killed(_) => panic!("{outcome:?}"),
             }
             assert!(life < 20 * kills + 100, "it never ends");
             self.strike();
@@ -192,8 +192,8 @@ impl Job {
     }
 }
 
-fn spawn(mut command: Command, said: &File) -> Child {
-    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
+fn spawn(mut command: Command, log: &File) -> Child {
+    command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
     command.spawn().unwrap()
 }
 
