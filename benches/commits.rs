@@ -4,12 +4,7 @@
 //! Slices of 6 hours with 10,000 events each, four of them concurrently; the program runs as a process of its own
 //! against a sandbox in this one.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints and may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
 
 use std::{
     env, fs,

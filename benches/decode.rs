@@ -1,12 +1,7 @@
 //! Decoding pages, reading links, and the stream's own cost for an event. Prints the ratios of decoding to
 //! that of the hand-written loop first, then the measurements of criterion.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints and may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
 
 use std::{hint::black_box, time::Instant};
 

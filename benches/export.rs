@@ -3,12 +3,7 @@
 //!
 //! Both run as processes of their own, on one thread, against a sandbox in this one.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints and may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
 
 use std::{
     env, fs,

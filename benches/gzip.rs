@@ -3,12 +3,7 @@
 //!
 //! Prints wall times and their ratios to plain responses.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints and may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
 
 use std::{hint::black_box, time::Instant};
 

@@ -3,8 +3,7 @@
 //!
 //! Prints wall times, and their ratios to the single list and to the time that the limit allows.
 
-#![allow(
-    missing_docs,
+#![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark prints, and may fail by panicking"

@@ -2,12 +2,7 @@
 //!
 //! The service takes [`LATENCY`] for a response, so that the times are those of the network.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints and may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
 
 use std::{
     hint::black_box,

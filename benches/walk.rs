@@ -4,12 +4,7 @@
 //! Prints medians, and the medians of the ratios to the hand-written loop in the same round. The sandbox
 //! has a thread of its own.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a benchmark prints and may panic"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may panic")]
 
 use std::{hint::black_box, time::Instant};
 

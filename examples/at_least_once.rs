@@ -9,7 +9,7 @@
 //! only then is the cursor after it stored. After a crash the last page is read again, so an event can be
 //! handled twice, and none is missed.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
 
 use std::{
     fs, io,

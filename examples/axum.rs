@@ -8,7 +8,7 @@
 //! The response is as lazy as the stream: if the reader stops reading, no further page is requested; if it closes the
 //! connection, the stream is dropped, and with it the request in flight.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, reason = "examples print")]
 
 use axum::{
     Router,

@@ -4,8 +4,6 @@
 //! cargo run --features sandbox --example csv > calls.csv
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
-
 use std::io;
 
 use futures::TryStreamExt;

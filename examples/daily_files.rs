@@ -7,7 +7,7 @@
 //! The program `webex-events export -o FOLDER --slice 24h` does this with a ledger, resumes after a crash, and can
 //! verify the result. This example shows the library's part of it.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
 
 use std::{
     collections::HashMap,

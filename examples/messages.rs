@@ -7,7 +7,7 @@
 //! For the real service replace the two lines of the sandbox with `Client::from_env()?`, which reads
 //! `WEBEX_ACCESS_TOKEN`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
 
 use chrono::{TimeDelta, Utc};
 use futures::TryStreamExt;

@@ -6,8 +6,6 @@
 //!
 //! A real program replaces the exporter of `opentelemetry-stdout` with that of `opentelemetry-otlp`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
-
 use futures::TryStreamExt;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;

@@ -4,7 +4,7 @@
 //! cargo run --features sandbox --example own_data
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
 
 use futures::TryStreamExt;
 use serde::Deserialize;

@@ -7,7 +7,7 @@
 //! In a project the body of `main` is a `#[tokio::test]`, and `webex-events` with the feature `sandbox` is one of its
 //! dev-dependencies.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, reason = "examples print")]
 
 use std::{collections::BTreeSet, time::Duration};
 

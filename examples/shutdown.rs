@@ -7,7 +7,7 @@
 //! Every stream of this crate terminates only after `next` has returned `None`, so a loop of `futures::select!`
 //! may end on `None` or on `complete`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
 
 use std::time::Duration;
 

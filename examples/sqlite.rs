@@ -7,7 +7,7 @@
 //! Because they are committed together, a crash at any instant leaves a checkpoint that covers exactly the rows in
 //! the table. Each event is then in it exactly once.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
 
 use chrono::{TimeDelta, Utc};
 use futures::StreamExt;

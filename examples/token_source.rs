@@ -4,7 +4,7 @@
 //! cargo run --features sandbox --example token_source
 //! ```
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples print")]
+#![expect(clippy::print_stdout, reason = "examples print")]
 
 use std::sync::{
     Arc, Mutex,

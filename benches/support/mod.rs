@@ -1,8 +1,7 @@
 //! The pages of the benchmarks, and the structs of the hand-written loop.
 
-#![allow(
+#![expect(
     dead_code,
-    missing_docs,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "each benchmark uses some of it, prints, and may fail by panicking"
