@@ -292,7 +292,7 @@ async fn prefetch_take_and_pages_work_on_a_resumed_list() {
 }
 
 #[tokio::test]
-async fn the_page_before_can_be_gone_back_to() {
+async fn a_list_can_resume_at_the_previous_page() {
     let previous =
         |call: &Call<'_>, cursor: &str| format!("<{}/events?cursor={cursor}>; rel=\"prev\"", call.base);
     let service = Service::start(move |call| match &*call.cursor {

@@ -92,7 +92,7 @@ fn of_a_repeated_key_the_last_value_counts() {
 }
 
 #[test]
-fn unknown_keys_are_kept_null_too() {
+fn unknown_keys_are_kept_even_if_their_value_is_null() {
     let json = json!({"roomid": "a", "ID": "b", "": {}, "room_id": 1, "extra": {"a": 1}, "new": null});
     let data = decode(&json.to_string());
     assert_eq!(Value::from(data.extra.clone()), json);

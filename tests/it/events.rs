@@ -81,7 +81,7 @@ async fn every_fixture_is_the_same_event_in_a_page() {
 }
 
 #[test]
-fn names_are_known_or_kept() {
+fn unknown_names_are_kept() {
     let known = fixture("messages-created");
     assert_eq!((known.resource(), known.event_type()), (&Resource::Messages, &EventType::Created));
     let unknown = fixture("unknown-resource");
@@ -162,7 +162,7 @@ async fn the_text_of_an_event_is_kept_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn space_between_items_is_not_of_them() {
+async fn space_between_items_is_not_part_of_them() {
     let [a, b] = [event("a"), event("b")];
     let text = format!("{{\"items\" :\n[ \t{a}\r\n ,\n\n{b}\t]\n}}\n");
     let service = Service::start(move |_| ok(text.clone())).await;
@@ -171,7 +171,7 @@ async fn space_between_items_is_not_of_them() {
 }
 
 #[test]
-fn an_event_is_written_as_it_came() {
+fn an_event_is_written_as_it_was_received() {
     let text = event_with("a", r#", "data" : {"n":1.50,"n":2,"s":"\u00e9\/"} "#);
     let event = Event::from_json(&*text).unwrap();
     assert_eq!(serde_json::to_string(&event).unwrap(), text);

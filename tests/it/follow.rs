@@ -184,7 +184,7 @@ async fn a_checkpoint_at_any_event_of_a_round_continues_with_the_next() {
 }
 
 #[tokio::test]
-async fn a_running_follower_hands_out_each_new_event_once() {
+async fn a_running_follower_yields_each_new_event_once() {
     let sandbox = empty().await;
     let mut follow = client(&sandbox)
         .follow(ListEvents::new(), Checkpoint::at(start()))
@@ -318,7 +318,7 @@ async fn a_follower_far_behind_catches_up_in_order_within_bounded_memory() {
 }
 
 #[tokio::test]
-async fn a_filter_holds_and_an_end_is_refused() {
+async fn a_follower_keeps_its_filter_and_refuses_an_end() {
     let sandbox = Sandbox::builder().events(200).period(start(), start() + TimeDelta::minutes(5));
     let sandbox = sandbox.now(start() + TimeDelta::minutes(6)).start().await.unwrap();
     let client = client(&sandbox);

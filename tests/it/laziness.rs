@@ -208,7 +208,7 @@ async fn take_shrinks_the_page_size() {
 }
 
 #[tokio::test]
-async fn take_of_a_list_already_begun_leaves_its_pages_as_they_are() {
+async fn take_of_a_started_list_leaves_its_pages_as_they_are() {
     let service = Service::list(&["a b", "c", "d"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(1, &mut events).await, ["a"]);
@@ -256,7 +256,7 @@ async fn take_by_pages_cuts_the_last_one() {
 }
 
 #[tokio::test]
-async fn the_rest_of_a_begun_page_comes_first_and_nothing_is_fetched_twice() {
+async fn the_rest_of_a_started_page_comes_first_and_nothing_is_fetched_twice() {
     let service = Service::list(&["a b !1 c", "d", "e"]).await;
     let mut events = service.client().list(ListEvents::new());
     assert_eq!(read_some(2, &mut events).await, ["a", "b"]);

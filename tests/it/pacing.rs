@@ -14,7 +14,7 @@ use crate::support::{
 
 /// The only test here that takes a second, which is the least `Retry-After`.
 #[tokio::test]
-async fn a_429_holds_back_every_clone_and_they_come_back_apart() {
+async fn a_429_pauses_every_clone_and_they_resume_at_different_times() {
     const CLONES: usize = 20;
     let wire = Wire::bind().await;
     let client = builder(&wire.url()).retry(hasty().max_wait(Duration::from_secs(1))).build().unwrap();

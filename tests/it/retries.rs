@@ -232,7 +232,7 @@ async fn any_other_retry_after_falls_back_to_the_backoff() {
 }
 
 #[tokio::test]
-async fn a_wait_over_an_hour_is_not_begun_by_default() {
+async fn a_wait_over_an_hour_is_not_started_by_default() {
     let service = Service::start(|_| refusal(429).append_header("Retry-After", "3601")).await;
     let mut events = service.client().list(ListEvents::new());
     let error = error(&mut events).await;

@@ -129,7 +129,7 @@ async fn an_unknown_event_is_404() {
 }
 
 #[tokio::test]
-async fn events_of_ones_own_are_given_as_they_are() {
+async fn own_events_are_returned_byte_for_byte() {
     let sandbox = start(small()).await;
     let text =
         r#"{ "created": "2026-01-05T11:59:59.999Z", "id": "a/b c", "resource": "whiteboards", "type": "x" }"#;
@@ -243,7 +243,7 @@ async fn tokens_expire_and_are_revoked() {
 }
 
 #[tokio::test]
-async fn bodies_are_packed_for_those_who_accept_it() {
+async fn bodies_are_compressed_for_clients_that_accept_it() {
     let sandbox = start(small().gzip(true)).await;
     let plain = Client::builder().no_gzip().no_proxy().build().unwrap();
     let url = format!("{}/events", sandbox.base_url());

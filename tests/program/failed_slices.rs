@@ -119,7 +119,7 @@ fn hours_that_the_service_still_has_are_exported_and_those_before_are_not_tried_
 
 /// Every run stopped at it, so that nothing was ever exported.
 #[test]
-fn a_first_slice_that_is_refused_is_set_aside_if_the_service_has_answered_before() {
+fn a_first_slice_that_is_refused_is_set_aside_if_the_service_has_responded_before() {
     let service = service();
     let (_folder, name) = output();
     service.fail(When::at([1]), Response::status(403));

@@ -65,7 +65,7 @@ fn pages(state: &Value) -> u64 {
 }
 
 /// Kills an export of which this number of pages is committed, after `others` other requests, and runs it again.
-/// Returns the number of its requests that were answered, in both runs.
+/// Returns the number of responses that it got, in both runs.
 fn killed_after(service: &Service, count: u64, others: u64, name: &str, state_path: &str) -> u64 {
     service.latency(When::at(count + others..1000), Duration::from_secs(3600));
     let running = Running::start(export(service, name));

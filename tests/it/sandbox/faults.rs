@@ -134,7 +134,7 @@ async fn chosen_events_have_field_errors() {
 }
 
 #[tokio::test]
-async fn empty_pages_stand_between_others() {
+async fn empty_pages_can_be_between_others() {
     let sandbox = start(small().empty_pages(2)).await;
     let pages = all_pages(&sandbox, "max=50").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [50, 0, 0, 50]);

@@ -92,7 +92,7 @@ async fn filters_narrow_every_page() {
 }
 
 #[tokio::test]
-async fn bounds_say_whether_instants_are_in() {
+async fn bounds_determine_whether_an_event_at_a_bound_is_listed() {
     let instants = ["2026-01-05T10:00:00Z", "2026-01-05T10:00:01Z", "2026-01-05T10:00:02Z"];
     for (bounds, expected) in [(Bounds::HalfOpen, 2), (Bounds::Inclusive, 3), (Bounds::Exclusive, 1)] {
         let sandbox = start(small().events(0).bounds(bounds)).await;
