@@ -67,7 +67,7 @@ impl fmt::Display for DecodeError {
         if let Some(content_type) = &self.content_type {
             write!(f, " of type {}", printable(content_type, 100))?;
         }
-        write!(f, " isn't of the requested form; it begins {:?}", self.snippet)?;
+        write!(f, " isn't the expected JSON; it begins {:?}", self.snippet)?;
         write_origin(f, self.tracking_id(), 1)
     }
 }

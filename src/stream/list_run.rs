@@ -127,7 +127,7 @@ fn stale(error: Error) -> Error {
     match error {
         error if !matches!(error.page_status(), Some(400 | 404 | 410)) => error,
         Error::Api(response) => Error::Cursor {
-            reason: "the service no longer knows the cursor's page; list the range again".into(),
+            reason: "the service no longer knows the cursor, the position in the list".into(),
             source: Some(response),
         },
         error => error,

@@ -54,7 +54,7 @@ fn commands_give_up_early_if_the_service_has_never_responded() {
         assert_eq!(count(&ended, "no connection to the service: Connection refused; trying again"), 1);
         let last = ended.stderr.lines().last().unwrap();
         assert!(last.contains("Connection refused (3 attempts)"), "{last}");
-        assert!(last.contains("nothing listens at this address"), "{last}");
+        assert!(last.contains("nothing listens at the address of --base-url"), "{last}");
     }
 }
 

@@ -73,15 +73,15 @@ fn each_kind_of_damage_is_found_and_named() {
     let last = rest.trim_end().rsplit_once('\n').unwrap().1;
     for (damaged, word) in [
         (None, "it is missing"),
-        (Some(text.trim_end().to_owned()), "bytes and should have"),
-        (Some(format!("{text}\n")), "bytes and should have"),
-        (Some(String::new()), "bytes and should have"),
+        (Some(text.trim_end().to_owned()), "B and should be"),
+        (Some(format!("{text}\n")), "B and should be"),
+        (Some(String::new()), "B and should be"),
         (Some(text.replacen("\"resource\"", "\"resourze\"", 1)), "line 1 is not an event"),
         (Some(text.replacen("created\":\"2026", "created\":\"2025", 1)), "outside of the file's range"),
         (Some(text.replacen("\"id\":\"Y", "\"id\":\"X", 1)), "its checksum doesn't match"),
         (Some(format!("{foreign}\n{rest}")), "of another line"),
         (Some(format!("{last}\n{rest}")), "of another line"),
-        (Some(rest.to_owned()), "bytes and should have"),
+        (Some(rest.to_owned()), "B and should be"),
     ] {
         match &damaged {
             Some(damaged) => fs::write(&second, damaged).unwrap(),
@@ -145,9 +145,9 @@ fn a_problem_beside_a_running_export_advises_to_verify_again() {
     let ended = verify(&name);
     finds(&ended, 75, &["is sound, but not complete"]);
     fs::write(&first, "").unwrap();
-    finds(&verify(&name), 75, &["bytes and should have", "1 problem", "another process is writing it"]);
+    finds(&verify(&name), 75, &["B and should be", "1 problem", "another process is writing it"]);
     running.kill();
-    finds(&verify(&name), 74, &["bytes and should have", "1 problem"]);
+    finds(&verify(&name), 74, &["B and should be", "1 problem"]);
 }
 
 #[test]

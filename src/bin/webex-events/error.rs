@@ -46,6 +46,9 @@ impl Code {
     }
 }
 
+/// Advice for a run that has nothing to resume.
+const AFRESH: &str = "give the same command again";
+
 /// Advice for a run that can be resumed.
 pub(crate) const AGAIN: &str = "give the same command again to resume";
 
@@ -163,19 +166,20 @@ impl Failure {
     /// An error of the library that doesn't end the run.
     pub(crate) fn within_run(error: &Error) -> Self {
         // A temporary error needs no advice of its own: the last line has it.
-        let message = if error.is_transient() { describe(error) } else { message(error, None) };
+        let message = if error.is_transient() { describe(error) } else { message(error, None, AFRESH) };
         Self { code: code(error, true), message }
     }
 
     /// An error of the library that ended a run. `progress` says how far the run has come.
-    pub(crate) fn after(error: &Error, progress: &str, has_events: bool) -> Self {
-        Self { code: code(error, has_events), message: message(error, Some(progress)) }
+    pub(crate) fn after(error: &Error, progress: &str, has_events: bool, is_resumable: bool) -> Self {
+        let again = if has_events && is_resumable { AGAIN } else { AFRESH };
+        Self { code: code(error, has_events), message: message(error, Some(progress), again) }
     }
 }
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        Self { code: code(error, false), message: message(error, None) }
+        Self { code: code(error, false), message: message(error, None, AFRESH) }
     }
 }
 
@@ -243,9 +247,9 @@ impl From<ArchiveError> for Failure {
     }
 }
 
-fn message(error: &Error, progress: Option<&str>) -> String {
+fn message(error: &Error, progress: Option<&str>, again: &str) -> String {
     let mut message = describe(error);
-    for part in progress.map(str::to_owned).into_iter().chain(advice(error)) {
+    for part in progress.map(str::to_owned).into_iter().chain(advice(error, again)) {
         message = format!("{message}; {part}");
     }
     message

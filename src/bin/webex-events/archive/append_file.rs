@@ -123,7 +123,7 @@ impl AppendFile {
         if length < bytes {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                format!("it has {length} bytes and should have {bytes}"),
+                format!("its length is {length} B and should be {bytes} B"),
             ));
         }
         let mut digests = Digests::new(kept.into_iter().chain([checksum]));
@@ -317,7 +317,7 @@ pub(super) fn read_hashed(
     if hashing.bytes < bytes {
         return Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            format!("it has {} bytes and should have {bytes}", hashing.bytes),
+            format!("its length is {} B and should be {bytes} B", hashing.bytes),
         ));
     }
     Ok(())

@@ -151,7 +151,7 @@ pub(super) fn check_length(path: &Path, bytes: u64) -> io::Result<()> {
         Some(length) if length == bytes => Ok(()),
         Some(length) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("it has {length} bytes and should have {bytes}"),
+            format!("its length is {length} B and should be {bytes} B"),
         )),
         None => Err(io::Error::new(io::ErrorKind::NotFound, "it is missing")),
     }

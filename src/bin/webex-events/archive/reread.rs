@@ -210,7 +210,7 @@ impl Destination {
             copied += length as u64;
         }
         if copied < entry.bytes {
-            return Err(unfit(format!("it has {copied} bytes and should have {}", entry.bytes)));
+            return Err(unfit(format!("its length is {copied} B and should be {} B", entry.bytes)));
         }
         check(entry, &digests)?;
         to.sync_all()

@@ -409,7 +409,7 @@ fn damage_is_refused_and_not_changed() {
     let part = layout::part(&path);
     let whole = fs::read(&part).unwrap();
     fs::write(&part, &whole[..whole.len() - 1]).unwrap();
-    refused(&layout, &["events_a.ndjson.part is damaged", "bytes"]);
+    refused(&layout, &["events_a.ndjson.part is damaged", "its length is"]);
     fs::write(&part, whole.iter().map(|byte| if *byte == b'1' { b'2' } else { *byte }).collect::<Vec<_>>())
         .unwrap();
     refused(&layout, &["events_a.ndjson.part is damaged", "checksum"]);
@@ -433,7 +433,7 @@ fn damage_is_refused_and_not_changed() {
 
     let closed = fs::read(&path).unwrap();
     fs::write(&path, &closed[1..]).unwrap();
-    refused(&layout, &["events_a.ndjson is damaged", "bytes"]);
+    refused(&layout, &["events_a.ndjson is damaged", "its length is"]);
     fs::remove_file(&path).unwrap();
     refused(&layout, &["events_a.ndjson is damaged: it is missing"]);
 }

@@ -55,7 +55,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) prefetch: u8,
 
-    /// Length of a slice, for a folder: one file per slice, aligned to 1970 in UTC; the default is 6h
+    /// Length of a slice, for a folder: one file per slice; the default is 6h
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) slice: Option<Duration>,
 
@@ -121,7 +121,7 @@ pub(crate) struct Filters {
 /// The options for writing files.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Commits {
-    /// Compression of the output; the default for a file is that of its name: .gz or .zst
+    /// Compression of the output; unless set, the name of a single file decides (.gz, .zst), otherwise none
     #[arg(long, value_name = "METHOD", value_enum)]
     pub(crate) compress: Option<Codec>,
 

@@ -215,7 +215,9 @@ async fn to_folder(export: &ExportArgs, context: &mut Context, path: PathBuf) ->
         return Err(Failure::usage("an export into a folder needs --from"));
     }
     if export.take.is_some() {
-        return Err(Failure::usage("--take is for one file: an export into a folder covers a whole range"));
+        return Err(Failure::usage(
+            "--take is for one file: an export into a folder covers a whole range; omit --take, or give a file with -o",
+        ));
     }
     let mut slicing = slices::slicing(export.slice.unwrap_or(SLICE));
     if export.extend {

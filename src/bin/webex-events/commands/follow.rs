@@ -117,7 +117,9 @@ async fn to_folder(
     path: PathBuf,
 ) -> Result<(Sink, Positions), Failure> {
     if follow.checkpoint.is_some() {
-        return Err(Failure::usage("--checkpoint is for stdout: a folder has its checkpoint in ledger.json"));
+        return Err(Failure::usage(
+            "--checkpoint is for stdout: a folder has its checkpoint in ledger.json; omit --checkpoint",
+        ));
     }
     let destination = Destination::claim(Layout::Folder(path), ArchiveKind::Follow)?;
     let meta = request::of_follower(follow, Some(HOURS));

@@ -2,7 +2,7 @@
 
 use std::{io, sync::OnceLock};
 
-use webex_events::{Error, LoginError, TransportErrorKind};
+use webex_events::{Error, LinkErrorKind, LoginError, TransportErrorKind};
 
 /// The command that runs, and its options: advice names no other.
 static COMMAND: OnceLock<(String, Vec<String>)> = OnceLock::new();
@@ -64,13 +64,16 @@ pub(super) fn or_elsewhere(remedy: Option<String>) -> String {
     if parts.is_empty() { "check the disk".to_owned() } else { parts.join(", or ") }
 }
 
-pub(super) fn advice(error: &Error) -> Option<String> {
+/// Advice for an error of the library. `again` says how to give the same command again.
+pub(super) fn advice(error: &Error, again: &str) -> Option<String> {
     let advice = match error {
         _ if error.is_auth() && error.is_renewal() => {
-            "check the client id and secret, or log in again with `webex-events login`; then give the same command again"
+            return Some(format!(
+                "check the client id and secret, or log in again with `webex-events login`; then {again}"
+            ));
         }
         _ if error.is_auth() => {
-            "get a new token: this one is wrong, expired or revoked; then give the same command again"
+            return Some(format!("get a new token: this one is wrong, expired or revoked; then {again}"));
         }
         _ if error.is_beyond_retention() => match () {
             () if is_command("follow") => {
@@ -81,7 +84,7 @@ pub(super) fn advice(error: &Error) -> Option<String> {
         },
         _ if error.is_forbidden() => NO_ACCESS,
         Error::Transport(error) => {
-            return Some(format!("{}; then give the same command again", transport_advice(error.kind())));
+            return Some(format!("{}; then {again}", transport_advice(error.kind())));
         }
         Error::Login(LoginError::Denied) => {
             "log in again as a compliance officer, and choose to allow the access"
@@ -102,19 +105,24 @@ pub(super) fn advice(error: &Error) -> Option<String> {
             "create the folder of the file, or choose another --oauth-store"
         }
         Error::Store { .. } => {
-            "make room, or make the file of --oauth-store and its folder writable; then give the same command again"
+            return Some(format!(
+                "make room, or make the file of --oauth-store and its folder writable; then {again}"
+            ));
         }
         Error::Config(text) => return setting_advice(text).map(str::to_owned),
-        Error::Cursor { .. } => "give the same command again",
-        _ if error.is_transient() => return Some(later(error)),
-        _ if error.is_not_found() && is_command("get") => "check the id, and --base-url, which ends with /v1",
-        _ if error.is_not_found() => "check --base-url: it ends with /v1",
+        Error::Cursor { .. } => "give the same command again: it restarts that list from its beginning",
+        _ if error.is_transient() => return Some(later(error, again)),
+        _ if error.is_not_found() && is_command("get") => "check the id, and that --base-url ends with /v1",
+        _ if error.is_not_found() => "check that --base-url ends with /v1",
         Error::Api(_) => "check the arguments",
         Error::Decode(_) => "check --base-url and --proxy: the response may not be from the service",
+        Error::Link { kind: LinkErrorKind::CrossOrigin, .. } => {
+            "the link isn't followed, because the token would be sent there: check --base-url and --proxy"
+        }
         Error::Link { .. } if has_option("--to") => {
             "give the same command again, or one with a narrower --from and --to"
         }
-        Error::Link { .. } => AGAIN_LATER,
+        Error::Link { .. } => return Some(format!("wait a while, then {again}")),
         _ => return None,
     };
     Some(advice.to_owned())
@@ -124,17 +132,15 @@ pub(super) fn advice(error: &Error) -> Option<String> {
 pub(crate) const NO_ACCESS: &str = "make a token with the scope spark-compliance:events_read, whose owner has the role of a \
                                     compliance officer in Control Hub";
 
-const AGAIN_LATER: &str = "give the same command again later";
-
 /// Advice for a temporary error.
-fn later(error: &Error) -> String {
+fn later(error: &Error, again: &str) -> String {
     match error.retry_after() {
         Some(wait) if wait.as_secs() > 0 => {
             let wait = wait.as_secs();
-            format!("give the same command again in {wait} s, or allow that wait with --max-wait {wait}s")
+            format!("wait {wait} s and {again}, or allow that wait with --max-wait {wait}s")
         }
-        _ if error.is_rate_limited() => format!("{AGAIN_LATER}, with a lower --rate-limit"),
-        _ => AGAIN_LATER.to_owned(),
+        _ if error.is_rate_limited() => format!("wait a while, then {again}, with a lower --rate-limit"),
+        _ => format!("wait a while, then {again}"),
     }
 }
 
@@ -148,7 +154,9 @@ pub(crate) fn transport_advice(kind: TransportErrorKind) -> &'static str {
             "check --base-url and --proxy; if the network inspects TLS, add its certificate with --root-certificate"
         }
         TransportErrorKind::Proxy => "check --proxy, or the proxy in the environment",
-        TransportErrorKind::Refused => "nothing listens at this address: check --base-url and --proxy",
+        TransportErrorKind::Refused => {
+            "nothing listens at the address of --base-url, or a firewall refuses the connection: check --base-url and the firewall, or set --proxy"
+        }
         TransportErrorKind::TimedOut => {
             "a firewall may block the connection: check --base-url, or set --proxy"
         }

@@ -61,7 +61,7 @@ pub(crate) fn must_fit(path: &Path, was: &ArchiveMeta, is: &ArchiveMeta) -> Resu
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "{} was started by another command: {}; give the same command again, or choose another output with -o",
+        "{} was started by another command: {}; give the arguments of that command, or choose another output with -o",
         path.display(),
         differences.join(", ")
     )))

@@ -67,7 +67,8 @@ impl RunSummary {
         let has_events = self.totals.events > 0;
         match reason {
             StopReason::Service(error) => {
-                let failure = Failure::after(&error, &progress, has_events || self.followed.is_some());
+                let has_events = has_events || self.followed.is_some();
+                let failure = Failure::after(&error, &progress, has_events, self.is_resumable);
                 Err(match &self.list {
                     Some(list) => Failure { message: format!("{list}: {}", failure.message), ..failure },
                     None => failure,

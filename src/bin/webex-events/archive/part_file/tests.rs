@@ -85,7 +85,7 @@ fn a_file_that_differs_from_its_entry_is_not_reopened() {
     for (damaged, word) in [
         (text.replace("rooms", "roams"), "checksum"),
         (text.replace('{', "["), "line 1"),
-        (text.replace("}\n", ""), "bytes"),
+        (text.replace("}\n", ""), "its length is"),
         (text.replace('}', "\n"), "line 1"),
     ] {
         fs::write(&part, damaged).unwrap();

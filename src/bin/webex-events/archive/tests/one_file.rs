@@ -153,7 +153,7 @@ fn a_part_whose_length_differs_from_the_state_is_not_renamed() {
     longer.push(b' ');
     fs::write(&part, longer).unwrap();
     let error = archive.rename_parts().unwrap_err();
-    assert!(error.to_string().contains("bytes and should have"), "{error}");
+    assert!(error.to_string().contains("B and should be"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"old");
 }
 

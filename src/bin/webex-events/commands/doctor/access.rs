@@ -79,9 +79,8 @@ fn service(url: &str, first: &Result<()>, took: Duration) -> CheckResult {
         }
         Error::Decode(_) => CheckResult::fail(Code::Unavailable, describe(error))
             .advise("check --base-url and --proxy: the response may not be from the service"),
-        _ if error.is_not_found() => {
-            CheckResult::fail(Code::Unavailable, describe(error)).advise("check --base-url: it ends with /v1")
-        }
+        _ if error.is_not_found() => CheckResult::fail(Code::Unavailable, describe(error))
+            .advise("check that --base-url ends with /v1"),
         _ if is_about_the_user(error) => responds(),
         _ => CheckResult::fail(Code::Unavailable, describe(error)).advise("try again later"),
     }

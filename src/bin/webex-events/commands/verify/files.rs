@@ -130,7 +130,7 @@ fn open(path: &Path, bytes: u64, is_whole: bool) -> io::Result<File> {
     })?;
     let length = file.metadata()?.len();
     if length < bytes || (is_whole && length > bytes) {
-        return Err(invalid(format!("it has {length} bytes and should have {bytes}")));
+        return Err(invalid(format!("its length is {length} B and should be {bytes} B")));
     }
     Ok(file)
 }

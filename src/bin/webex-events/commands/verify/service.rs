@@ -376,11 +376,12 @@ pub(super) async fn connect(
         return Ok((service::sandbox(&sandbox, &options.connection)?, Some(sandbox)));
     }
     if was.service != request::service(&options.connection) {
-        let name = was.service.clone().unwrap_or_else(|| "the default".to_owned());
-        return Err(Failure::usage(format!(
-            "{} was exported from another service ({name}): give its --base-url",
-            layout.display()
-        )));
+        let origin = match was.service.as_deref() {
+            Some(url) if url.contains("://") => format!("the service {url}; give it with --base-url"),
+            Some(on_this_machine) => format!("a service {on_this_machine}; give its URL with --base-url"),
+            None => "the default service; omit --base-url, and unset WEBEX_BASE_URL".to_owned(),
+        };
+        return Err(Failure::usage(format!("{} was exported from {origin}", layout.display())));
     }
     Ok((service::connect(&options.connection, renewal)?, None))
 }
