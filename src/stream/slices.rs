@@ -21,6 +21,23 @@ pub use events::SliceEvents;
 use reader::SliceReader;
 
 /// An item of a [`SliceStream`].
+///
+/// ```
+/// use webex_events::SliceItem;
+///
+/// /// Counts the events of a page; a slice that is closed has no more.
+/// fn count(item: &SliceItem) -> usize {
+///     match item {
+///         SliceItem::Page { page, .. } => page.items.iter().flatten().count(),
+///         SliceItem::Closed { slice, .. } => {
+///             println!("{} to {} is complete", slice.start(), slice.end());
+///             0
+///         }
+///         _ => 0,
+///     }
+/// }
+/// # let _ = count;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "pages come one at a time, and almost every item is one")]

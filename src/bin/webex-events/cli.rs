@@ -251,7 +251,8 @@ pub(crate) fn parse(arguments: &[OsString], color: ColorChoice) -> Result<Cli, U
     let matches = command.try_get_matches_from_mut(arguments).map_err(refuse)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(refuse)?;
     if let Some(subcommand) = matches.subcommand_name().and_then(|name| command.find_subcommand(name)) {
-        let options = subcommand.get_arguments().filter_map(clap::Arg::get_long);
+        let options =
+            subcommand.get_arguments().filter(|option| !option.is_hide_set()).filter_map(clap::Arg::get_long);
         error::set_command(subcommand.get_name(), options.map(str::to_owned));
     }
     let source = matches.subcommand().and_then(|(name, matches)| {

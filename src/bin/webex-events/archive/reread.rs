@@ -1,6 +1,6 @@
 //! Ranges whose files are read again, because the range has grown, or because a file is damaged or lacks events.
 //!
-//! The old file keeps its name until the new one is complete, so that readers never miss it. The new file starts with the
+//! The old file keeps its name until the new one is complete, so that readers can use it meanwhile. The new file starts with the
 //! events of the old one if that is sound: the service may no longer have all of them. All files are prepared first, and
 //! the ledger is written last. From then on, an ordinary run reads the ranges, and the next commit replaces the old files.
 

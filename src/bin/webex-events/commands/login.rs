@@ -15,7 +15,7 @@ use crate::{
         self,
         redirect::{Redirect, RedirectListener},
     },
-    ui::{browser, messages, shutdown::Shutdown},
+    ui::{browser, human, messages, shutdown::Shutdown},
 };
 
 /// The longest line that can be pasted.
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: LoginArgs, context: &mut Context) -> Result<(), Fa
     let store = args.connection.credentials.oauth_store.unwrap_or_default();
     let store = store.display();
     let expiry = oauth.expires_at().map_or_else(String::new, |time| {
-        format!("; the access token expires {} and is renewed", time.format("%Y-%m-%d %H:%M UTC"))
+        format!("; the access token expires {} and is renewed", human::instant(time))
     });
     note(&format!("the tokens are in {store}{expiry}; check it: webex-events doctor --oauth-store {store}"));
     Ok(())

@@ -137,9 +137,16 @@ fn later(error: &Error, again: &str) -> String {
     match error.retry_after() {
         Some(wait) if wait.as_secs() > 0 => {
             let wait = wait.as_secs();
-            format!("wait {wait} s and {again}, or allow that wait with --max-wait {wait}s")
+            let after = format!("wait {wait} s and {again}");
+            if has_option("--max-wait") {
+                format!("{after}, or allow that wait with --max-wait {wait}s")
+            } else {
+                after
+            }
         }
-        _ if error.is_rate_limited() => format!("wait a while, then {again}, with a lower --rate-limit"),
+        _ if error.is_rate_limited() && has_option("--rate-limit") => {
+            format!("wait a while, then {again}, with a lower --rate-limit")
+        }
         _ => format!("wait a while, then {again}"),
     }
 }

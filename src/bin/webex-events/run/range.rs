@@ -1,6 +1,6 @@
 //! A time range, and the service's time, by which relative bounds are fixed.
 
-use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use futures_util::StreamExt;
 use serde_json::Map;
 use webex_events::{Client, ListEvents, Stats};
@@ -10,7 +10,7 @@ use crate::{
     cli::values::{TimeArg, time},
     error::{Code, Failure},
     run::stop_reason::StopReason,
-    ui::{messages, shutdown::Shutdown},
+    ui::{human, messages, shutdown::Shutdown},
 };
 
 /// The difference between the clocks from which on a warning is given.
@@ -129,7 +129,7 @@ pub(crate) async fn service_time(
     Err(StopReason::Failed(Failure::new(
         Code::Unavailable,
         "the service's responses have no time or contradict each other, so the range is unknown; \
-         give --from and --to as dates, or run it again later",
+         give the times of the range as dates, or give the same command again later",
     )))
 }
 
@@ -148,7 +148,7 @@ fn warn_of_clocks(now: DateTime<Utc>) {
             &format!(
                 "this machine's clock is {seconds} s {side} the service's, by which it is {}: \
                  relative times use the service's clock",
-                now.to_rfc3339_opts(SecondsFormat::Secs, true)
+                human::instant(now)
             ),
             Map::new(),
         );

@@ -13,7 +13,7 @@ use crate::{
     },
     error::{Code, Failure, NO_ACCESS, describe, transport_advice},
     service::Connected,
-    ui::human::counted,
+    ui::human::{self, counted},
 };
 
 /// The checks, in their order.
@@ -105,9 +105,7 @@ fn token(first: &Result<()>, connected: &Connected) -> CheckResult {
         }
         Err(error) if error.is_rate_limited() => skipped(),
         _ => match connected.origin.expires_at() {
-            Some(time) => {
-                CheckResult::ok(format!("accepted; it expires {}", time.format("%Y-%m-%d %H:%M UTC")))
-            }
+            Some(time) => CheckResult::ok(format!("accepted; it expires {}", human::instant(time))),
             None => CheckResult::ok("accepted"),
         },
     }
@@ -141,7 +139,7 @@ async fn reach(client: &Client, now: DateTime<Utc>) -> CheckResult {
             Err(error) => unknown_reach(&error),
         },
         Err(error) if error.is_beyond_retention() => {
-            CheckResult::ok("lists don't reach back 89 days").warn("use a later --from")
+            CheckResult::ok("lists don't reach back 89 days").warn("give an export a later --from")
         }
         Err(error) => unknown_reach(&error),
     }
