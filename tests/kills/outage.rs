@@ -5,6 +5,7 @@ use webex_events::sandbox::{Response, Sandbox, When};
 use crate::{
     export, follow,
     job::{Job, Kind, Outcome},
+    signals::grouped,
     support::{Service, TOKEN},
     weather::Weather,
 };
@@ -37,7 +38,7 @@ fn give_up(job: &mut Job, requests: u64, happens: impl FnOnce(&mut Job)) -> i32 
         Kind::Follow => assert_eq!(code, 143, "{log}"),
         _ if events > 0 => {
             assert_eq!(code, 75, "{log}");
-            assert!(log.contains(&format!("{events} events are in")), "{log}");
+            assert!(log.contains(&format!("{} events are in", grouped(events))), "{log}");
         }
         _ => assert_eq!(code, 69, "{log}"),
     }

@@ -57,7 +57,7 @@ impl Job {
                         let events = if events == 1 {
                             "1 event is".to_owned()
                         } else {
-                            format!("{events} events are")
+                            format!("{} events are", grouped(events))
                         };
                         assert!(log.contains(&events), "{events}, and its output is: {log}");
                     }
@@ -101,4 +101,11 @@ fn a_signal_at_any_instant_commits_everything_and_prints_how_to_resume() {
     }
     eprintln!("{stops:?}");
     assert!(stops.with_events * 2 >= stops.stopped, "{stops:?}");
+}
+
+/// A number as the program shows it to people: in groups of three digits.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }

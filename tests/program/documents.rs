@@ -117,8 +117,7 @@ fn without_numbers(line: &str) -> String {
     let mut text = String::new();
     for c in line.chars() {
         match c {
-            '0'..='9' if text.ends_with('#') => {}
-            ',' | '.' if text.ends_with('#') => {}
+            '0'..='9' | ',' | '.' if text.ends_with('#') => {}
             '0'..='9' => text.push('#'),
             c => text.push(c),
         }

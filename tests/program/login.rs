@@ -252,7 +252,7 @@ fn a_pasted_code_is_enough() {
     let (mut running, url) = integration.begin_pasted();
     let redirected = decide(&url, "allow");
     let (_, code) = redirected.split_once("code=").unwrap();
-    running.paste(&format!("  {}\r\n", code.split('&').next().unwrap()));
+    running.paste(format!("  {}\r\n", code.split('&').next().unwrap()));
     integration.has_logged_in(&running.end());
 }
 
@@ -427,7 +427,7 @@ fn the_login_that_the_sandbox_prints_works() {
     shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::start(shell);
     let url = running.line().trim_end().to_owned();
-    running.paste(&decide(&url, "allow"));
+    running.paste(decide(&url, "allow"));
     running.end().success();
     assert!(folder.path().join("tokens.json").exists());
 }

@@ -347,7 +347,8 @@ fn the_doctor_knows_when_the_token_expires() {
     let integration = Integration::start(Sandbox::builder().events(10));
     let ended = integration.run(integration.command("doctor", &[]));
     assert_eq!(ended.code, 0, "{}", ended.stdout);
-    let expiry = integration.stored()["expires_at"].as_str().unwrap().replace('T', " ");
+    let stored = integration.stored();
+    let expiry = stored["expires_at"].as_str().unwrap();
     let line = ended.stdout.lines().find(|line| line.starts_with("ok    token")).unwrap();
     assert!(line.contains(&expiry[..16]), "{line} {expiry}");
     assert!(ended.stdout.contains("which renews it"), "{}", ended.stdout);
