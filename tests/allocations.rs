@@ -1,6 +1,6 @@
 //! Handing out an event allocates nothing: its page has it all.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     future::{pending, poll_fn},

@@ -3,10 +3,9 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use futures::StreamExt;
-use webex_events::{
-    Client, Error, ListEvents, RetryPolicy,
-    sandbox::{Sandbox, When},
-};
+#[cfg(feature = "sandbox")]
+use webex_events::sandbox::{Sandbox, When};
+use webex_events::{Client, Error, ListEvents, RetryPolicy};
 use wiremock::ResponseTemplate;
 
 use crate::support::{
@@ -36,8 +35,12 @@ async fn a_service_that_has_never_responded_gets_fewer_attempts_if_so_set() {
     assert_eq!(attempts_made(attempts(5).connect_attempts(two)).await, 2);
     assert_eq!(attempts_made(attempts(1).connect_attempts(two)).await, 1, "it is the lower of both");
     assert_eq!(attempts_made(attempts(3)).await, 3);
+}
 
-    // Once it has responded, it gets all attempts.
+#[cfg(feature = "sandbox")]
+#[tokio::test]
+async fn a_service_that_has_responded_gets_all_attempts() {
+    let two = NonZeroU32::new(2).unwrap();
     let sandbox = Sandbox::builder().events(1).drop_connections(When::at(1..4)).start().await.unwrap();
     let policy = attempts(4).connect_attempts(two);
     let client = Client::builder().base_url(sandbox.base_url()).token(sandbox.token()).retry(policy);

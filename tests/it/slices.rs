@@ -2,6 +2,8 @@
 //! concurrent requests as allowed.
 #![cfg(feature = "sandbox")]
 
+#[cfg(feature = "__internals")]
+mod clocks;
 mod failures;
 mod margin;
 
