@@ -34,7 +34,8 @@ impl Job {
     #[track_caller]
     pub(crate) fn obey(&mut self, signals: usize, stops: &mut Stops) {
         for life in 0.. {
-            let signal = if self.rng.bool() { Signal::Interrupt } else { Signal::Terminate };
+            let is_interrupt = self.rng.bool() && !ignores_interrupts();
+            let signal = if is_interrupt { Signal::Interrupt } else { Signal::Terminate };
             let before = self.service.counts().requests;
             let outcome = if life < signals {
                 let moment = Moment::draw(&mut self.rng, 14);
@@ -101,6 +102,16 @@ fn a_signal_at_any_instant_commits_everything_and_prints_how_to_resume() {
     }
     eprintln!("{stops:?}");
     assert!(stops.with_events * 2 >= stops.stopped, "{stops:?}");
+}
+
+/// Returns true if this process ignores SIGINT, as one in the background of a script does. A program that it starts ignores
+/// it too until it handles signals, so that an early one is lost.
+fn ignores_interrupts() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGINT has the number 2, and the lowest bit is that of number 1.
+    mask.is_some_and(|mask| mask & 0b10 != 0)
 }
 
 /// A number as the program shows it to people: in groups of three digits.
