@@ -88,3 +88,12 @@ fn bytes_that_are_not_utf8_are_kept_too() {
         (&"\"Am\u{fffd}rique\"".into(), &"22416de9726971756522".into())
     );
 }
+
+#[test]
+fn a_page_over_a_limit_is_refused_in_words() {
+    let items = format!(r#"{{"items":[{}]}}"#, vec!["1"; 100_001].join(","));
+    let stub = Stub::start(vec![answer(200, "", items)]);
+    let ended = run(export_from(&stub.base_url, [] as [&str; 0]));
+    assert_eq!(ended.code, 69, "{}", ended.stderr);
+    assert!(ended.stderr.contains("more than 100000 items"), "{}", ended.stderr);
+}

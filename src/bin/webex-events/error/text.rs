@@ -11,8 +11,8 @@ pub(crate) fn describe(error: &Error) -> String {
     match error {
         Error::Transport(transport) => one_line(&transport_text(transport)),
         Error::Link { .. } => one_line(&format!("the service sent {error}")),
-        // Its source is an error of the JSON parser, which the first characters of the body show better.
-        Error::Decode(_) => one_line(&error.to_string()),
+        // Where the body isn't JSON at all, its first characters say more than the parser's error.
+        Error::Decode(decode) if !decode.snippet().starts_with(['{', '[']) => one_line(&error.to_string()),
         _ => chain(error),
     }
 }
