@@ -57,7 +57,7 @@ impl Tally {
         if kills >= 20 {
             assert!(self.after_a_commit * 2 >= self.kills, "{self:?}");
             assert!(self.in_mid_file * 4 >= self.kills, "{self:?}");
-            assert!(self.in_mid_write * 8 >= self.kills, "{self:?}");
+            assert!(self.in_mid_write * 20 >= self.kills, "{self:?}");
         }
     }
 }
