@@ -38,7 +38,7 @@ async fn no_log_line_shows_a_token_or_a_query() {
     }
 }
 
-/// Of an endpoint that repeats the request.
+/// The endpoint repeats the request in its response.
 async fn tokens_are_renewed() {
     let service = Service::start(|call| {
         let form = String::from_utf8_lossy(&call.request.body);

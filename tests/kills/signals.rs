@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Stops {
     /// Runs that handled a signal.
     pub(crate) stopped: usize,
-    /// Those of them that had something to resume.
+    /// Stops after which there was something to resume.
     with_events: usize,
     /// Lives that a signal ended before they handled signals.
     too_early: usize,

@@ -15,7 +15,7 @@ pub(crate) struct Tally {
     pub(crate) jobs: usize,
     /// Processes that ran when they were killed.
     pub(crate) kills: usize,
-    /// Those of them that had committed a page.
+    /// Kills after a page was committed.
     after_a_commit: usize,
     /// Lives that had read and committed a part of a list.
     in_mid_file: usize,
@@ -55,10 +55,15 @@ impl Tally {
         assert!(self.kills >= kills, "{self:?}");
         // A single repeated job may be a special one.
         if kills >= 20 {
-            assert!(self.after_a_commit * 2 >= self.kills, "{self:?}");
-            assert!(self.in_mid_file * 4 >= self.kills, "{self:?}");
-            assert!(self.in_mid_write * 20 >= self.kills, "{self:?}");
+            assert!(self.has_each_kind(), "{self:?}");
         }
+    }
+
+    /// Returns true if enough kills were at an instant of each kind.
+    fn has_each_kind(&self) -> bool {
+        self.after_a_commit * 2 >= self.kills
+            && self.in_mid_file * 4 >= self.kills
+            && self.in_mid_write * 8 >= self.kills
     }
 }
 
@@ -70,7 +75,8 @@ pub(crate) fn run(job: impl Fn(u64, Weather) -> Job) {
     for seed in first.. {
         let weather = Weather::draw(&mut Rng::with_seed(!seed));
         job(seed, weather).survive(EACH.0, EACH.1, &mut tally);
-        if tally.kills >= kills {
+        // Kills at random instants can miss a kind by chance: up to twice as many are made then.
+        if tally.kills >= kills && (tally.has_each_kind() || tally.kills >= 2 * kills) {
             break;
         }
         assert!(seed - first < 10 + kills as u64, "it is hardly ever killed: {tally:?}");

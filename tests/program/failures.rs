@@ -28,7 +28,7 @@ struct Table {
     is_exact: bool,
 }
 
-/// Where a situation gets its service from.
+/// The service of a situation.
 enum Serves<'a> {
     Nothing,
     Url(&'a str),

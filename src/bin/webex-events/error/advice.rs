@@ -1,4 +1,4 @@
-//! What to do about an error. The advice names only options of the command that runs.
+//! Advice for errors. It names only options of the command that runs.
 
 use std::{io, sync::OnceLock};
 
